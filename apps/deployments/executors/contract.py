@@ -1,0 +1,289 @@
+"""What the engine asks of an executor, in the words of the domain and nothing else: no Django, no database, no clock.
+
+How the engine calls it
+-----------------------
+1. At the claim: `plan(order)` gives the steps of this attempt in order. It is pure: the same order, the same steps.
+   Journal them; they stay the plan of this attempt, also after a crash.
+2. Before the first effect: `probe(order)`; record what it saw (`Observation`) as the state before.
+3. For each step, in order: commit the intent, call `apply(step.kind, order, log=...)`, commit the `StepResult` with
+   `WHERE fence = :mine`. The idempotency key is (order.deployment_id, step kind): calling a step again, under the same
+   or a higher fence, finds the effect done and says so (`StepResult.changed` is False); it never does it twice.
+   `StepKind.VERIFY` belongs to the engine: it takes samples with `sample(target)` and `traffic(target)` and never calls
+   `apply` for it (`apply` refuses it with ValueError).
+   `StepPlan.state` says in which state of the deployment a step runs: STARTING, APPLYING or VERIFYING.
+4. With every renewed lease: `renew(deployment_id)` from the heartbeat thread. Children of a step die with their whole
+   tree when no renewal came for 20 s, when the worker dies, and when the worker is stopped for longer than that.
+5. To cancel: `cancel(deployment_id)`; the running `apply` ends within seconds with `Cancelled`. It acts in the process
+   that runs the step; anywhere else it does nothing, and the next `probe` tells the truth.
+6. After a failure, a cancel or an error before the switch: `discard(order)` takes away what the attempt started on the
+   idle slot. Safe to repeat, refuses (`NotIdle`) to touch the slot that serves.
+
+After a switch the row of the lane must say `StepResult.slot` (also `Observation.live_slot`): commit it with the result
+of SWITCH. KEEP_BLUE leaves the old slot running for instant rollback; `retire(target, slot, fence)` ends it, after
+ENGINE_WARM, or leave it to `reconcile(rows)` with `warm=None`.
+
+A rollback is an order like any other with `rolls_back` set to the deployment that it undoes and `release` and
+`configuration` of what shall serve again: the same steps, but nothing is asked of the network, and a slot that is
+still warm with that release is taken as it is, so that only the weights change. If the bad release never got traffic,
+every step finds the wanted release serving and changes nothing.
+
+What an exception means
+-----------------------
+`ArtifactRejected`  definite: digest differs, withdrawn or missing in the index, damaged. Target untouched -> FAILED,
+                    no rollback.
+`ReleaseFailed`     definite: the release doesn't install, start or get healthy. `serving` says whether it had traffic.
+                    -> FAILED and its rollback (a rollback of one that never served changes nothing and takes < 1 s).
+`TargetUntouched`   our fault, or the network's, and the target is as it was (index unreachable, store full, port taken,
+                    proxy or supervisor away before any effect) -> ERRORED. `retry` says whether waiting may help.
+`Cancelled`         obeyed a cancel -> probe: CANCELLED, or FAILED with its rollback when it serves already.
+`StaleFence`        another worker has the lane with a higher fence: stop at once, write nothing.
+`OutcomeUnknown`    and every other exception: nobody can tell -> UNKNOWN, ask `probe`.
+All named here are subclasses of `ExecutorError` with a stable `code` and a sentence for people as text.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+Log = Callable[[str], None]
+"""Takes one line of output, without its line break, escape sequences for colour kept. Called from any thread."""
+
+
+class StepKind(StrEnum):
+    VERIFY_ARTIFACT = "VERIFY_ARTIFACT"
+    INSTALL = "INSTALL"
+    START_GREEN = "START_GREEN"
+    CHECK_GREEN = "CHECK_GREEN"
+    SWITCH = "SWITCH"
+    VERIFY = "VERIFY"
+    DRAIN_BLUE = "DRAIN_BLUE"
+    KEEP_BLUE = "KEEP_BLUE"
+    RETIRE_BLUE = "RETIRE_BLUE"
+
+
+class Slot(StrEnum):
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> "Slot":
+        return Slot.GREEN if self is Slot.BLUE else Slot.BLUE
+
+
+class Standing(StrEnum):
+    """What the target says of one attempt."""
+
+    APPLIED = "APPLIED"  # its slot has the traffic
+    NOT_APPLIED = "NOT_APPLIED"  # another slot has it, or none; what this attempt started may still run idle
+    IN_FLIGHT = "IN_FLIGHT"  # a step of this lane, or a child of one, is at work at this moment
+    UNREACHABLE = "UNREACHABLE"  # proxy or supervisor don't answer
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """A lane, as the target knows it."""
+
+    lane_key: str
+    """Names folders, programs and the proxy's backend: lower-case letters, digits and `-`, at most 40, never reused."""
+    service_slug: str
+    environment_slug: str
+    port: int
+    """The lane's own port on 127.0.0.1, where the proxy answers."""
+    health_path: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRef:
+    version: str
+    digest: str
+    """`sha256:` and 64 hex digits over the canonical JSON of the manifest's wheels (`manifest.digest_of`)."""
+    manifest: Mapping[str, Any]
+    """`{"program": ..., "wheels": [{"name", "version", "filename", "sha256", "size"}, ...]}` as sealed in the release."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRef:
+    number: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt: all that an executor may know of a deployment."""
+
+    deployment_id: UUID
+    fence: int
+    target: TargetRef
+    release: ReleaseRef
+    configuration: ConfigurationRef
+    rolls_back: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    kind: StepKind
+    label: str
+    state: str
+    expected_seconds: float
+    """What to show until the lane has a history of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    detail: str
+    """One sentence for the page, in the past tense."""
+    changed: bool = True
+    slot: Slot | None = None
+    """The slot that this attempt uses, from START_GREEN on; from SWITCH on it is the live one."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is seen on the target now; the release fields speak of the slot that serves, whoever brought it there."""
+
+    state: Standing
+    detail: str
+    live_slot: Slot | None = None
+    healthy: bool | None = None
+    """None: nothing serves, or nobody could ask."""
+    version: str | None = None
+    digest: str | None = None
+    configuration: int | None = None
+    deployment_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One health request through the proxy, as a user would get it."""
+
+    ok: bool
+    status: int | None
+    milliseconds: float
+    detail: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTraffic:
+    """The proxy's counters of one slot since its last start; take differences."""
+
+    slot: Slot
+    weight: int
+    up: bool
+    sessions: int
+    requests: int
+    errors: int
+    """Answers 5xx, and requests that got no answer."""
+    response_ms: float
+    """Mean over the last 1,024 requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Can this release be deployed here without asking anybody outside?"""
+
+    ready: bool
+    warm: bool
+    """It still runs in the idle slot: rollback is a change of weights."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    slot: Slot
+    deployment_id: UUID
+    release: ReleaseRef
+    configuration: ConfigurationRef
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRow:
+    """What the database says of a lane. Only lanes without an active deployment belong into a reconciliation."""
+
+    target: TargetRef
+    fence: int
+    live: SlotRow | None
+    warm: SlotRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A difference between database and target; `mended` is False when it could not be put right, `detail` says why."""
+
+    lane_key: str
+    detail: str
+    mended: bool
+
+
+class ExecutorError(Exception):
+    code = "executor-error"
+
+
+class ArtifactRejected(ExecutorError):
+    code = "artifact-rejected"
+
+
+class ReleaseFailed(ExecutorError):
+    code = "release-failed"
+
+    def __init__(self, message: str, *, serving: bool = False) -> None:
+        super().__init__(message)
+        self.serving = serving
+
+
+class TargetUntouched(ExecutorError):
+    code = "target-untouched"
+
+    def __init__(self, message: str, *, retry: bool = True, code: str | None = None) -> None:
+        super().__init__(message)
+        self.retry = retry
+        if code:
+            self.code = code
+
+
+class Cancelled(ExecutorError):
+    code = "cancelled"
+
+
+class StaleFence(ExecutorError):
+    code = "stale-fence"
+
+
+class NotIdle(ExecutorError):
+    code = "not-idle"
+
+
+class OutcomeUnknown(ExecutorError):
+    code = "outcome-unknown"
+
+
+class Executor(Protocol):
+    idempotent: bool
+    """May the engine try once more by itself when `probe` says NOT_APPLIED?"""
+
+    def plan(self, order: Order) -> tuple[StepPlan, ...]: ...
+
+    def probe(self, order: Order) -> Observation: ...
+
+    def apply(self, kind: StepKind, order: Order, *, log: Log) -> StepResult: ...
+
+    def renew(self, deployment_id: UUID) -> None: ...
+
+    def cancel(self, deployment_id: UUID) -> None: ...
+
+    def discard(self, order: Order, *, log: Log) -> None: ...
+
+    def retire(self, target: TargetRef, slot: Slot, *, fence: int) -> bool: ...
+
+    def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness: ...
+
+    def sample(self, target: TargetRef) -> Sample: ...
+
+    def traffic(self, target: TargetRef) -> tuple[SlotTraffic, ...]: ...
+
+    def tail(self, target: TargetRef, slot: Slot, *, size: int = 4000) -> str: ...
+
+    def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]: ...
