@@ -1,0 +1,52 @@
+# EAIP Operations. `make help` lists the targets.
+PYTHON ?= python3
+PY := .venv/bin/python
+export PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test reliability check fix bench lock vendor ci
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+run: ## start the portal with everything it needs (PORT=8000); Ctrl-C stops it
+	@$(PYTHON) -m deploy.launcher run
+
+setup: ## make the virtual environment with all tools
+	@$(PYTHON) -m deploy.launcher install dev
+
+test: ## run all tests on their own engines (T="-k name" narrows)
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.chromium
+	@$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term $(T)
+
+reliability: ## run all tests with the engine's real clocks
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.chromium
+	@EAIP_TEST_CLOCKS=real $(PY) -m pytest -n 2 $(T)
+
+check: setup ## lint, types, order of imports, migrations, templates; edits nothing
+	@$(PY) -m tests.check
+
+fix: setup ## put right what can be put right by a program
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+	@.venv/bin/djhtml templates
+
+bench: ## measure the figures, each against a baseline in the same run (B=name for one)
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.chromium
+	@$(PY) -m bench $(B)
+
+lock: ## resolve the package lists anew
+	@$(PYTHON) -m deploy.launcher install dev
+	@for list in install run test dev; do \
+	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	    --no-annotate --custom-compile-command "make lock" requirements/$$list.in -o requirements/$$list.txt $(UPGRADE) || exit 1; \
+	done
+
+vendor: ## fetch the front-end files into static/vendor
+	@npm ci --ignore-scripts --no-audit --no-fund
+	@$(PY) deploy/vendor/vendor.py
+
+ci: check test ## what continuous integration runs

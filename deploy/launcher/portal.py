@@ -1,0 +1,181 @@
+"""The start of the portal, step by step, and its watch until somebody asks for the end."""
+
+import hashlib
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from deploy.launcher import credentials, ports, servers
+from deploy.launcher.console import Refused, Step, say
+from deploy.launcher.engines import HAProxy, Supervisord
+from deploy.launcher.keeper import Keeper, Stopped
+from deploy.launcher.lock import Lock
+from deploy.launcher.paths import ROOT, data_directory, make_private, socket_directory
+from deploy.launcher.processes import Program
+
+Environment = dict[str, str]
+
+
+def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
+    """Run the portal until it is asked to stop; return the exit code."""
+    began = time.monotonic()
+    data = data_directory()
+    keeper = Keeper(make_private(data / "log"), stop_pipe)
+    code = 0
+    try:
+        address = _start(keeper, data, host, port)
+        lock.note(pid=os.getppid(), address=address)
+        say(f"\nEAIP Operations answers after {time.monotonic() - began:.0f} s:  {address}\n")
+        _load_demonstration(keeper)
+        while True:
+            keeper.tick(1)
+    except Stopped:
+        say("\nStopping ...")
+    except Refused as refusal:
+        say(f"\n{refusal}")
+        code = 1
+    finally:
+        ended = time.monotonic()
+        keeper.stop_all()
+    say(f"Stopped in {time.monotonic() - ended:.1f} s. All data is kept in {data}")
+    return code
+
+
+def _start(keeper: Keeper, data: Path, host: str, port: int) -> str:
+    secrets = credentials.load(data)
+    environment = _basics(data, secrets, port) | _deployment_target(keeper, data)
+    database = servers.database(keeper, data, secrets)
+    os.environ.update(environment | database.environment())
+    os.environ["REDIS_URL"] = servers.broker(keeper, data, secrets)
+    _prepare_database(keeper, database)
+    os.environ.pop("DATABASE_ADMIN_URL", None)  # nothing that serves may have it
+    _collect_static_files(keeper, data)
+    ports.require_free(host, port)
+    return _serve(keeper, data, host, port)
+
+
+def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
+    chosen = {
+        "DJANGO_SETTINGS_MODULE": "eaip.settings",
+        "SECRET_KEY": secrets["secret_key"],
+        "DEBUG": "0",
+        "DEMONSTRATION": "1",
+        "EAIP_ARTIFACT_DIR": str(data / "artifacts"),
+        "EAIP_TARGET_DIR": str(data / "target"),
+        "EAIP_REPOSITORY_DIR": str(data / "repositories"),
+    }
+    fixed = {
+        "PORT": str(port),
+        "EAIP_DATA_DIR": str(data),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }
+    return {name: os.environ.get(name) or value for name, value in chosen.items()} | fixed
+
+
+def _deployment_target(keeper: Keeper, data: Path) -> Environment:
+    """Start what keeps and fronts deployed programs. What was deployed comes back by itself with it."""
+    sockets = socket_directory(data)
+    proxy = HAProxy(data / "haproxy", sockets)
+    supervisor = Supervisord(data / "supervisor", sockets, data / "log")
+    with Step("Starting the deployment target", "Deployment target started (HAProxy, supervisor)") as step:
+        for engine in (proxy, supervisor):
+            engine.prepare()
+        started = [(engine, keeper.start(engine.program())) for engine in (proxy, supervisor)]
+        for engine, kept in started:
+            keeper.wait_ready(kept, engine.is_ready, step=step)
+    return {
+        "EAIP_HAPROXY_SOCKET": str(proxy.socket),
+        "EAIP_HAPROXY_MASTER_SOCKET": str(proxy.master_socket),
+        "EAIP_HAPROXY_CONFIG_DIR": str(proxy.directory),
+        "EAIP_SUPERVISOR_SOCKET": str(supervisor.socket),
+        "EAIP_SUPERVISOR_CONFIG_DIR": str(supervisor.directory),
+    }
+
+
+def _prepare_database(keeper: Keeper, database: servers.Database) -> None:
+    if database.admin:
+        with Step("Preparing roles and database", "Roles and database ready") as step:
+            keeper.run(_manage("prepare_database"), step=step)
+    as_owner = dict(os.environ) | {"DATABASE_URL": database.owner}
+    with Step("Migrating the database", "Database migrated") as step:
+        keeper.run(_manage("migrate", "--no-input", environment=as_owner), step=step)
+
+
+def _collect_static_files(keeper: Keeper, data: Path) -> None:
+    stamp, wanted = data / "static.stamp", _fingerprint_of_static_files()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    with Step("Collecting static files", "Static files collected") as step:
+        keeper.run(_manage("collectstatic", "--no-input", "--clear", "--verbosity", "0"), step=step)
+    stamp.write_text(wanted)
+
+
+def _fingerprint_of_static_files() -> str:
+    digest = hashlib.sha256((ROOT / "requirements" / "run.txt").read_bytes())
+    for top in [ROOT / "static", *sorted(ROOT.glob("apps/*/static"))]:
+        for path in sorted(top.rglob("*")):
+            found = path.stat()
+            digest.update(f"{path.relative_to(ROOT)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _serve(keeper: Keeper, data: Path, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{port}/"
+    web = _python(
+        "web",
+        *("-m", "uvicorn", "eaip.asgi:application", "--host", host, "--port", str(port)),
+        *("--no-access-log", "--timeout-graceful-shutdown", "2", "--backlog", "4096"),
+    )
+    worker = _python(
+        "worker",
+        *("-m", "celery", "-A", "eaip", "worker", "--pool", "threads", "--concurrency", "8"),
+        *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+    )
+    scheduler = _python(
+        "scheduler",
+        *("-m", "celery", "-A", "eaip", "beat", "--schedule", str(data / "scheduler"), "--pidfile", ""),
+    )
+    with Step("Starting web, worker and scheduler", "Web, worker and scheduler started") as step:
+        serving = keeper.start(web)
+        keeper.start(worker)
+        keeper.start(scheduler)
+        asked = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
+        keeper.wait_ready(serving, lambda: _answers(asked), step=step, limit_seconds=120)
+    return address
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):  # noqa: S310  our own address
+            return True
+    except urllib.error.HTTPError as refusal:
+        return refusal.code < 500
+    except OSError:
+        return False
+
+
+def _load_demonstration(keeper: Keeper) -> None:
+    """Fill the demonstration world behind the running portal; the command itself says what it does."""
+    if os.environ["DEMONSTRATION"] == "1":
+        keeper.start(_manage("load_demonstration", shown=True))
+
+
+def _manage(command: str, *arguments: str, environment: Environment | None = None, shown: bool = False) -> Program:
+    return Program(
+        name=command.replace("_", "-"),
+        command=(sys.executable, "manage.py", command, *arguments),
+        environment=environment or dict(os.environ),
+        rank=2,
+        restarts=False,
+        shown=shown,
+    )
+
+
+def _python(name: str, *arguments: str) -> Program:
+    return Program(name=name, command=(sys.executable, *arguments), environment=dict(os.environ), rank=2)
