@@ -1,0 +1,23 @@
+from django.db import models
+
+
+class Theme(models.TextChoices):
+    AUTO = "AUTO", "Follow the system"
+    LIGHT = "LIGHT", "Light"
+    DARK = "DARK", "Dark"
+
+
+class Capability(models.TextChoices):
+    """What a role lets somebody do in the workspaces where they hold it."""
+
+    RELEASE_CREATE = "RELEASE_CREATE", "create, seal and retire releases"
+    PROMOTION_REQUEST = "PROMOTION_REQUEST", "ask for a promotion"
+    PROMOTION_DECIDE = "PROMOTION_DECIDE", "approve or reject for their role"
+    DEPLOYMENT_OPERATE = "DEPLOYMENT_OPERATE", "cancel a deployment, resolve an unknown one, lift holds"
+    DEPLOYMENT_ROLL_BACK = "DEPLOYMENT_ROLL_BACK", "roll back"
+    ENVIRONMENT_MANAGE = "ENVIRONMENT_MANAGE", "create and destroy environments, claim resources, set windows"
+    FREEZE = "FREEZE", "freeze and unfreeze"
+    CONFIGURE = "CONFIGURE", "write configuration versions"
+    QUARANTINE = "QUARANTINE", "quarantine a release and lift it"
+    AUDIT_READ = "AUDIT_READ", "read the audit trail"
+    AUDIT_EXPORT = "AUDIT_EXPORT", "export the audit trail"

@@ -1,0 +1,116 @@
+from django.db import models
+from django.db.models import Func, Q, Value
+
+from apps.accounts.models import Role
+from apps.approvals.enums import OPEN_PROMOTION, Choice, PromotionState
+from apps.approvals.querysets import DecisionQuerySet, PromotionQuerySet
+from apps.configuration.models import ConfigurationVersion
+from apps.environments.models import Lane, all_or_none, person
+from apps.releases.models import Release
+from apps.workspaces.models import TenantModel
+
+
+class Promotion(TenantModel):
+    """The intent to bring one release, with one configuration version, to one lane. It never holds the lane.
+
+    `plan` is what approvers are shown and `plan_hash` the SHA-256 (hex) over its canonical JSON; `gates` is the last
+    evaluation: a list of {"name", "outcome", "sentence", "evidence", "who", "next_open"} in the policy's order.
+    """
+
+    number = models.BigIntegerField(db_default=Func(Value("promotion_number"), function="nextval"), editable=False)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="promotions")
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="promotions")
+    configuration = models.ForeignKey(ConfigurationVersion, on_delete=models.PROTECT, related_name="promotions")
+    state = models.CharField(max_length=10, choices=PromotionState, default=PromotionState.PENDING)
+    plan = models.JSONField()
+    plan_hash = models.CharField(max_length=64)
+    gates = models.JSONField(default=list)
+    gates_at = models.DateTimeField(null=True, blank=True)
+    policy_version = models.PositiveIntegerField()
+    starts_by_itself = models.BooleanField(default=True)
+    reason = models.CharField(max_length=300, blank=True)
+    requested_at = models.DateTimeField()
+    requested_by = person(null=True, blank=True)
+    requested_by_label = models.CharField(max_length=150)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=300, blank=True)
+
+    objects = PromotionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                name="promotion_open_once", fields=["release", "lane"], condition=Q(state__in=OPEN_PROMOTION)
+            ),
+            models.CheckConstraint(name="promotion_state_known", condition=Q(state__in=PromotionState.values)),
+            models.CheckConstraint(
+                name="promotion_ended_whole",
+                condition=Q(state__in=OPEN_PROMOTION, ended_at=None)
+                | (~Q(state__in=OPEN_PROMOTION) & Q(ended_at__isnull=False)),
+            ),
+        ]
+        indexes = [models.Index(name="promotion_waiting", fields=["state"], condition=Q(state__in=OPEN_PROMOTION))]
+
+    def __str__(self) -> str:
+        return f"promotion #{self.number}"
+
+    @property
+    def label(self) -> str:
+        return PromotionState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return PromotionState(self.state).tone
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_PROMOTION
+
+
+class Requirement(TenantModel):
+    """One role that must approve, by a person who used no other requirement of the promotion. Never merged."""
+
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="requirements")
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField()
+    reason = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["promotion", "position"]
+        constraints = [models.UniqueConstraint(name="requirement_once", fields=["promotion", "role"])]
+
+    def __str__(self) -> str:
+        return self.role_id
+
+
+class Decision(TenantModel):
+    """What one person said on one requirement, bound to the plan that was shown. Voided, never changed."""
+
+    requirement = models.ForeignKey(Requirement, on_delete=models.PROTECT, related_name="decisions")
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="decisions")
+    choice = models.CharField(max_length=7, choices=Choice)
+    comment = models.TextField(max_length=2000, blank=True)
+    plan_hash = models.CharField(max_length=64)
+    decided_at = models.DateTimeField()
+    decided_by = person()
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
+
+    objects = DecisionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["decided_at"]
+        constraints = [
+            models.UniqueConstraint(name="decision_once", fields=["requirement"], condition=Q(voided_at=None)),
+            models.UniqueConstraint(
+                name="decision_person_once", fields=["promotion", "decided_by"], condition=Q(voided_at=None)
+            ),
+            models.CheckConstraint(name="decision_choice_known", condition=Q(choice__in=Choice.values)),
+            all_or_none("decision_voided_whole", "voided_at", "void_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.choice} by {self.decided_by_id}"

@@ -1,0 +1,82 @@
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models
+
+from apps.audit.actors import actor_of
+from apps.audit.kinds import KINDS
+from apps.audit.source import current_source
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+
+Change = Mapping[str, Any]
+
+
+class UnknownKind(ValueError):
+    """Programming error: an event's kind is not in `apps.audit.kinds`."""
+
+
+def record(
+    kind: str,
+    *,
+    by: object,
+    target: models.Model | None,
+    summary: str,
+    workspace_id: UUID | None = None,
+    environment_id: UUID | None = None,
+    service_id: UUID | None = None,
+    before: Change | None = None,
+    after: Change | None = None,
+    reason: str = "",
+    outcome: str = "SUCCESS",
+    approval: Change | None = None,
+    causation: Change | None = None,
+    target_details: Change | None = None,
+) -> UUID:
+    """Write one event of the ledger in the caller's transaction and return its id.
+
+    `workspace_id` defaults to the target's own, else the platform's. `before` and `after` map field names to plain
+    values; `outcome` is SUCCESS, REFUSED or FAILED. Time and transaction id come from the database.
+    Raises UnknownKind: when `kind` is not in `apps.audit.kinds`.
+    """
+    if kind not in KINDS:
+        raise UnknownKind(kind)
+    actor = actor_of(by)
+    source = current_source()
+    event = {
+        "workspace_id": workspace_id or getattr(target, "workspace_id", None) or PLATFORM_WORKSPACE_ID,
+        "kind": kind,
+        "outcome": outcome,
+        "actor": {"type": actor.type, "id": actor.id, "label": actor.label[:150]},
+        "target": {
+            "type": target._meta.model_name if target is not None else "",
+            "id": str(target.pk) if target is not None else "",
+            "label": str(target)[:200] if target is not None else "",
+            **(target_details or {}),
+        },
+        "environment_id": environment_id,
+        "service_id": service_id,
+        "request_id": source.request_id,
+        "source": source.as_json(),
+        "summary": summary[:500],
+        "reason": reason,
+        "change": _change(before or {}, after or {}),
+        "approval": approval or {},
+        "causation": causation or {},
+    }
+    with connection.cursor() as cursor:
+        # A NUL can't be stored in PostgreSQL's text; it becomes the visible replacement character.
+        text = json.dumps(event, cls=DjangoJSONEncoder, ensure_ascii=False).replace("\\u0000", "\ufffd")
+        cursor.execute("SELECT record_event(%s::jsonb)", [text])
+        return cursor.fetchone()[0]
+
+
+def _change(before: Change, after: Change) -> dict[str, dict[str, Any]]:
+    fields = [*before, *(name for name in after if name not in before)]
+    return {
+        name: {"before": before.get(name), "after": after.get(name)}
+        for name in fields
+        if before.get(name) != after.get(name)
+    }

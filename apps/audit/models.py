@@ -1,0 +1,76 @@
+from auditlog.models import AbstractLogEntry
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+
+from apps.audit.kinds import KINDS
+from apps.audit.querysets import EventQuerySet
+
+
+class AuditEvent(models.Model):
+    """One fact of the ledger. Written by the database function `record_event` alone, never changed, never removed.
+
+    The table is partitioned by month of `recorded_at` (the database's clock). `canonical` holds the exact bytes that
+    will be sealed; every other column repeats part of them for searching. Nothing refers to domain rows.
+    """
+
+    event_id = models.UUIDField(primary_key=True)
+    workspace_id = models.UUIDField()
+    recorded_at = models.DateTimeField()
+    kind = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=10)
+    actor_type = models.CharField(max_length=10)
+    actor_id = models.CharField(max_length=64)
+    actor_label = models.CharField(max_length=150)
+    target_type = models.CharField(max_length=40)
+    target_id = models.CharField(max_length=64)
+    target_label = models.CharField(max_length=200)
+    environment_id = models.UUIDField(null=True)
+    service_id = models.UUIDField(null=True)
+    request_id = models.CharField(max_length=64)
+    summary = models.CharField(max_length=500)
+    reason = models.TextField()
+    actor = models.JSONField()
+    source = models.JSONField()
+    target = models.JSONField()
+    change = models.JSONField()
+    approval = models.JSONField()
+    causation = models.JSONField()
+    schema_version = models.PositiveSmallIntegerField()
+    canonical = models.BinaryField()
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "audit_event"
+        ordering = ["-recorded_at", "-event_id"]
+
+    def __str__(self) -> str:
+        return self.summary
+
+    @property
+    def verb(self) -> str:
+        return KINDS.get(self.kind, self.kind)
+
+
+class FieldHistory(AbstractLogEntry):
+    """What django-auditlog saw of a row's fields: a convenience for people, never the record of truth.
+
+    No constraint ties it to people or content types, so that removing either can't take history with it.
+    """
+
+    content_type = models.ForeignKey(ContentType, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+    )
+    workspace_id = models.UUIDField(editable=False, null=True)
+
+    class Meta(AbstractLogEntry.Meta):
+        abstract = False
+        indexes = [models.Index(name="field_history_of_object", fields=["content_type", "object_pk", "-timestamp"])]

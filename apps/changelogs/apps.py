@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ChangelogsConfig(AppConfig):
+    name = "apps.changelogs"
+    label = "changelogs"

@@ -1,0 +1,57 @@
+from django.db import models
+
+
+class DeploymentKind(models.TextChoices):
+    DEPLOY = "DEPLOY", "Deployment"
+    ROLLBACK = "ROLLBACK", "Rollback"
+    CONFIGURATION = "CONFIGURATION", "Configuration"
+
+
+class DeploymentState(models.TextChoices):
+    QUEUED = "QUEUED", "Queued"
+    STARTING = "STARTING", "Starting"
+    MIGRATING = "MIGRATING", "Migrating"
+    APPLYING = "APPLYING", "Applying"
+    VERIFYING = "VERIFYING", "Verifying"
+    CANCELLING = "CANCELLING", "Cancelling"
+    UNKNOWN = "UNKNOWN", "Finding out"
+    SUCCEEDED = "SUCCEEDED", "Succeeded"
+    FAILED = "FAILED", "Failed"
+    ERRORED = "ERRORED", "Did not run"
+    CANCELLED = "CANCELLED", "Cancelled"
+    SUPERSEDED = "SUPERSEDED", "Superseded"
+    EXPIRED = "EXPIRED", "Expired"
+    ABANDONED = "ABANDONED", "Abandoned"
+
+    @property
+    def tone(self) -> str:
+        if self in ACTIVE or self == DeploymentState.QUEUED:
+            return "warn" if self == DeploymentState.UNKNOWN else "run"
+        return {DeploymentState.SUCCEEDED: "ok", DeploymentState.FAILED: "bad", DeploymentState.ABANDONED: "bad"}.get(
+            self, "idle"
+        )
+
+
+# These hold the lane.
+ACTIVE = (
+    DeploymentState.STARTING,
+    DeploymentState.MIGRATING,
+    DeploymentState.APPLYING,
+    DeploymentState.VERIFYING,
+    DeploymentState.CANCELLING,
+    DeploymentState.UNKNOWN,
+)
+OPEN = (DeploymentState.QUEUED, *ACTIVE)
+TERMINAL = tuple(state for state in DeploymentState if state not in OPEN)
+
+
+class StepVerdict(models.TextChoices):
+    RUNNING = "RUNNING", "Running"
+    DONE = "DONE", "Done"
+    FAILED = "FAILED", "Failed"
+    UNKNOWN = "UNKNOWN", "Not known"
+    SKIPPED = "SKIPPED", "Not needed"
+
+    @property
+    def tone(self) -> str:
+        return {"RUNNING": "run", "DONE": "ok", "FAILED": "bad", "UNKNOWN": "warn", "SKIPPED": "idle"}[self.value]

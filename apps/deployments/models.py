@@ -1,0 +1,189 @@
+from django.db import models
+from django.db.models import Func, Q, Value
+
+from apps.approvals.models import Promotion
+from apps.configuration.models import ConfigurationVersion
+from apps.deployments.enums import ACTIVE, OPEN, DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.querysets import DeploymentQuerySet
+from apps.environments.models import Lane, all_or_none, person
+from apps.releases.models import Release
+from apps.workspaces.models import TenantModel
+
+
+class Deployment(TenantModel):
+    """One attempt to make a lane run a release. While it is active it holds the lane.
+
+    `fence` grows with each claim and guards every write of the claim's owner; `lease_token` is random per claim.
+    All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
+    """
+
+    number = models.BigIntegerField(db_default=Func(Value("deployment_number"), function="nextval"), editable=False)
+    kind = models.CharField(max_length=13, choices=DeploymentKind, default=DeploymentKind.DEPLOY)
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="deployments")
+    target_key = models.CharField(max_length=200)
+    promotion = models.ForeignKey(
+        Promotion, null=True, blank=True, on_delete=models.PROTECT, related_name="deployments"
+    )
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="deployments")
+    configuration = models.ForeignKey(ConfigurationVersion, on_delete=models.PROTECT, related_name="+")
+    from_release = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    from_configuration = models.ForeignKey(
+        ConfigurationVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    rolls_back = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="rolled_back_by"
+    )
+    plan_hash = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=10, choices=DeploymentState, default=DeploymentState.QUEUED)
+    reason = models.CharField(max_length=300, blank=True)
+    requested_at = models.DateTimeField()
+    requested_by = person(null=True, blank=True)
+    requested_by_label = models.CharField(max_length=150)
+
+    fence = models.BigIntegerField(default=0)
+    lease_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempt = models.PositiveSmallIntegerField(default=1)
+    started_at = models.DateTimeField(null=True, blank=True)
+    first_effect_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
+    unknown_since = models.DateTimeField(null=True, blank=True)
+    probe_after = models.DateTimeField(null=True, blank=True)
+    probed = models.CharField(max_length=300, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = person(null=True, blank=True)
+    cancel_reason = models.CharField(max_length=300, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=500, blank=True)
+    log_bytes = models.PositiveBigIntegerField(default=0)
+    log_lines = models.PositiveIntegerField(default=0)
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(name="deployment_number_once", fields=["number"]),
+            models.UniqueConstraint(name="deployment_lane_once", fields=["lane"], condition=Q(state__in=OPEN)),
+            models.UniqueConstraint(name="deployment_target_once", fields=["target_key"], condition=Q(state__in=OPEN)),
+            models.UniqueConstraint(
+                name="deployment_promotion_once", fields=["promotion"], condition=Q(state__in=OPEN)
+            ),
+            models.CheckConstraint(name="deployment_state_known", condition=Q(state__in=DeploymentState.values)),
+            models.CheckConstraint(name="deployment_kind_known", condition=Q(kind__in=DeploymentKind.values)),
+            models.CheckConstraint(
+                name="deployment_ended_whole",
+                condition=Q(state__in=OPEN, ended_at=None) | (~Q(state__in=OPEN) & Q(ended_at__isnull=False)),
+            ),
+            all_or_none("deployment_lease_whole", "lease_token", "lease_until"),
+            all_or_none("deployment_cancel_whole", "cancel_requested_at", "cancel_requested_by"),
+        ]
+        indexes = [
+            models.Index(name="deployment_by_lane", fields=["lane", "-number"]),
+            models.Index(name="deployment_by_release", fields=["release", "-number"]),
+            models.Index(name="deployment_due", fields=["state", "lease_until"], condition=Q(state__in=OPEN)),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+    @property
+    def label(self) -> str:
+        return DeploymentState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return DeploymentState(self.state).tone
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+
+class Step(TenantModel):
+    """One journaled step: the intent is committed before the effect, the result with the same fence after it."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="steps")
+    seq = models.PositiveSmallIntegerField()
+    attempt = models.PositiveSmallIntegerField(default=1)
+    kind = models.CharField(max_length=40)
+    label = models.CharField(max_length=120)
+    intent = models.JSONField(default=dict)
+    intent_sha256 = models.CharField(max_length=64)
+    fence = models.BigIntegerField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    verdict = models.CharField(max_length=8, choices=StepVerdict, default=StepVerdict.RUNNING)
+    detail = models.CharField(max_length=300, blank=True)
+    evidence = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["deployment", "seq", "attempt"]
+        constraints = [
+            models.UniqueConstraint(name="step_once", fields=["deployment", "seq", "attempt"]),
+            models.CheckConstraint(name="step_verdict_known", condition=Q(verdict__in=StepVerdict.values)),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    @property
+    def tone(self) -> str:
+        return StepVerdict(self.verdict).tone
+
+
+class Transition(TenantModel):
+    """One change of a deployment's state: insert-only, written by `transitions.advance` alone."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="transitions")
+    n = models.PositiveIntegerField()
+    from_state = models.CharField(max_length=10, choices=DeploymentState, blank=True)
+    to_state = models.CharField(max_length=10, choices=DeploymentState)
+    why = models.CharField(max_length=500, blank=True)
+    actor_label = models.CharField(max_length=150)
+    fence = models.BigIntegerField(default=0)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["deployment", "n"]
+        constraints = [models.UniqueConstraint(name="transition_once", fields=["deployment", "n"])]
+
+    def __str__(self) -> str:
+        return f"{self.from_state} to {self.to_state}"
+
+
+class LogChunk(TenantModel):
+    """Some lines of a deployment's log, flushed together. Secrets are masked before they get here.
+
+    `first_line` counts from 1; `lines` is a list of [milliseconds since the deployment started, text with ANSI codes].
+    """
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="log_chunks")
+    seq = models.PositiveIntegerField()
+    step_seq = models.PositiveSmallIntegerField(default=0)
+    first_line = models.PositiveIntegerField()
+    line_count = models.PositiveIntegerField()
+    lines = models.JSONField()
+
+    class Meta:
+        ordering = ["deployment", "seq"]
+        constraints = [models.UniqueConstraint(name="log_chunk_once", fields=["deployment", "seq"])]
+        indexes = [models.Index(name="log_chunk_by_line", fields=["deployment", "first_line"])]
+
+    def __str__(self) -> str:
+        return f"lines {self.first_line} to {self.first_line + self.line_count - 1}"
+
+
+class SweepLease(models.Model):
+    """The row that sweepers of all workers take turns on. Not of any workspace: it holds no data."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    until = models.DateTimeField()
+    token = models.UUIDField()
+
+    def __str__(self) -> str:
+        return self.name

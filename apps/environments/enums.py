@@ -1,0 +1,66 @@
+from django.db import models
+
+
+class Tier(models.TextChoices):
+    """Where an environment stands on the way to production."""
+
+    LOCAL = "LOCAL", "Local"
+    DEV = "DEV", "Dev"
+    QA = "QA", "QA"
+    STAGING = "STAGING", "Staging"
+    PRODUCTION = "PRODUCTION", "Production"
+
+    @property
+    def previous(self) -> "Tier | None":
+        """Return the tier that a release must have passed before; None for those that ask for none."""
+        return PREVIOUS_TIER[self]
+
+
+PREVIOUS_TIER: dict[Tier, Tier | None] = {
+    Tier.LOCAL: None,
+    Tier.DEV: None,
+    Tier.QA: Tier.DEV,
+    Tier.STAGING: Tier.QA,
+    Tier.PRODUCTION: Tier.STAGING,
+}
+
+
+class DataClass(models.TextChoices):
+    SYNTHETIC = "SYNTHETIC", "Synthetic"
+    MASKED = "MASKED", "Synthetic or masked"
+    PRODUCTION_LIKE = "PRODUCTION_LIKE", "Production-like, anonymised"
+    REAL = "REAL", "Real"
+
+
+class ResourceKind(models.TextChoices):
+    DATA_STORE = "DATA_STORE", "Data store"
+    EVENT_CHANNEL = "EVENT_CHANNEL", "Event channel"
+    NAMESPACE = "NAMESPACE", "Namespace"
+    ENDPOINT = "ENDPOINT", "Endpoint"
+
+
+class FreezeScope(models.TextChoices):
+    LANE = "LANE", "One service in one environment"
+    ENVIRONMENT = "ENVIRONMENT", "One environment"
+    WORKSPACE = "WORKSPACE", "A workspace"
+    ALL = "ALL", "Everything"
+
+
+class WindowKind(models.TextChoices):
+    ALLOW = "ALLOW", "Deployments may start"
+    DENY = "DENY", "Deployments may not start"
+
+
+class Slot(models.TextChoices):
+    BLUE = "BLUE", "Blue"
+    GREEN = "GREEN", "Green"
+
+
+class Health(models.TextChoices):
+    HEALTHY = "HEALTHY", "Healthy"
+    FAULTY = "FAULTY", "Faulty"
+    UNKNOWN = "UNKNOWN", "No signal"
+
+    @property
+    def tone(self) -> str:
+        return {"HEALTHY": "ok", "FAULTY": "bad", "UNKNOWN": "idle"}[self.value]

@@ -1,0 +1,236 @@
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from apps.environments.enums import DataClass, FreezeScope, Health, ResourceKind, Slot, Tier, WindowKind
+from apps.environments.querysets import EnvironmentQuerySet, FreezeQuerySet, HoldQuerySet, LaneQuerySet
+from apps.workspaces.models import TenantModel, Workspace
+
+
+def all_or_none(name: str, *fields: str) -> models.CheckConstraint:
+    """Return the constraint that these nullable fields are set together or not at all."""
+    return models.CheckConstraint(
+        name=name,
+        condition=Q(**{f"{field}__isnull": True for field in fields})
+        | Q(**{f"{field}__isnull": False for field in fields}),
+    )
+
+
+def person(**options: object) -> models.ForeignKey:
+    """Return a reference to a person that outlives everything else."""
+    return models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **options)
+
+
+class Environment(TenantModel):
+    """A place where releases run, with its own configuration, data stores and event channels."""
+
+    slug = models.SlugField(max_length=40)
+    name = models.CharField(max_length=60)
+    tier = models.CharField(max_length=10, choices=Tier)
+    position = models.PositiveSmallIntegerField(default=0)
+    purpose = models.CharField(max_length=200)
+    data_class = models.CharField(max_length=16, choices=DataClass)
+    url_pattern = models.CharField(max_length=200)
+    deployment_method = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+    created_by = person(null=True, blank=True)
+    destroyed_at = models.DateTimeField(null=True, blank=True)
+    destroyed_by = person(null=True, blank=True)
+
+    objects = EnvironmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["position", "name"]
+        permissions = [
+            ("deploy_environment", "Deploy to this environment"),
+            ("operate_environment", "Operate this environment"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="environment_slug_once", fields=["workspace", "slug"], condition=Q(destroyed_at=None)
+            ),
+            models.CheckConstraint(name="environment_tier_known", condition=Q(tier__in=Tier.values)),
+            models.CheckConstraint(name="environment_data_class_known", condition=Q(data_class__in=DataClass.values)),
+            models.CheckConstraint(
+                name="environment_real_data_in_production_only",
+                condition=~Q(data_class=DataClass.REAL) | Q(tier=Tier.PRODUCTION),
+            ),
+            all_or_none("environment_destroyed_whole", "destroyed_at", "destroyed_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_production(self) -> bool:
+        return self.tier == Tier.PRODUCTION
+
+
+class EnvironmentUserPermission(UserObjectPermissionBase):
+    content_object = models.ForeignKey(Environment, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+", editable=False)
+
+
+class EnvironmentGroupPermission(GroupObjectPermissionBase):
+    content_object = models.ForeignKey(Environment, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+", editable=False)
+
+
+class Resource(TenantModel):
+    """Something an environment has to itself. Unique over all workspaces once normalised; claimed by a function."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="resources")
+    kind = models.CharField(max_length=14, choices=ResourceKind)
+    uri = models.CharField(max_length=500)
+    normalised = models.CharField(max_length=500)
+    claimed_at = models.DateTimeField()
+    claimed_by = person(null=True, blank=True)
+    released_at = models.DateTimeField(null=True, blank=True)
+    released_by = person(null=True, blank=True)
+
+    class Meta:
+        ordering = ["kind", "uri"]
+        constraints = [
+            models.UniqueConstraint(name="resource_owned_once", fields=["normalised"], condition=Q(released_at=None)),
+            all_or_none("resource_released_whole", "released_at", "released_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+class Lane(TenantModel):
+    """One service in one environment: what runs there now, and where.
+
+    Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`); only `apps.health` writes
+    `health*`. `target_key` names the real thing behind the lane and is unique over all workspaces.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="lanes")
+    service = models.ForeignKey("releases.Service", on_delete=models.PROTECT, related_name="lanes")
+    executor = models.CharField(max_length=20, default="local")
+    target_key = models.CharField(max_length=200)
+    port = models.PositiveIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    live_release = models.ForeignKey(
+        "releases.Release", null=True, blank=True, on_delete=models.PROTECT, related_name="live_in"
+    )
+    live_configuration = models.ForeignKey(
+        "configuration.ConfigurationVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    live_slot = models.CharField(max_length=5, choices=Slot, blank=True)
+    live_since = models.DateTimeField(null=True, blank=True)
+    previous_release = models.ForeignKey(
+        "releases.Release", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    generation = models.PositiveBigIntegerField(default=0)
+    rolled_back_from = models.ForeignKey(
+        "releases.Release", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    health = models.CharField(max_length=10, choices=Health, default=Health.UNKNOWN)
+    health_detail = models.CharField(max_length=200, blank=True)
+    health_since = models.DateTimeField(null=True, blank=True)
+    health_checked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LaneQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["service", "environment"]
+        constraints = [
+            models.UniqueConstraint(
+                name="lane_once", fields=["environment", "service"], condition=Q(removed_at=None)
+            ),
+            models.UniqueConstraint(name="lane_target_once", fields=["target_key"], condition=Q(removed_at=None)),
+            models.CheckConstraint(name="lane_health_known", condition=Q(health__in=Health.values)),
+            all_or_none("lane_live_whole", "live_release", "live_since"),
+        ]
+
+    def __str__(self) -> str:
+        return self.target_key
+
+
+class Freeze(TenantModel):
+    """No deployment may start under it. Rollbacks and incident hotfixes pass, loudly."""
+
+    scope = models.CharField(max_length=12, choices=FreezeScope)
+    environment = models.ForeignKey(
+        Environment, null=True, blank=True, on_delete=models.PROTECT, related_name="freezes"
+    )
+    lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.PROTECT, related_name="freezes")
+    reason = models.CharField(max_length=300)
+    frozen_at = models.DateTimeField()
+    frozen_by = person()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = person(null=True, blank=True)
+
+    objects = FreezeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-frozen_at"]
+        constraints = [
+            all_or_none("freeze_lifted_whole", "lifted_at", "lifted_by"),
+            models.CheckConstraint(
+                name="freeze_scope_matches",
+                condition=Q(scope=FreezeScope.LANE, lane__isnull=False, environment__isnull=True)
+                | Q(scope=FreezeScope.ENVIRONMENT, environment__isnull=False, lane__isnull=True)
+                | Q(scope__in=[FreezeScope.WORKSPACE, FreezeScope.ALL], environment__isnull=True, lane__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="freeze_ends_after_start", condition=Q(ends_at=None) | Q(ends_at__gt=F("frozen_at"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Hold(TenantModel):
+    """Set by the engine on a lane after a rollback or an abandoned attempt: no automation passes, a person lifts it."""
+
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="holds")
+    reason = models.CharField(max_length=300)
+    deployment_id = models.UUIDField(null=True, blank=True)
+    set_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = person(null=True, blank=True)
+    lift_reason = models.CharField(max_length=300, blank=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-set_at"]
+        constraints = [
+            models.UniqueConstraint(name="hold_once", fields=["lane"], condition=Q(lifted_at=None)),
+            all_or_none("hold_lifted_whole", "lifted_at", "lifted_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Window(TenantModel):
+    """A recurring span of local wall time in which deployments may (or may not) start.
+
+    `weekdays` are ISO numbers (1 = Monday); `starts_at` is inclusive, `ends_at` exclusive; if it is not later, the
+    window ends on the next day. `zone` is an IANA name; the offset is that of each date.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.CASCADE, related_name="windows")
+    kind = models.CharField(max_length=5, choices=WindowKind, default=WindowKind.ALLOW)
+    weekdays = ArrayField(models.PositiveSmallIntegerField())
+    starts_at = models.TimeField()
+    ends_at = models.TimeField()
+    zone = models.CharField(max_length=64)
+    label = models.CharField(max_length=80)
+
+    class Meta:
+        ordering = ["kind", "starts_at"]
+
+    def __str__(self) -> str:
+        return self.label

@@ -1,0 +1,38 @@
+"""Closed sets of words; importable without Django set up, since gates are pure."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What a gate says. WAITING is for a person or a clock; FAILED is for a fact that must change."""
+
+    PASSED = "PASSED"
+    FAILED = "FAILED"
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_REQUIRED = "NOT_REQUIRED"
+    WAIVED = "WAIVED"
+
+    @property
+    def lets_pass(self) -> bool:
+        return self in {Outcome.PASSED, Outcome.NOT_REQUIRED, Outcome.WAIVED}
+
+    @property
+    def label(self) -> str:
+        return _LABELS[self][0]
+
+    @property
+    def tone(self) -> str:
+        return _LABELS[self][1]
+
+
+_LABELS: dict[Outcome, tuple[str, str]] = {
+    Outcome.PASSED: ("Passed", "ok"),
+    Outcome.FAILED: ("Failed", "bad"),
+    Outcome.WAITING: ("Waiting", "wait"),
+    Outcome.RUNNING: ("Running", "run"),
+    Outcome.INCONCLUSIVE: ("Inconclusive", "warn"),
+    Outcome.NOT_REQUIRED: ("Not needed", "idle"),
+    Outcome.WAIVED: ("Waived", "warn"),
+}

@@ -1,0 +1,37 @@
+from django.db import models
+
+
+class Plane(models.TextChoices):
+    CONTROL = "CONTROL", "Control plane"
+    DATA = "DATA", "Data plane"
+
+
+class ArtifactKind(models.TextChoices):
+    WHEELS = "WHEELS", "Hash-locked wheels"
+    SOURCE = "SOURCE", "Built from source on push"
+
+
+class ReleaseState(models.TextChoices):
+    DRAFT = "DRAFT", "Draft"
+    SEALED = "SEALED", "Sealed"
+    QUARANTINED = "QUARANTINED", "Quarantined"
+    RETIRED = "RETIRED", "Retired"
+
+    @property
+    def tone(self) -> str:
+        return {"DRAFT": "idle", "SEALED": "ok", "QUARANTINED": "bad", "RETIRED": "idle"}[self.value]
+
+
+class ReleaseKind(models.TextChoices):
+    INITIAL = "INITIAL", "First release"
+    PATCH = "PATCH", "Patch"
+    MINOR = "MINOR", "Minor"
+    MAJOR = "MAJOR", "Major"
+    PRERELEASE = "PRERELEASE", "Pre-release"
+
+
+class ReleaseSource(models.TextChoices):
+    FORM = "FORM", "Form"
+    API = "API", "API"
+    WEBHOOK = "WEBHOOK", "Git push"
+    IMPORT = "IMPORT", "Imported history"

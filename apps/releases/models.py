@@ -1,0 +1,142 @@
+from django.db import models
+from django.db.models import Q
+from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
+
+from apps.environments.models import all_or_none, person
+from apps.releases.enums import ArtifactKind, Plane, ReleaseKind, ReleaseSource, ReleaseState
+from apps.releases.querysets import CatalogueQuerySet, ReleaseQuerySet
+from apps.workspaces.models import TenantModel, Workspace
+
+
+class Service(TenantModel):
+    """Something that is released and deployed as one piece."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=80)
+    summary = models.CharField(max_length=200, blank=True)
+    plane = models.CharField(max_length=8, choices=Plane, default=Plane.CONTROL)
+    owner_team = models.CharField(max_length=80)
+    repository = models.CharField(max_length=300, blank=True)
+    artifact_kind = models.CharField(max_length=8, choices=ArtifactKind, default=ArtifactKind.WHEELS)
+    program = models.CharField(max_length=80)
+    health_path = models.CharField(max_length=200, default="/")
+    is_published = models.BooleanField(default=False)
+    is_pinned = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    created_by = person(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_by = person(null=True, blank=True)
+
+    objects = CatalogueQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["plane", "name"]
+        permissions = [("release_service", "Release this service"), ("operate_service", "Operate this service")]
+        constraints = [
+            models.CheckConstraint(name="service_plane_known", condition=Q(plane__in=Plane.values)),
+            all_or_none("service_retired_whole", "retired_at", "retired_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ServiceUserPermission(UserObjectPermissionBase):
+    content_object = models.ForeignKey(Service, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+", editable=False)
+
+
+class ServiceGroupPermission(GroupObjectPermissionBase):
+    content_object = models.ForeignKey(Service, on_delete=models.CASCADE)
+    workspace = models.ForeignKey(Workspace, on_delete=models.PROTECT, related_name="+", editable=False)
+
+
+class Release(TenantModel):
+    """One version of a service, sealed by the hash of its content. What is sealed never changes again.
+
+    `precedence` orders pre-releases as SemVer 2.0 section 11 says; a full release stands above its pre-releases.
+    `content_hash` is the SHA-256 (hex) over the canonical JSON of version, commit, artifact digest and notes.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="releases")
+    version = models.CharField(max_length=80)
+    major = models.PositiveIntegerField()
+    minor = models.PositiveIntegerField()
+    patch = models.PositiveIntegerField()
+    precedence = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=ReleaseKind)
+    state = models.CharField(max_length=11, choices=ReleaseState, default=ReleaseState.DRAFT)
+    source = models.CharField(max_length=8, choices=ReleaseSource)
+    is_published = models.BooleanField(default=False)
+    tag = models.CharField(max_length=100, blank=True)
+    commit = models.CharField(max_length=64, blank=True)
+    artifact_digest = models.CharField(max_length=71)
+    notes = models.TextField(blank=True)
+    notes_source = models.CharField(max_length=300, blank=True)
+    published_date = models.DateField(null=True, blank=True)
+    content_hash = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField()
+    created_by = person(null=True, blank=True)
+    created_by_label = models.CharField(max_length=150)
+    author = person(null=True, blank=True)
+    committer = person(null=True, blank=True)
+    author_label = models.CharField(max_length=150, blank=True)
+    sealed_at = models.DateTimeField(null=True, blank=True)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    quarantined_by_label = models.CharField(max_length=150, blank=True)
+    quarantine_reason = models.CharField(max_length=300, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+    retired_by = person(null=True, blank=True)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["service", "-major", "-minor", "-patch", "-precedence"]
+        constraints = [
+            models.UniqueConstraint(name="release_version_once", fields=["service", "version"]),
+            models.CheckConstraint(name="release_state_known", condition=Q(state__in=ReleaseState.values)),
+            models.CheckConstraint(name="release_kind_known", condition=Q(kind__in=ReleaseKind.values)),
+            models.CheckConstraint(
+                name="release_sealed_whole",
+                condition=Q(state=ReleaseState.DRAFT, sealed_at=None, content_hash="")
+                | (~Q(state=ReleaseState.DRAFT) & Q(sealed_at__isnull=False) & ~Q(content_hash="")),
+            ),
+            models.CheckConstraint(
+                name="release_quarantined_whole",
+                condition=Q(quarantined_at=None, quarantined_by_label="", quarantine_reason="")
+                | (Q(quarantined_at__isnull=False) & ~Q(quarantined_by_label="") & ~Q(quarantine_reason="")),
+            ),
+            all_or_none("release_retired_whole", "retired_at", "retired_by"),
+        ]
+
+    def __str__(self) -> str:
+        return self.version
+
+    @property
+    def label(self) -> str:
+        return ReleaseState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return ReleaseState(self.state).tone
+
+
+class Artifact(TenantModel):
+    """What a release is made of, named by its content.
+
+    `digest` is `sha256:` and 64 hex digits over the canonical JSON of `manifest`. For WHEELS the manifest is
+    `{"program": str, "wheels": [{"name", "version", "filename", "sha256", "size"}]}`, sorted by name; for SOURCE
+    `{"program": str, "archive": {"filename", "sha256", "size"}}`. `size` is in bytes.
+    """
+
+    release = models.OneToOneField(Release, on_delete=models.PROTECT, related_name="artifact")
+    kind = models.CharField(max_length=8, choices=ArtifactKind)
+    digest = models.CharField(max_length=71)
+    manifest = models.JSONField()
+    size = models.PositiveBigIntegerField(default=0)
+    is_published = models.BooleanField(default=False)
+
+    objects = CatalogueQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.digest

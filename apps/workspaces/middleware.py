@@ -1,0 +1,25 @@
+from collections.abc import Callable
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+
+from apps.workspaces.scope import enter_scope, workspaces_of
+
+
+class ScopeMiddleware:
+    """Runs each request in one transaction that sees the person's workspaces, and undoes it if the answer is a refusal.
+
+    Streamed answers outlive the transaction: they open their own scope.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.workspaces = workspaces_of(request.user)
+        with transaction.atomic():
+            enter_scope(request.workspaces, actor=request.user.pk)
+            response = self.get_response(request)
+            if response.status_code >= 400:
+                transaction.set_rollback(True)
+        return response

@@ -1,0 +1,70 @@
+"""The outermost door of the pages: says from where a request comes, and records what was refused.
+
+It stands in the composition root, above all apps, because it writes after everything below was rolled back.
+"""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+
+from apps.audit import actions as audit
+from apps.audit.actors import NOBODY
+from apps.audit.source import Source, coming_from
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.workspaces.scope import workspace_scope
+
+
+class RefusalMiddleware:
+    """Gives each request an id and a source; a refused one leaves an event in a transaction of its own."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = str(uuid4())
+        source = Source(
+            via="api" if request.path.startswith("/api/") else "page",
+            ip=client_address(request),
+            user_agent=request.headers.get("User-Agent", "")[:300],
+            session=request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")[:6],
+            request_id=request.request_id,
+        )
+        with coming_from(source):
+            response = self.get_response(request)
+            if (refusal := getattr(request, "refusal", None)) is not None:
+                self._record(request, refusal)
+        response["X-Request-ID"] = request.request_id
+        return response
+
+    def _record(self, request: HttpRequest, refusal: Exception) -> None:
+        user = getattr(request, "user", AnonymousUser())
+        by = getattr(request, "actor", None) or (user if user.is_authenticated else NOBODY)
+        workspace_id = _owner(getattr(request, "workspaces", ()))
+        with workspace_scope([workspace_id]):
+            audit.record(
+                "access.refused",
+                by=by,
+                target=None,
+                workspace_id=workspace_id,
+                summary=f"{request.method} {request.path}: {refusal}",
+                outcome="REFUSED",
+                after={"code": getattr(refusal, "code", ""), "status": getattr(refusal, "status", 0)},
+            )
+
+
+def _owner(workspaces: tuple[UUID, ...]) -> UUID:
+    if PLATFORM_WORKSPACE_ID in workspaces or not workspaces:
+        return PLATFORM_WORKSPACE_ID
+    return workspaces[0]
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address of the client, believing only as many proxies as the installation says it has."""
+    depth = settings.TRUSTED_PROXY_DEPTH
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    if depth and len(hops) >= depth:
+        return hops[-depth]
+    return request.META.get("REMOTE_ADDR", "")

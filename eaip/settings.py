@@ -1,0 +1,207 @@
+"""One settings module; installations differ by environment variables alone (docs/runbooks/running.md)."""
+
+from pathlib import Path
+
+from eaip import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = env.path("EAIP_DATA_DIR", BASE_DIR / ".run")
+
+DEBUG = env.flag("DEBUG")
+DEMONSTRATION = env.flag("DEMONSTRATION")
+SECRET_KEY = env.text("SECRET_KEY", "not-secret-only-for-management-commands" if DEBUG else None)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+HTTPS = env.flag("HTTPS")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.forms",
+    "django_htmx",
+    "django_filters",
+    "template_partials",
+    "guardian",
+    "auditlog",
+    "apps.core",
+    "apps.audit",
+    "apps.integrations",
+    "apps.accounts",
+    "apps.workspaces",
+    "apps.environments",
+    "apps.configuration",
+    "apps.releases",
+    "apps.changelogs",
+    "apps.health",
+    "apps.policies",
+    "apps.approvals",
+    "apps.deployments",
+    "apps.dashboards",
+    "apps.api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.middleware.ContentSecurityPolicyMiddleware",
+    "eaip.middleware.RefusalMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "apps.core.middleware.LoginRequiredMiddleware",
+    "apps.workspaces.middleware.ScopeMiddleware",
+    "apps.core.middleware.TimeZoneMiddleware",
+    "apps.core.middleware.VerdictMiddleware",
+]
+
+ROOT_URLCONF = "eaip.urls"
+WSGI_APPLICATION = "eaip.wsgi.application"
+WEB_THREADS = int(env.number("WEB_THREADS", 6))
+FORM_RENDERER = "apps.core.forms.PortalFormRenderer"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.core.context_processors.frame",
+                "apps.dashboards.context_processors.navigation",
+            ],
+            "builtins": ["apps.core.templatetags.portal", "django.templatetags.static"],
+        },
+    },
+]
+
+# The application's role owns nothing and can't pass row-level security; migrations run as the owner.
+DATABASE_URL = env.text("DATABASE_URL", "postgresql://eaip_app@127.0.0.1:5432/eaip" if DEBUG else None)
+DATABASES = {"default": {**env.database(DATABASE_URL), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "dashboards:dashboard"
+LOGOUT_REDIRECT_URL = "accounts:sign-in"
+
+ANONYMOUS_USER_NAME = None  # guardian: no row that stands for "nobody" (reliability.md, section 3)
+GUARDIAN_MONKEY_PATCH_USER = False
+
+AUDITLOG_LOGENTRY_MODEL = "audit.FieldHistory"
+AUDITLOG_DISABLE_REMOTE_ADDR = True  # its reading of X-Forwarded-For can be forged
+AUDITLOG_DISABLE_ON_RAW_SAVE = True
+AUDITLOG_INCLUDE_TRACKING_MODELS = (
+    {"model": "accounts.User", "exclude_fields": ["password", "last_login"]},
+    "workspaces.Membership",
+    "environments.Environment",
+    "environments.Freeze",
+    "environments.Window",
+    "releases.Service",
+)
+
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+X_FRAME_OPTIONS = "DENY"
+# Named as in Django 6, which has this built in.
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'"],
+    "style-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
+TRUSTED_PROXY_DEPTH = int(env.number("TRUSTED_PROXY_DEPTH", 0))
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+# Celery carries hints only: what is lost, repeated or late costs seconds, never truth (docs/adr).
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "hints"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "max_retries": 0}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# Clocks of the engine (architecture.md, Durability rules). Tests run with seconds, `make reliability` with these values.
+ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)
+ENGINE_BEAT = env.seconds("ENGINE_BEAT_SECONDS", 5)
+ENGINE_GUARD_SILENCE = env.seconds("ENGINE_GUARD_SILENCE_SECONDS", 20)
+ENGINE_SWEEP = env.seconds("ENGINE_SWEEP_SECONDS", 10)
+ENGINE_UNCLAIMED = env.seconds("ENGINE_UNCLAIMED_SECONDS", 10)
+ENGINE_APPLY_LIMIT = env.seconds("ENGINE_APPLY_LIMIT_SECONDS", 600)
+ENGINE_VERIFY_SAMPLES = int(env.number("ENGINE_VERIFY_SAMPLES", 3))
+ENGINE_VERIFY_INTERVAL = env.seconds("ENGINE_VERIFY_INTERVAL_SECONDS", 2)
+ENGINE_VERIFY_LIMIT = env.seconds("ENGINE_VERIFY_LIMIT_SECONDS", 120)
+ENGINE_PROBE_EVERY = env.seconds("ENGINE_PROBE_EVERY_SECONDS", 5)
+ENGINE_WARM = env.seconds("ENGINE_WARM_SECONDS", 1800)
+HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
+
+# The local executor's places (docs/runbooks/running.md).
+ARTIFACT_DIR = env.path("EAIP_ARTIFACT_DIR", DATA_DIR / "artifacts")
+TARGET_DIR = env.path("EAIP_TARGET_DIR", DATA_DIR / "target")
+REPOSITORY_DIR = env.path("EAIP_REPOSITORY_DIR", DATA_DIR / "repositories")
+HAPROXY_SOCKET = env.text("EAIP_HAPROXY_SOCKET", "")
+HAPROXY_MASTER_SOCKET = env.text("EAIP_HAPROXY_MASTER_SOCKET", "")
+HAPROXY_CONFIG_DIR = env.path("EAIP_HAPROXY_CONFIG_DIR", DATA_DIR / "haproxy")
+SUPERVISOR_SOCKET = env.text("EAIP_SUPERVISOR_SOCKET", "")
+SUPERVISOR_CONFIG_DIR = env.path("EAIP_SUPERVISOR_CONFIG_DIR", DATA_DIR / "supervisor")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {"httpx2": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "celery.redirected": {"level": "WARNING"}},
+}
