@@ -43,8 +43,8 @@ def database(keeper: Keeper, data: Path, secrets: dict[str, str]) -> Database:
         return engine
 
     with Step("Starting the database", "Database started (PostgreSQL)") as step:
-        admin = _with_other_port(attempt, step).url(database=DATABASE)
-    return _derived(admin, secrets)
+        server = _with_other_port(attempt, step)
+    return _derived(server.url(database=DATABASE), secrets, admin=server.url())
 
 
 def broker(keeper: Keeper, data: Path, secrets: dict[str, str]) -> str:
@@ -74,12 +74,12 @@ def _with_other_port(attempt: Callable[[Step], Engine], step: Step) -> Engine:
 
 def _named(url: str, secrets: dict[str, str]) -> Database:
     """Return the places of a real server; an administrator is used where one is named."""
-    owner = os.environ.get("DATABASE_OWNER_URL", "")
-    admin = os.environ.get("DATABASE_ADMIN_URL", "") or (url if _is_administrator(url) else "")
     say(f"  ok Database: the server that DATABASE_URL names ({urlsplit(url).hostname or 'local socket'})")
-    if admin:
-        derived = _derived(admin, secrets)
-        return Database(url if url != admin else derived.application, owner or derived.owner, admin)
+    owner = os.environ.get("DATABASE_OWNER_URL", "")
+    if given := os.environ.get("DATABASE_ADMIN_URL"):
+        return Database(url, owner or _derived(url, secrets, admin=given).owner, given)
+    if admin := _as_administrator(url):
+        return _derived(url, secrets, admin=admin)
     if not owner:
         raise Refused(
             "The role of DATABASE_URL may not make roles, and DATABASE_OWNER_URL, which migrations need, is not set. "
@@ -88,22 +88,26 @@ def _named(url: str, secrets: dict[str, str]) -> Database:
     return Database(url, owner)
 
 
-def _is_administrator(url: str) -> bool:
-    """Ask the server. A database that isn't there yet is no obstacle: the administrator will make it."""
-    for place in (url, _in_database(url, "postgres")):
+def _as_administrator(url: str) -> str:
+    """Return where the role of `url` may make roles and databases, "" if it may not.
+
+    The portal's own database needn't be there yet, so that of the server's administrator is tried as well.
+    """
+    refusal = ""
+    for place in (urlunsplit(urlsplit(url)._replace(path="/postgres")), url):
         try:
             with psycopg.connect(place, connect_timeout=5) as connection:
                 row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-                return bool(row and row[0])
+                return place if row and row[0] else ""
         except psycopg.OperationalError as error:
-            refusal = error
-    raise Refused(f"The server that DATABASE_URL names can't be used: {str(refusal).strip()}")
+            refusal = str(error).strip()
+    raise Refused(f"The server that DATABASE_URL names can't be used: {refusal}")
 
 
-def _derived(admin: str, secrets: dict[str, str]) -> Database:
+def _derived(url: str, secrets: dict[str, str], *, admin: str) -> Database:
     return Database(
-        application=_as_role(admin, APPLICATION, secrets["database_app"]),
-        owner=_as_role(admin, OWNER, secrets["database_owner"]),
+        application=_as_role(url, APPLICATION, secrets["database_app"]),
+        owner=_as_role(url, OWNER, secrets["database_owner"]),
         admin=admin,
     )
 
@@ -112,7 +116,3 @@ def _as_role(url: str, role: str, password: str) -> str:
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{role}:{quote(password)}@{place}"))
-
-
-def _in_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
