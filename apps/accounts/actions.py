@@ -1,0 +1,41 @@
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit import actions as audit
+from apps.core.verdict import Denied
+
+PREFERENCES = ("theme", "time_zone", "single_key_shortcuts")
+
+
+class SignInRefused(Denied):
+    """The name and the password do not belong together, or the account is closed."""
+
+    code = "sign_in_refused"
+    kind = "session.refused"
+
+
+@transaction.atomic
+def change_preferences(user: User, *, by: User, **changes: object) -> User:
+    """This function will set some of a person's preferences (theme, time_zone, single_key_shortcuts).
+
+    Raises ValueError: for a field that is not a preference.
+    """
+    if unknown := set(changes) - set(PREFERENCES):
+        raise ValueError(f"not a preference: {', '.join(sorted(unknown))}")
+    user = User.objects.select_for_update().get(pk=user.pk)
+    before = {name: getattr(user, name) for name in changes}
+    for name, value in changes.items():
+        setattr(user, name, value)
+    user.save(update_fields=list(changes))
+    audit.record("profile.changed", by=by, target=user, summary=f"{user} changed preferences", before=before, after=changes)
+    return user
+
+
+def start_session(user: User, *, by: User) -> None:
+    """This function will write down that a person signed in."""
+    audit.record("session.started", by=by, target=user, summary=f"{user} signed in")
+
+
+def end_session(user: User, *, by: User) -> None:
+    """This function will write down that a person signed out."""
+    audit.record("session.ended", by=by, target=user, summary=f"{user} signed out")

@@ -1,0 +1,62 @@
+"""What the frame of every page needs. Counts and workspaces come from apps.dashboards, which may look at all apps."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+
+@dataclass(frozen=True)
+class Entry:
+    label: str
+    short: str
+    icon: str
+    view: str
+    # Views whose pages belong under this entry: full names, or a beginning that ends in a colon or a dash.
+    covers: tuple[str, ...]
+    key: str = ""
+    count: str = ""
+    group: str = ""
+
+
+ENTRIES = (
+    Entry("Dashboard", "Status", "layout-grid", "dashboards:dashboard", ("dashboards:",), key="d"),
+    Entry("Approvals", "Approve", "user-check", "approvals:inbox", ("approvals:",), key="a", count="approvals"),
+    Entry("Releases", "Releases", "package", "releases:release-list", ("releases:release-", "changelogs:"), key="r"),
+    Entry("Deployments", "Deploys", "rocket", "deployments:deployment-list", ("deployments:",), key="p", count="deployments"),
+    Entry("Services", "Services", "boxes", "releases:service-list", ("releases:service-",), key="s"),
+    Entry("Environments", "Places", "server", "environments:environment-list", ("environments:",), key="e"),
+    Entry("Audit trail", "Audit", "scroll-text", "audit:event-list", ("audit:",), key="l", group="Govern"),
+)
+
+
+@cache
+def _address(view: str) -> str:
+    try:
+        return reverse(view)
+    except NoReverseMatch:
+        return ""
+
+
+def frame(request: HttpRequest) -> dict[str, object]:
+    match = getattr(request, "resolver_match", None)
+    here = match.view_name if match else ""
+    user = getattr(request, "user", None)
+    return {
+        "entries": [
+            {"label": e.label, "short": e.short, "icon": e.icon, "url": url, "key": e.key, "count": e.count,
+             "group": e.group, "current": here.startswith(e.covers)}
+            for e in ENTRIES
+            if (url := _address(e.view))
+        ],
+        "theme": getattr(user, "theme", "AUTO").lower(),
+        "shortcuts": getattr(user, "single_key_shortcuts", False),
+        "zone_from": "profile" if getattr(user, "time_zone", "") else "browser",
+        "zone": timezone.get_current_timezone_name(),
+        "zone_label": timezone.localtime().tzname(),
+        "current_time": timezone.now(),
+        "demonstration": settings.DEMONSTRATION,
+    }  # fmt: skip

@@ -1,0 +1,58 @@
+"""Pages by key, not by number: what is on screen stays put while rows are added, and no row is counted."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+from django.http import QueryDict
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Newest first. `newer` and `older` are cursors for the query keys `after` and `before`; None at either end."""
+
+    rows: list[Row]
+    newer: str | None
+    older: str | None
+
+
+def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at", size: int = 50) -> Page[Row]:
+    """This function will cut one page out of the rows, newest first, by (moment, pk).
+
+    Shapes: reads `before` and `after` from the query; a cursor that can't be read is taken as none.
+    """
+    newest_first = (f"-{moment}", "-pk")
+    after, before = _read(query.get("after", "")), _read(query.get("before", ""))
+    if after:
+        found = list(rows.filter(_beyond(moment, "gt", after)).order_by(moment, "pk")[: size + 1])
+        more, shown = len(found) > size, found[:size][::-1]
+        return Page(shown, _cursor(shown[0], moment) if more else None, _cursor(shown[-1], moment) if shown else None)
+    if before:
+        rows = rows.filter(_beyond(moment, "lt", before))
+    found = list(rows.order_by(*newest_first)[: size + 1])
+    more, shown = len(found) > size, found[:size]
+    newer = _cursor(shown[0], moment) if before and shown else None
+    return Page(shown, newer, _cursor(shown[-1], moment) if more else None)
+
+
+def _beyond(moment: str, side: str, cursor: tuple[datetime, str]) -> Q:
+    when, key = cursor
+    return Q(**{f"{moment}__{side}": when}) | Q(**{moment: when, f"pk__{side}": key})
+
+
+def _cursor(row: Any, moment: str) -> str:
+    return base64.urlsafe_b64encode(f"{getattr(row, moment).isoformat()} {row.pk}".encode()).decode().rstrip("=")
+
+
+def _read(cursor: str) -> tuple[datetime, str] | None:
+    try:
+        when, key = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        moment = datetime.fromisoformat(when)
+    except (ValueError, binascii.Error):
+        return None
+    return (moment, key) if moment.tzinfo and key else None

@@ -1,0 +1,79 @@
+"""What every request passes: the content security policy, sign-in, the person's time zone, and how refusals are told."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+from zoneinfo import available_timezones
+
+from django.conf import settings
+from django.contrib.auth import middleware as auth
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.utils import timezone
+
+from apps.core.refusals import NOT_FOUND, Telling, tell, telling_of
+from apps.core.verdict import Refusal
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+# Written by the page's script, so that people without a zone in their profile see their own.
+BROWSER_ZONE_COOKIE = "browser_zone"
+ZONES = frozenset(available_timezones())
+
+
+class ContentSecurityPolicyMiddleware:
+    """Django 6 has this built in under the same setting; remove it then."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.policy = "; ".join(f"{name} {' '.join(sources)}" for name, sources in settings.SECURE_CSP.items())
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", self.policy)
+        return response
+
+
+class LoginRequiredMiddleware(auth.LoginRequiredMiddleware):
+    """A fragment can't show the sign-in page in the middle of another: HTMX is told to go there instead."""
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse:
+        if not getattr(request, "htmx", None):
+            return super().handle_no_permission(request, view_func)
+        back = request.htmx.current_url_abs_path or "/"
+        sign_in = redirect_to_login(back, resolve_url(self.get_login_url(view_func)))
+        return HttpResponse(status=401, headers={"HX-Redirect": sign_in.url})
+
+
+class TimeZoneMiddleware:
+    """The zone of the profile, else of the browser, else UTC."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        zone = getattr(request.user, "time_zone", "") or unquote(request.COOKIES.get(BROWSER_ZONE_COOKIE, ""))
+        with timezone.override(zone if zone in ZONES else "UTC"):
+            return self.get_response(request)
+
+
+class VerdictMiddleware:
+    """Turns refusals into answers, so that views carry no try and except for them."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, Refusal):
+            request.refusal = exception  # recorded by the outermost middleware, once all was rolled back
+            return tell(request, telling_of(exception))
+        if isinstance(exception, Http404):
+            return tell(request, NOT_FOUND)
+        if isinstance(exception, PermissionDenied):
+            return tell(request, Telling(403, "denied", str(exception) or "Your roles do not cover this."))
+        return None
