@@ -1,0 +1,166 @@
+"""Run a child under a guard process, so that no descendant of it outlives the worker, whatever happens to the worker."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+GUARD = Path(__file__).with_name("guard_process.py")
+ALLOWED_ENVIRONMENT = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ")
+LINE_LIMIT = 8192
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    reason: str
+    """exited, cancelled, silence, limit or orphaned."""
+    exit_code: int | None
+    seconds: float
+    tail: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.reason == "exited" and self.exit_code == 0
+
+    @property
+    def last_line(self) -> str:
+        return next((line for line in reversed(self.tail) if line.strip()), "no output")
+
+
+class Lifeline:
+    """The pipes to the guards of one piece of work: renewed by its heartbeat, cut by its cancellation."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pipes: set[int] = set()
+        self._cancelled = threading.Event()
+
+    def renew(self) -> None:
+        self._tell(b".")
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+        self._tell(b"c")
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; True when cancelled meanwhile."""
+        return self._cancelled.wait(seconds)
+
+    @contextlib.contextmanager
+    def tied_to(self, pipe: int) -> Iterator[None]:
+        os.set_blocking(pipe, False)
+        with self._lock:
+            self._pipes.add(pipe)
+        if self.is_cancelled:
+            self._tell(b"c")
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pipes.discard(pipe)
+
+    def _tell(self, word: bytes) -> None:
+        with self._lock:
+            for pipe in self._pipes:
+                with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                    os.write(pipe, word)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    log: Callable[[str], None],
+    lifeline: Lifeline | None = None,
+    env: Mapping[str, str] | None = None,
+    limit: float | None = None,
+    silence: float | None = None,
+    grace: float = 5.0,
+    orphan_grace: float = 0.5,
+    keep_fds: Sequence[int] = (),
+) -> Outcome:
+    """Run `argv` to its end and hand each line of its output to `log`.
+
+    Units: seconds. `silence` is how long the child may live without a renewal of the lifeline, `limit` in all.
+    `keep_fds` are held open by the guard (locks that shall last as long as any descendant), never by the child.
+    Environment: the allow-list of this module from our own, then `env`. Descendants left by the child are killed.
+    """
+    started = time.monotonic()
+    lifeline = lifeline or Lifeline()
+    spec = {
+        "argv": [str(part) for part in argv],
+        "env": {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ} | dict(env or {}),
+        "cwd": str(cwd),
+        "parent": os.getpid(),
+        "silence": silence,
+        "limit": limit,
+        "grace": grace,
+        "orphan_grace": orphan_grace,
+    }
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    reading, writing = os.pipe()
+    with open(reading, "rb") as status, _guard(writing, keep_fds) as guard:
+        assert guard.stdin and guard.stdout
+        try:
+            guard.stdin.write(json.dumps(spec).encode() + b"\n")
+            guard.stdin.flush()
+            with lifeline.tied_to(guard.stdin.fileno()):
+                for line in lines(guard.stdout):
+                    tail.append(line)
+                    log(line)
+                report = json.loads(status.readline() or b'{"reason": "orphaned", "exit_code": null}')
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                guard.stdin.close()
+    return Outcome(report["reason"], report["exit_code"], time.monotonic() - started, tuple(tail))
+
+
+@contextlib.contextmanager
+def _guard(status: int, keep_fds: Sequence[int]) -> Iterator["subprocess.Popen[bytes]"]:
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(GUARD), str(status)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={},
+            pass_fds=(status, *keep_fds),
+            bufsize=0,
+        )
+    finally:
+        os.close(status)
+    with process:
+        yield process
+
+
+def lines(stream: IO[bytes]) -> Iterator[str]:
+    """Yield the lines of a stream as it delivers them; a line over the limit comes in pieces, so memory stays bounded."""
+    rest = b""
+    while chunk := stream.read(65536):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield from _pieces(line)
+        while len(rest) > LINE_LIMIT:
+            yield from _pieces(rest[:LINE_LIMIT])
+            rest = rest[LINE_LIMIT:]
+    if rest:
+        yield from _pieces(rest)
+
+
+def _pieces(line: bytes) -> Iterator[str]:
+    text = line.rstrip(b"\r")
+    for start in range(0, len(text) or 1, LINE_LIMIT):
+        yield text[start : start + LINE_LIMIT].decode("utf-8", "replace")

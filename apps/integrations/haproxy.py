@@ -1,0 +1,267 @@
+"""HAProxy: two servers per backend on unix sockets, switched by absolute weights over the runtime socket.
+
+Weights live in two places that this module keeps alike: in the running proxy, and in the backend's own configuration
+fragment. So a reload or a restart of the proxy starts with the weights of the last switch, and no state file can
+contradict the configuration. A reload is needed only when a backend comes or goes.
+"""
+
+import csv
+import errno
+import io
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from apps.integrations.atomic_file import write_atomically
+
+FULL_WEIGHT = 256
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_PATH = re.compile(r"/[A-Za-z0-9._~/%?=&+-]{0,199}")
+_SERVER = re.compile(r"^\s*server (\S+) .* weight (\d+)$", re.MULTILINE)
+_BIND = re.compile(r"^\s*bind 127\.0\.0\.1:(\d+)$", re.MULTILINE)
+
+
+class HaproxyError(Exception):
+    pass
+
+
+class ProxyUnreachable(HaproxyError):
+    pass
+
+
+class PortTaken(HaproxyError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    name: str
+    weight: int
+    is_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCounters:
+    """Counters since the proxy's worker started."""
+
+    name: str
+    weight: int
+    status: str
+    sessions: int
+    requests: int
+    answers_5xx: int
+    without_answer: int
+    response_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    name: str
+    port: int
+    health_path: str
+    servers: Mapping[str, Path]
+    """Unix socket of each server by its name."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Everything below lands in a configuration file: nothing may end a line or start a word of its own.
+        if not _NAME.fullmatch(self.name) or not all(_NAME.fullmatch(server) for server in self.servers):
+            raise ValueError(f"not a name for a backend or server: {self.name!r} {list(self.servers)!r}")
+        if not _PATH.fullmatch(self.health_path):
+            raise ValueError(f"not a path for a health check: {self.health_path!r}")
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"not a port: {self.port}")
+
+    def fragment(self) -> str:
+        servers = "\n".join(
+            f'  server {name} "unix@{_quoted(path)}" weight {self.weights.get(name, 0)}'
+            for name, path in self.servers.items()
+        )
+        return _FRAGMENT.format(name=self.name, port=self.port, health_path=self.health_path, servers=servers)
+
+
+_FRAGMENT = """\
+frontend {name}
+  mode http
+  bind 127.0.0.1:{port}
+  timeout client 30s
+  timeout http-request 5s
+  timeout http-keep-alive 10s
+  default_backend {name}
+backend {name}
+  mode http
+  timeout connect 1s
+  timeout server 30s
+  timeout queue 5s
+  timeout check 2s
+  option redispatch
+  retries 2
+  retry-on conn-failure empty-response
+  http-reuse safe
+  option httpchk
+  http-check send meth GET uri {health_path} ver HTTP/1.1 hdr Host localhost hdr Connection close
+  http-response set-header X-Slot %s
+  default-server check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1
+{servers}
+"""
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if re.search(r"[\"'\\$\s#]", text) or len(text) > 100:
+        raise ValueError(f"not a path for a unix socket of the proxy: {text!r}")
+    return text
+
+
+class Haproxy:
+    def __init__(self, *, runtime: Path, master: Path, config_dir: Path, timeout: float = 5.0) -> None:
+        self.runtime, self.master, self.config_dir, self.timeout = runtime, master, config_dir, timeout
+
+    def set_weights(self, backend: str, weights: Mapping[str, int]) -> None:
+        """Set absolute weights (0 to 256) of a backend's servers with one line of commands.
+
+        Who gains comes first, so that at no instant the backend is without a server.
+        Raises HaproxyError: unknown backend or server. Raises ProxyUnreachable: nobody answers; nothing changed or all.
+        """
+        ordered = sorted(weights.items(), key=lambda item: -item[1])
+        answer = self.command(";".join(f"set weight {backend}/{server} {weight}" for server, weight in ordered))
+        if answer.strip():
+            raise HaproxyError(f"The proxy refused the weights of {backend}: {answer.strip()}")
+        self._keep_weights(backend, weights)
+
+    def servers(self, backend: str) -> dict[str, Server]:
+        """Return the servers of a backend by name. Raises HaproxyError: the running proxy doesn't know the backend."""
+        _version, header, *rows = self._table(f"show servers state {backend}")
+        columns = header.lstrip("# ").split()
+        found = [dict(zip(columns, row.split(), strict=False)) for row in rows]
+        return {
+            row["srv_name"]: Server(row["srv_name"], int(row["srv_uweight"]), row["srv_op_state"] == "2")
+            for row in found
+        }
+
+    def counters(self, backend: str) -> dict[str, ServerCounters]:
+        """Return the counters of a backend's servers by name. Raises HaproxyError: unknown backend."""
+        text = "\n".join(self._table(f"show stat {backend} 4 -1"))
+        return {
+            row["svname"]: ServerCounters(
+                name=row["svname"],
+                weight=int(row["weight"] or 0),
+                status=row["status"],
+                sessions=int(row["scur"] or 0) + int(row["qcur"] or 0),
+                requests=int(row["stot"] or 0),
+                answers_5xx=int(row["hrsp_5xx"] or 0),
+                without_answer=int(row["econ"] or 0) + int(row["eresp"] or 0),
+                response_ms=float(row["rtime"] or 0),
+            )
+            for row in csv.DictReader(io.StringIO(text.lstrip("# ")))
+        }
+
+    def knows(self, backend: str) -> bool:
+        return any(line.split()[-1:] == [backend] for line in self.command("show backend").splitlines())
+
+    def add(self, *backends: Backend) -> bool:
+        """Bring backends into the running proxy with at most one reload; True when one was needed.
+
+        Raises PortTaken: a port belongs to another backend or another program; the proxy runs on as before.
+        Raises HaproxyError: the proxy refused the configuration; the fragments are as before.
+        """
+        before: dict[Path, str | None] = {}
+        for backend in backends:
+            path = self._fragment(backend.name)
+            old = path.read_text() if path.exists() else None
+            if old is not None and _shape(old) == _shape(backend.fragment()) and self.knows(backend.name):
+                continue
+            self._require_free_port(backend, old)
+            before[path] = old
+        for backend in backends:
+            if (path := self._fragment(backend.name)) in before:
+                write_atomically(path, replace(backend, weights=_weights(before[path] or "")).fragment())
+        if before:
+            self._reload_or_restore(before)
+        return bool(before)
+
+    def remove(self, name: str) -> None:
+        path = self._fragment(name)
+        if path.exists():
+            before = path.read_text()
+            path.unlink()
+            self._reload_or_restore({path: before})
+
+    def reload(self) -> None:
+        """Start a new worker of the proxy; the old one ends with its last connection."""
+        answer = self.command("reload", socket_path=self.master, timeout=30)
+        if "Success=1" not in answer:
+            taken = re.search(r"cannot bind socket \((.*?)\) for \[(.*?)\]", answer)
+            if taken:
+                raise PortTaken(f"The proxy can't listen on {taken[2]}: {taken[1]}.")
+            raise HaproxyError(f"The proxy refused its configuration: {answer.strip()[-500:]}")
+
+    def command(self, line: str, *, socket_path: Path | None = None, timeout: float | None = None) -> str:
+        path = socket_path or self.runtime
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(timeout or self.timeout)
+                connection.connect(str(path))
+                connection.sendall(line.encode() + b"\n")
+                parts = []
+                while part := connection.recv(65536):
+                    parts.append(part)
+        except OSError as error:
+            raise ProxyUnreachable(f"The proxy doesn't answer: {error.strerror or error}.") from error
+        return b"".join(parts).decode()
+
+    def _table(self, command: str) -> list[str]:
+        lines = [line for line in self.command(command).splitlines() if line.strip()]
+        if len(lines) < 2 and (not lines or not lines[0].startswith("#")):
+            raise HaproxyError(f"The proxy doesn't know that: {' '.join(lines) or command}")
+        return lines
+
+    def _fragment(self, name: str) -> Path:
+        return self.config_dir / f"lane-{name}.cfg"
+
+    def _keep_weights(self, backend: str, weights: Mapping[str, int]) -> None:
+        path = self._fragment(backend)
+        text = path.read_text()
+        for server, weight in weights.items():
+            text = re.sub(rf"^(\s*server {re.escape(server)} .* weight )\d+$", rf"\g<1>{weight}", text, flags=re.M)
+        write_atomically(path, text)
+
+    def _require_free_port(self, backend: Backend, old: str | None) -> None:
+        if old is not None and str(backend.port) in _BIND.findall(old) and self.knows(backend.name):
+            return  # the port is in use, by ourselves
+        for path in self.config_dir.glob("lane-*.cfg"):
+            if path != self._fragment(backend.name) and str(backend.port) in _BIND.findall(path.read_text()):
+                raise PortTaken(f"Port {backend.port} already belongs to {path.stem.removeprefix('lane-')}.")
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", backend.port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                raise PortTaken(
+                    f"Port {backend.port} is taken by another program: {os.strerror(error.errno)}."
+                ) from error
+
+    def _reload_or_restore(self, before: Mapping[Path, str | None]) -> None:
+        try:
+            self.reload()
+        except HaproxyError:
+            for path, text in before.items():
+                if text is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    write_atomically(path, text)
+            raise
+
+
+def _weights(fragment: str) -> dict[str, int]:
+    return {name: int(weight) for name, weight in _SERVER.findall(fragment)}
+
+
+def _shape(fragment: str) -> str:
+    """A fragment without its weights: two of one shape need no reload."""
+    return re.sub(r" weight \d+$", "", fragment, flags=re.MULTILINE)
