@@ -1,0 +1,119 @@
+"""Fixtures that every test may use. Databases, engines and real processes of the portal; people are in `cast.py`."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db import connections
+from django.test import TransactionTestCase
+from playwright.sync_api import Browser, sync_playwright
+
+from tests import chromium, plugin
+from tests.engines import Engines, renamed
+from tests.processes import Child, DeploymentTarget, WebServer, start_web, start_worker
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def engines() -> Engines:
+    return plugin.engines()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """Nothing to make: `plugin.py` cloned the migrated template before the settings were read."""
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of the database of this test: its process's own, or a fresh clone where the test commits.
+
+    Nothing is ever truncated: the application's role may not, and a dropped clone leaves nothing behind.
+    """
+    settings = connections.settings["default"]
+    if not _commits(request):
+        yield settings["NAME"]
+        return
+    usual, clone = settings["NAME"], f"{settings['NAME']}_{next(_numbers)}"
+    engines.clone(clone)
+    connections.close_all()
+    monkeypatch.setenv("DATABASE_URL", renamed(os.environ["DATABASE_URL"], clone))
+    monkeypatch.setenv("DATABASE_OWNER_URL", renamed(os.environ["DATABASE_OWNER_URL"], clone))
+    settings["NAME"] = clone  # every thread's connection reads it when it opens
+    yield clone
+    connections.close_all()
+    settings["NAME"] = usual
+    engines.drop(clone)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _never_truncate() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: None)
+        yield
+
+
+@pytest.fixture
+def _django_db_helper(database: str, _django_db_helper: None) -> None:
+    """Put the choice of the database before pytest-django's own preparation."""
+
+
+@pytest.fixture
+def database_url(database: str) -> str:
+    """The address of this test's database, for the application's role."""
+    return renamed(os.environ["DATABASE_URL"], database)
+
+
+@pytest.fixture
+def owner_url(database: str) -> str:
+    return renamed(os.environ["DATABASE_OWNER_URL"], database)
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """The address of this process's own database in Valkey, emptied."""
+    url = os.environ["REDIS_URL"]
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def portal(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[WebServer]:
+    """The web server as a child process, on this test's own database."""
+    with start_web(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def worker(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[Child]:
+    """A worker as a child process, on this test's own database."""
+    with start_worker(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def deployment_target() -> Iterator[DeploymentTarget]:
+    """HAProxy and supervisord at the places that the settings name."""
+    with DeploymentTarget.start() as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright, chromium.launch(playwright) as started:
+        yield started
+
+
+def _commits(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    names: Any = request.fixturenames
+    return bool(
+        (marker and (marker.kwargs.get("transaction") or (marker.args and marker.args[0])))
+        or {"transactional_db", "live_server"} & set(names)
+    )
