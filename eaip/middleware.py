@@ -45,7 +45,7 @@ class RefusalMiddleware:
         workspace_id = _owner(getattr(request, "workspaces", ()))
         with workspace_scope([workspace_id]):
             audit.record(
-                "access.refused",
+                getattr(refusal, "kind", "access.refused"),
                 by=by,
                 target=None,
                 workspace_id=workspace_id,

@@ -80,3 +80,19 @@ def _change(before: Change, after: Change) -> dict[str, dict[str, Any]]:
         for name in fields
         if before.get(name) != after.get(name)
     }
+
+
+def record_export(
+    criteria: Change, *, form: str, workspaces: tuple[UUID, ...], by: object
+) -> None:
+    """Record that somebody takes events out, once in each workspace whose events may be among them."""
+    asked = ", ".join(f"{name} = {value}" for name, value in criteria.items()) or "everything"
+    for workspace_id in workspaces:
+        record(
+            "audit.exported",
+            by=by,
+            target=None,
+            workspace_id=workspace_id,
+            summary=f"Exported the audit trail as {form.upper()}: {asked}",
+            after={"format": form, **criteria},
+        )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Field, Model, Q, QuerySet
 from django.http import QueryDict
 
 Row = TypeVar("Row", bound=Model)
@@ -27,7 +28,8 @@ def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at
     Shapes: reads `before` and `after` from the query; a cursor that can't be read is taken as none.
     """
     newest_first = (f"-{moment}", "-pk")
-    after, before = _read(query.get("after", "")), _read(query.get("before", ""))
+    key = rows.model._meta.pk
+    after, before = _read(query.get("after", ""), key), _read(query.get("before", ""), key)
     if after:
         found = list(rows.filter(_beyond(moment, "gt", after)).order_by(moment, "pk")[: size + 1])
         more, shown = len(found) > size, found[:size][::-1]
@@ -40,19 +42,20 @@ def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at
     return Page(shown, newer, _cursor(shown[-1], moment) if more else None)
 
 
-def _beyond(moment: str, side: str, cursor: tuple[datetime, str]) -> Q:
+def _beyond(moment: str, side: str, cursor: tuple[datetime, Any]) -> Q:
     when, key = cursor
-    return Q(**{f"{moment}__{side}": when}) | Q(**{moment: when, f"pk__{side}": key})
+    # The first condition alone is what an index can use; the second decides among rows of the same moment.
+    return Q(**{f"{moment}__{side}e": when}) & (Q(**{f"{moment}__{side}": when}) | Q(**{f"pk__{side}": key}))
 
 
 def _cursor(row: Any, moment: str) -> str:
     return base64.urlsafe_b64encode(f"{getattr(row, moment).isoformat()} {row.pk}".encode()).decode().rstrip("=")
 
 
-def _read(cursor: str) -> tuple[datetime, str] | None:
+def _read(cursor: str, key: Field) -> tuple[datetime, Any] | None:
     try:
-        when, key = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        moment = datetime.fromisoformat(when)
-    except (ValueError, binascii.Error):
+        when, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        moment, value = datetime.fromisoformat(when), key.to_python(text)
+    except (ValueError, binascii.Error, ValidationError):
         return None
-    return (moment, key) if moment.tzinfo and key else None
+    return (moment, value) if moment.tzinfo and value else None

@@ -2,7 +2,9 @@ from collections.abc import Callable
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
 
+from apps.workspaces.rights import rights_of
 from apps.workspaces.scope import enter_scope, workspaces_of
 
 
@@ -17,6 +19,7 @@ class ScopeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.workspaces = workspaces_of(request.user)
+        request.rights = SimpleLazyObject(lambda: rights_of(request.user, request.workspaces))
         with transaction.atomic():
             enter_scope(request.workspaces, actor=request.user.pk)
             response = self.get_response(request)

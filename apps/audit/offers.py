@@ -1,0 +1,19 @@
+"""Choices of the trail's filters that apps above know and the ledger does not; they register them when they load."""
+
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+Choices = Iterable[tuple[str, str]]
+Provider = Callable[[tuple[UUID, ...]], Choices]
+
+_providers: dict[str, Provider] = {}
+
+
+def offer(field: str, provider: Provider) -> None:
+    """Let `provider(workspaces)` fill the filter `field` with (value, label) pairs."""
+    _providers[field] = provider
+
+
+def offered(field: str, workspaces: tuple[UUID, ...]) -> list[tuple[str, str]]:
+    provider = _providers.get(field)
+    return list(provider(workspaces)) if provider else []

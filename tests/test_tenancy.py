@@ -1,0 +1,85 @@
+"""The database's own layer of isolation, read from its catalogue: no table can be forgotten."""
+
+import pytest
+from django.db import connection
+
+# Tables without a tenant, each with the reason why nobody's data is in it.
+SHARED = {
+    "accounts_role": "what a role may do is the same everywhere",
+    "accounts_user": "a person may be a member of many workspaces",
+    "accounts_user_groups": "Django's; unused",
+    "accounts_user_user_permissions": "Django's; unused",
+    "auth_group": "Django's; unused",
+    "auth_group_permissions": "Django's; unused",
+    "auth_permission": "names of permissions",
+    "deployments_sweeplease": "holds no data",
+    "django_content_type": "names of models",
+    "django_migrations": "names of migrations",
+    "django_session": "keyed by a secret that only its owner has",
+}
+# Made by a library, superseded by tables of ours that carry the workspace; the application has no right on them.
+CLOSED = {"auditlog_logentry", "guardian_groupobjectpermission", "guardian_userobjectpermission"}
+
+
+def _rows(statement: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+@pytest.fixture
+def tables(db: None) -> dict[str, tuple[bool, bool, int]]:
+    return {
+        name: (on, forced, policies)
+        for name, on, forced, policies in _rows(
+            """
+            SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity,
+                   (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'workspace_scope')
+            FROM pg_class c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+              AND c.relnamespace = 'public'::regnamespace
+            """
+        )
+    }
+
+
+def test_every_tenant_table_has_forced_row_level_security(tables: dict) -> None:
+    unprotected = {name for name, state in tables.items() if state != (True, True, 1)}
+
+    assert unprotected == SHARED.keys() | CLOSED
+
+
+@pytest.mark.parametrize("table", sorted(CLOSED))
+def test_library_table_without_workspace_is_closed(db: None, table: str) -> None:
+    rights = _rows(f"SELECT has_table_privilege('eaip_app', '{table}', 'SELECT, INSERT, UPDATE, DELETE')")
+
+    assert rights == [(False,)]
+
+
+def test_application_role_owns_nothing_and_passes_nothing(db: None) -> None:
+    assert _rows("SELECT current_user, rolbypassrls, rolsuper FROM pg_roles WHERE rolname = current_user") == [
+        ("eaip_app", False, False)
+    ]
+    assert _rows("SELECT relname FROM pg_class WHERE relowner = 'eaip_app'::regrole") == []
+    assert _rows("SELECT 1 WHERE pg_has_role('eaip_app', 'eaip_gate', 'MEMBER')") == []
+
+
+def test_partition_can_not_be_read_past_the_policy(db: None) -> None:
+    readable = _rows(
+        """
+        SELECT inhrelid::regclass::text FROM pg_inherits
+        WHERE inhparent = 'audit_event'::regclass AND has_table_privilege('eaip_app', inhrelid, 'SELECT')
+        """
+    )
+
+    assert readable == []
+
+
+def test_functions_past_the_scope_are_few_and_have_a_fixed_path(db: None) -> None:
+    functions = _rows(
+        "SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace ORDER BY 1"
+    )
+
+    assert all(config == ["search_path=pg_catalog, public, pg_temp"] for _, config in functions)
+    assert {name for name, _ in functions} == {
+        "claim_resource", "due_work", "ensure_audit_partitions", "record_event", "workspace_of_token", "workspaces_of",
+    }  # fmt: skip
