@@ -1,3 +1,4 @@
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -13,7 +14,7 @@ class SignInForm(AuthenticationForm):
         "inactive": "This account is closed. Ask the platform team.",
     }
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["username"].label = "User name"
 
@@ -46,10 +47,11 @@ class PreferencesForm(forms.Form):
         help_text="Keys such as g d, / and ? act without Ctrl. Switch them off if you dictate or use a screen reader.",
     )
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "posix", "right")))
-        self.fields["time_zone"].choices = [("", "As the browser says"), ("UTC", "UTC"), *((zone, zone) for zone in zones)]
+        zones = sorted(available_timezones() - {"UTC", "localtime", "Factory"})
+        field = cast(forms.ChoiceField, self.fields["time_zone"])
+        field.choices = [("", "As the browser says"), ("UTC", "UTC"), *((zone, zone) for zone in zones)]
 
     @classmethod
     def for_user(cls, user: User) -> "PreferencesForm":

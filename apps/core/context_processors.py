@@ -26,7 +26,15 @@ ENTRIES = (
     Entry("Dashboard", "Status", "layout-grid", "dashboards:dashboard", ("dashboards:",), key="d"),
     Entry("Approvals", "Approve", "user-check", "approvals:inbox", ("approvals:",), key="a", count="approvals"),
     Entry("Releases", "Releases", "package", "releases:release-list", ("releases:release-", "changelogs:"), key="r"),
-    Entry("Deployments", "Deploys", "rocket", "deployments:deployment-list", ("deployments:",), key="p", count="deployments"),
+    Entry(
+        "Deployments",
+        "Deploys",
+        "rocket",
+        "deployments:deployment-list",
+        ("deployments:",),
+        key="p",
+        count="deployments",
+    ),
     Entry("Services", "Services", "boxes", "releases:service-list", ("releases:service-",), key="s"),
     Entry("Environments", "Places", "server", "environments:environment-list", ("environments:",), key="e"),
     Entry("Audit trail", "Audit", "scroll-text", "audit:event-list", ("audit:",), key="l", group="Govern"),
@@ -57,6 +65,6 @@ def frame(request: HttpRequest) -> dict[str, object]:
         "zone_from": "profile" if getattr(user, "time_zone", "") else "browser",
         "zone": timezone.get_current_timezone_name(),
         "zone_label": timezone.localtime().tzname(),
-        "current_time": timezone.now(),
+        "current_time": timezone.now(),  # noqa: TID251 - the frame belongs to the view
         "demonstration": settings.DEMONSTRATION,
     }  # fmt: skip

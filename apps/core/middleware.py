@@ -1,4 +1,4 @@
-"""What every request passes: the content security policy, sign-in, the person's time zone, and how refusals are told."""
+"""What every request passes: content security policy, sign-in, the person's time zone, the telling of refusals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils import timezone
+from django_htmx.middleware import HtmxDetails
 
 from apps.core.refusals import NOT_FOUND, Telling, tell, telling_of
 from apps.core.verdict import Refusal
@@ -39,10 +40,13 @@ class ContentSecurityPolicyMiddleware:
 class LoginRequiredMiddleware(auth.LoginRequiredMiddleware):
     """A fragment can't show the sign-in page in the middle of another: HTMX is told to go there instead."""
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponse:
-        if not getattr(request, "htmx", None):
+    def handle_no_permission(  # type: ignore[override]  # a redirect that HTMX follows is not a redirect of HTTP
+        self, request: HttpRequest, view_func: Callable[..., Any]
+    ) -> HttpResponse:
+        htmx: HtmxDetails | None = getattr(request, "htmx", None)
+        if htmx is None or not htmx:
             return super().handle_no_permission(request, view_func)
-        back = request.htmx.current_url_abs_path or "/"
+        back = htmx.current_url_abs_path or "/"
         sign_in = redirect_to_login(back, resolve_url(self.get_login_url(view_func)))
         return HttpResponse(status=401, headers={"HX-Redirect": sign_in.url})
 
@@ -69,8 +73,10 @@ class VerdictMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, Refusal | PermissionDenied):
+            # Recorded by the outermost middleware, once all was rolled back.
+            request.refusal = exception  # type: ignore[attr-defined]
         if isinstance(exception, Refusal):
-            request.refusal = exception  # recorded by the outermost middleware, once all was rolled back
             return tell(request, telling_of(exception))
         if isinstance(exception, Http404):
             return tell(request, NOT_FOUND)

@@ -5,12 +5,18 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
 
 INVALID = 422
 
 
 def render_page(
-    request: HttpRequest, template: str, context: dict[str, Any] | None = None, *, part: str | None = None, status: int = 200
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any] | None = None,
+    *,
+    part: str | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     """This function will answer with the page, or with its partial named `part` where HTMX asked for a fragment.
 
@@ -28,8 +34,8 @@ def render_page(
 
 def wants_fragment(request: HttpRequest) -> bool:
     """This function will say whether HTMX replaces a part of a page; a boosted link or a step back wants all of it."""
-    htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    return htmx is not None and bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
 def _is_invalid(form: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How a refusal is told: what happened, what stayed safe, what to do next; as a page, a fragment or a problem document."""
+"""How a refusal is told: what happened, what stayed safe, what to do next; as a page, a fragment or a problem."""
 
 from dataclasses import dataclass
 

@@ -16,6 +16,10 @@ WORDS = {"ok": "Healthy", "run": "In progress", "wait": "Waiting for a person", 
          "idle": "No signal"}  # fmt: skip
 
 
+AGES = (("seconds", 4), ("minutes", 26), ("days", 9), ("hours", -3))
+ICONS = settings.BASE_DIR / "deploy" / "vendor" / "icons.txt"
+
+
 class SampleForm(forms.Form):
     """One field of each sort that the portal uses."""
 
@@ -23,9 +27,14 @@ class SampleForm(forms.Form):
     reason = forms.CharField(label="Reason", widget=forms.Textarea(attrs={"rows": 2}), required=False)
     environment = forms.ChoiceField(label="Environment", choices=[("dev", "Dev"), ("qa", "QA"), ("prod", "Production")])
     strategy = forms.ChoiceField(
-        label="Strategy", choices=[("all", "All at once"), ("two", "Two slots")], widget=forms.RadioSelect, initial="two"
+        label="Strategy",
+        choices=[("all", "All at once"), ("two", "Two slots")],
+        widget=forms.RadioSelect,
+        initial="two",
     )
-    wait = forms.BooleanField(label="Wait for me before it starts", required=False, help_text="Otherwise it starts by itself.")
+    wait = forms.BooleanField(
+        label="Wait for me before it starts", required=False, help_text="Otherwise it starts by itself."
+    )
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,8 @@ def samples() -> dict[str, object]:
         "outcomes": list(tones.GATES),
         "icons": sorted(ICONS.read_text().split()),
         "moments": [now, now - timedelta(hours=30), now - timedelta(days=400), None],
-        "ages": [now - timedelta(seconds=4), now - timedelta(minutes=26), now - timedelta(days=9), now + timedelta(hours=3)],
-        "lengths": [timedelta(seconds=0.4), timedelta(seconds=110), timedelta(hours=3, minutes=42), timedelta(days=1, hours=10)],
+        "ages": [now - timedelta(**{unit: count}) for unit, count in AGES],
+        "lengths": [timedelta(seconds=seconds) for seconds in (0.4, 110, 13_320, 122_400)],
         "started": now - timedelta(minutes=4, seconds=3),
         "rows": [("Type", "Minor, backward compatible"), ("Tag", "v2.14.0"), ("Asked by", "Release engineer")],
         "digest": "sha256:4be1c09f2a7d3b6f5f0d6c1f0f8f4f1f1e0c7a7d4b1c2d3e4f5a6b7c8d9e0f1a",
@@ -72,6 +81,3 @@ def samples() -> dict[str, object]:
         "both": Page([], "n", "o"),
         "freeze": {"sentence": "Production is frozen until Mon 30 Nov 00:00 UTC: year-end close.", "url": "#freezes"},
     }  # fmt: skip
-
-
-ICONS = settings.BASE_DIR / "deploy" / "vendor" / "icons.txt"

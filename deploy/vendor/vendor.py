@@ -31,7 +31,9 @@ def main() -> None:
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT, check=True)
     for folder, packages in ((SERVED, FILES), (FOR_TESTS, TEST_FILES)):
         shutil.rmtree(folder, ignore_errors=True)
-        entries = [entry for package, (files, licence) in packages.items() for entry in _take(folder, package, files, licence)]
+        entries = [
+            entry for package, (files, licence) in packages.items() for entry in _take(folder, package, files, licence)
+        ]
         if folder == SERVED:
             entries += _sprite(folder)
         text = json.dumps({"files": sorted(entries, key=lambda entry: entry["path"])}, indent=2)

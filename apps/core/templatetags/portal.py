@@ -19,7 +19,7 @@ from apps.core.verdict import ALLOWED, Verdict
 
 register = template.Library()
 
-NO_VALUE = format_html('<span class="t3">{}<span class="visually-hidden">none</span></span>', "–")
+NO_VALUE = format_html('<span class="t3">{}<span class="visually-hidden">none</span></span>', "\u2013")
 
 
 @cache
@@ -95,7 +95,9 @@ def _moment(local: datetime, form: str, *, today: date) -> str:
     clock = f"{local:%H:%M}"
     if form == "clock" or (form == "auto" and local.date() == today):
         return clock
-    day = f"{local:%a} {local.day} {local:%b}" + ("" if local.year == today.year and form != "full" else f" {local.year}")
+    day = f"{local:%a} {local.day} {local:%b}" + (
+        "" if local.year == today.year and form != "full" else f" {local.year}"
+    )
     return {"date": day, "full": f"{day} {local:%H:%M:%S}"}.get(form, f"{day} {clock}")
 
 
@@ -112,7 +114,7 @@ def age(value: datetime | None, *, suffix: bool = True) -> SafeString:
     """How long ago, or in how long; the page's script keeps it true while the page is open."""
     if value is None:
         return NO_VALUE
-    ahead = value > (now := timezone.now())
+    ahead = value > (now := timezone.now())  # noqa: TID251 - a tag is a part of the view
     words = durations.in_words(abs(now - value), parts=1)
     if suffix:
         words = f"in {words}" if ahead else f"{words} ago"

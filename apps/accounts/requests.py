@@ -1,0 +1,14 @@
+from uuid import UUID
+
+from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
+
+from apps.accounts.models import User
+
+
+class AuthedRequest(HttpRequest):
+    """A request as every view sees it that asks for sign-in: the middleware has put these on it. For annotations."""
+
+    user: User
+    htmx: HtmxDetails
+    workspaces: tuple[UUID, ...]
