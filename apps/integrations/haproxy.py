@@ -84,7 +84,7 @@ class Backend:
 
 
 _FRAGMENT = """\
-frontend {name}
+frontend to-{name}
   mode http
   bind 127.0.0.1:{port}
   timeout client 30s
@@ -148,7 +148,7 @@ class Haproxy:
         return {
             row["svname"]: ServerCounters(
                 name=row["svname"],
-                weight=int(row["weight"] or 0),
+                weight=int(row["uweight"] or 0),
                 status=row["status"],
                 sessions=int(row["scur"] or 0) + int(row["qcur"] or 0),
                 requests=int(row["stot"] or 0),

@@ -21,10 +21,12 @@ def main(program_file: str) -> None:
     program = json.loads(Path(program_file).read_text())
     configuration = json.loads(Path(program["configuration"]).read_text())
     adapter = runpy.run_path(str(Path(__file__).with_name("programs") / f"{program['program']}.py"))
-    version = importlib.metadata.version(program["program"])
-    application = named(adapter["application"](Path(program["data"]), configuration), version)
+    installed = importlib.metadata.version(program["program"])
+    if installed != program["wheel"]:
+        sys.exit(f"{program['program']} {installed} is installed, {program['wheel']} was to be started")
     os.umask(0o077)
-    print(f"{program['program']} {version} listens", flush=True)
+    application = named(adapter["application"](Path(program["data"]), configuration), program["version"])
+    print(f"{program['program']} {installed} starts to listen", flush=True)
     serve(application, program["socket"])
 
 

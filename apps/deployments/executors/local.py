@@ -181,7 +181,8 @@ class LocalExecutor:
 
     def traffic(self, target: TargetRef) -> tuple[SlotTraffic, ...]:
         try:
-            counters = self.slots.proxy.counters(target.lane_key)
+            known = self.slots.proxy.knows(target.lane_key)
+            counters = self.slots.proxy.counters(target.lane_key) if known else {}
         except HaproxyError as error:
             raise TargetUntouched(str(error), code="proxy") from error
         return tuple(
@@ -236,7 +237,7 @@ class LocalExecutor:
         slot = self._slot_of(order, lane) or (self.slots.serving(lane) or Slot.GREEN).other
         name = self.slots.program_name(lane, slot)
         state = self.slots.supervisor.state(name)
-        if self._slot_of(order, lane) is slot and state and state.is_running and self.slots.accepts(lane, slot):
+        if self._slot_of(order, lane) is slot and state and state.is_alive and self.slots.accepts(lane, slot):
             return StepResult(f"{order.release.version} runs in {slot.value} already.", changed=False, slot=slot)
         with lane.fenced(order.fence, order.deployment_id):
             self.slots.start(lane, slot, _record_of(order), order.release, order.configuration)
@@ -336,7 +337,7 @@ class LocalExecutor:
         deadline = time.monotonic() + self.clocks.start
         while True:
             state = self.slots.supervisor.state(name)
-            if state and state.is_running and self.slots.accepts(step.lane, slot):
+            if state and state.is_alive and self.slots.accepts(step.lane, slot):
                 return
             if state is None or state.has_given_up or time.monotonic() > deadline:
                 reason = state.detail if state else "it is gone"

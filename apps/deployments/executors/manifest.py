@@ -78,6 +78,15 @@ def program_of(release: ReleaseRef) -> str:
     return str(release.manifest["program"])
 
 
+def program_wheel(release: ReleaseRef) -> Wheel:
+    """Return the wheel of the program itself. Raises ArtifactRejected: the manifest has none."""
+    name = canonicalize_name(program_of(release))
+    for wheel in wheels_of(release):
+        if canonicalize_name(wheel.name) == name:
+            return wheel
+    raise ArtifactRejected(f"The manifest of {release.version} has no wheel of {name}.")
+
+
 def _applies(wheel: Wheel) -> bool:
     try:
         return not wheel.marker or Marker(wheel.marker).evaluate()

@@ -12,6 +12,7 @@ from apps.deployments.executors.contract import (
 )
 from apps.deployments.executors.installation import Installation
 from apps.deployments.executors.lane import Lane, SlotRecord
+from apps.deployments.executors.manifest import program_wheel
 from apps.integrations import http_request
 from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken
 from apps.integrations.supervisord import Supervisor
@@ -91,6 +92,7 @@ class Slots:
             {
                 "program": record.program,
                 "version": record.version,
+                "wheel": program_wheel(release).version,
                 "socket": str(self.socket_of(lane, slot)),
                 "data": str(lane.data_folder),
                 "configuration": str(lane.slot_folder(slot) / "configuration.json"),

@@ -8,7 +8,6 @@ def application(data, configuration):
     file.write_text(
         f"[storage]\nfilesystem_folder = {data / 'collections'}\n"
         f"[auth]\ntype = none\n[rights]\ntype = {configuration.get('rights', 'owner_only')}\n"
-        "[logging]\nlevel = warning\n"
     )
     os.environ["RADICALE_CONFIG"] = str(file)
     import radicale

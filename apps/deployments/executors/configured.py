@@ -1,0 +1,45 @@
+"""The executor of this installation, from the settings: the only place here that knows them."""
+
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.deployments.executors.installation import Installation
+from apps.deployments.executors.local import Clocks, LocalExecutor
+from apps.deployments.executors.slots import Slots
+from apps.integrations.artifact_store import ArtifactStore
+from apps.integrations.haproxy import Haproxy
+from apps.integrations.package_index import PackageIndex, index_url
+from apps.integrations.supervisord import Supervisor
+
+
+@cache
+def artifact_store() -> ArtifactStore:
+    return ArtifactStore(settings.ARTIFACT_DIR)
+
+
+@cache
+def local_executor() -> LocalExecutor:
+    runtime = Path(settings.HAPROXY_SOCKET)
+    silence = settings.ENGINE_GUARD_SILENCE.total_seconds()
+    slots = Slots(
+        target_dir=settings.TARGET_DIR,
+        socket_dir=runtime.parent,
+        launcher=settings.BASE_DIR / "deploy" / "local" / "serve.py",
+        installation=Installation(
+            artifact_store(),
+            PackageIndex(index_url()),
+            silence=silence,
+            limit=settings.ENGINE_APPLY_LIMIT.total_seconds(),
+        ),
+        proxy=Haproxy(
+            runtime=runtime,
+            master=Path(settings.HAPROXY_MASTER_SOCKET),
+            config_dir=settings.HAPROXY_CONFIG_DIR,
+        ),
+        supervisor=Supervisor(
+            socket_path=Path(settings.SUPERVISOR_SOCKET), config_dir=settings.SUPERVISOR_CONFIG_DIR
+        ),
+    )
+    return LocalExecutor(slots, Clocks(patience=silence + 5))
