@@ -36,7 +36,7 @@ class Lock:
     def take(self) -> None:
         """Take the lock. Raises Refused when a portal runs from this clone, and says which one."""
         if self._try():
-            self.note(pid=os.getpid())
+            self.note(pid=os.getpid(), began=time.monotonic())
             return
         holder = self.read()
         if _alive(holder.get("pid")):
@@ -49,7 +49,7 @@ class Lock:
                     raise Refused(f"Something still holds {self.path}; end it and start again.")
                 step.tick()
                 time.sleep(0.1)
-        self.note(pid=os.getpid())
+        self.note(pid=os.getpid(), began=time.monotonic())
 
     def note(self, **facts: Any) -> None:
         self.file.seek(0)

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from deploy.launcher import credentials, ports, servers
+from deploy.launcher import credentials, ports, processes, servers
 from deploy.launcher.console import Refused, Step, say
 from deploy.launcher.engines import HAProxy, Supervisord
 from deploy.launcher.keeper import Keeper, Stopped
@@ -21,15 +21,15 @@ Environment = dict[str, str]
 
 def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     """Run the portal until it is asked to stop; return the exit code."""
-    began = time.monotonic()
     data = data_directory()
     keeper = Keeper(make_private(data / "log"), stop_pipe)
     code = 0
     try:
         address = _start(keeper, data, host, port)
-        lock.note(pid=os.getppid(), address=address)
+        began = lock.read()["began"]  # by the process that took the lock, before anything was installed
+        lock.note(pid=os.getppid(), began=began, address=address)
         say(f"\nEAIP Operations answers after {time.monotonic() - began:.0f} s:  {address}\n")
-        _load_demonstration(keeper)
+        _work_behind_it(keeper, data)
         while True:
             keeper.tick(1)
     except Stopped:
@@ -40,6 +40,7 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     finally:
         ended = time.monotonic()
         keeper.stop_all()
+        processes.end_descendants()
     say(f"Stopped in {time.monotonic() - ended:.1f} s. All data is kept in {data}")
     return code
 
@@ -54,7 +55,7 @@ def _start(keeper: Keeper, data: Path, host: str, port: int) -> str:
     os.environ.pop("DATABASE_ADMIN_URL", None)  # nothing that serves may have it
     _collect_static_files(keeper, data)
     ports.require_free(host, port)
-    return _serve(keeper, data, host, port)
+    return _serve(keeper, host, port)
 
 
 def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
@@ -98,16 +99,21 @@ def _deployment_target(keeper: Keeper, data: Path) -> Environment:
 
 
 def _prepare_database(keeper: Keeper, database: servers.Database) -> None:
+    wanted = _fingerprint(["apps/*/migrations/*.py", "apps/core/management/commands/*.py"])
+    if database.embedded and servers.remark(database.owner) == wanted:
+        return  # nobody else writes to it, so what was done before still stands
     if database.admin:
         with Step("Preparing roles and database", "Roles and database ready") as step:
             keeper.run(_manage("prepare_database"), step=step)
     as_owner = dict(os.environ) | {"DATABASE_URL": database.owner}
     with Step("Migrating the database", "Database migrated") as step:
         keeper.run(_manage("migrate", "--no-input", environment=as_owner), step=step)
+    if database.embedded:
+        servers.write_remark(database.owner, wanted)
 
 
 def _collect_static_files(keeper: Keeper, data: Path) -> None:
-    stamp, wanted = data / "static.stamp", _fingerprint_of_static_files()
+    stamp, wanted = data / "static.stamp", _fingerprint(["static/**/*", "apps/*/static/**/*"])
     if stamp.exists() and stamp.read_text() == wanted:
         return
     with Step("Collecting static files", "Static files collected") as step:
@@ -115,16 +121,15 @@ def _collect_static_files(keeper: Keeper, data: Path) -> None:
     stamp.write_text(wanted)
 
 
-def _fingerprint_of_static_files() -> str:
+def _fingerprint(patterns: list[str]) -> str:
+    """Return what tells two states of these files and of the locked packages apart."""
     digest = hashlib.sha256((ROOT / "requirements" / "run.txt").read_bytes())
-    for top in [ROOT / "static", *sorted(ROOT.glob("apps/*/static"))]:
-        for path in sorted(top.rglob("*")):
-            found = path.stat()
-            digest.update(f"{path.relative_to(ROOT)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file()}):
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _serve(keeper: Keeper, data: Path, host: str, port: int) -> str:
+def _serve(keeper: Keeper, host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/"
     web = _python(
@@ -132,19 +137,8 @@ def _serve(keeper: Keeper, data: Path, host: str, port: int) -> str:
         *("-m", "uvicorn", "eaip.asgi:application", "--host", host, "--port", str(port)),
         *("--no-access-log", "--timeout-graceful-shutdown", "2", "--backlog", "4096"),
     )
-    worker = _python(
-        "worker",
-        *("-m", "celery", "-A", "eaip", "worker", "--pool", "threads", "--concurrency", "8"),
-        *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
-    )
-    scheduler = _python(
-        "scheduler",
-        *("-m", "celery", "-A", "eaip", "beat", "--schedule", str(data / "scheduler"), "--pidfile", ""),
-    )
-    with Step("Starting web, worker and scheduler", "Web, worker and scheduler started") as step:
+    with Step("Starting the web server", "Web server started") as step:
         serving = keeper.start(web)
-        keeper.start(worker)
-        keeper.start(scheduler)
         asked = address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
         keeper.wait_ready(serving, lambda: _answers(asked), step=step, limit_seconds=120)
     return address
@@ -160,8 +154,12 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _load_demonstration(keeper: Keeper) -> None:
-    """Fill the demonstration world behind the running portal; the command itself says what it does."""
+def _work_behind_it(keeper: Keeper, data: Path) -> None:
+    """Start what people don't wait for. The demonstration's command itself says what it does and who may sign in."""
+    worker = ("--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
+    keeper.start(_python("worker", "-m", "celery", "-A", "eaip", "worker", *worker))
+    scheduler = ("--schedule", str(data / "scheduler"), "--pidfile", "")
+    keeper.start(_python("scheduler", "-m", "celery", "-A", "eaip", "beat", *scheduler))
     if os.environ["DEMONSTRATION"] == "1":
         keeper.start(_manage("load_demonstration", shown=True))
 

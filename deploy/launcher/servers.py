@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
 
 from deploy.launcher import ports
 from deploy.launcher.console import Refused, Step, say
@@ -26,6 +27,7 @@ class Database:
     application: str
     owner: str
     admin: str = ""
+    embedded: bool = False
 
     def environment(self) -> dict[str, str]:
         found = {"DATABASE_URL": self.application, "DATABASE_OWNER_URL": self.owner}
@@ -44,7 +46,26 @@ def database(keeper: Keeper, data: Path, secrets: dict[str, str]) -> Database:
 
     with Step("Starting the database", "Database started (PostgreSQL)") as step:
         server = _with_other_port(attempt, step)
-    return _derived(server.url(database=DATABASE), secrets, admin=server.url())
+    return replace(_derived(server.url(database=DATABASE), secrets, admin=server.url()), embedded=True)
+
+
+def remark(url: str) -> str:
+    """Return what `write_remark` left with the database, "" where there is neither."""
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            row = connection.execute(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+            ).fetchone()
+    except psycopg.OperationalError:
+        return ""
+    return str(row[0] or "") if row else ""
+
+
+def write_remark(url: str, text: str) -> None:
+    """Leave a text with the database itself, so that it goes where the data goes."""
+    with psycopg.connect(url) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(text)))
 
 
 def broker(keeper: Keeper, data: Path, secrets: dict[str, str]) -> str:
