@@ -1,0 +1,47 @@
+"""Accessibility by axe-core, in every width and theme that people use; vendored, so that no test needs the network."""
+
+from functools import cache
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+WIDTHS = (1440, 390)
+THEMES = ("light", "dark")
+NARROWEST = 320
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """rules => axe.run(document, {runOnly: rules}).then(result => ({
+    passed: result.passes.length,
+    found: result.violations.flatMap(rule => rule.nodes.map(node =>
+        `${rule.id}: ${node.html.slice(0, 160)} (${(node.any[0] || node.all[0] || node.none[0] || {}).message})`))}))"""
+WIDEST = """() => [...document.querySelectorAll('body *')]
+    .filter(each => each.getBoundingClientRect().right > innerWidth + 1)
+    .filter(each => !each.closest('.scroll-x, .log, .diff, .cmd'))
+    .slice(0, 3).map(each => each.outerHTML.slice(0, 120))"""
+
+
+@cache
+def _script() -> str:
+    return next((Path(__file__).parents[1] / "vendor").glob("axe-core@*/axe.min.js")).read_text()
+
+
+def findings(page: Page) -> list[str]:
+    """This function will name every violation on the page as it stands, after checking that axe looked at something."""
+    page.evaluate(_script())
+    result = page.evaluate(RUN, RULES)
+    assert result["passed"] > 5, "axe found nothing to check"
+    return result["found"]
+
+
+def assert_fit_for_everyone(page: Page, url: str) -> None:
+    """This function will open the address in each width and theme, and fail on a finding or on sideways scrolling."""
+    found = []
+    for width in WIDTHS:
+        for theme in THEMES:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            page.goto(url)
+            found += [f"{width} {theme} {finding}" for finding in findings(page)]
+    page.set_viewport_size({"width": NARROWEST, "height": 800})
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append(f"{NARROWEST}: scrolls sideways: {page.evaluate(WIDEST)}")
+    assert found == []
