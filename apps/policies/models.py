@@ -3,7 +3,7 @@ from django.db.models import Q
 
 from apps.environments.enums import Tier
 from apps.environments.models import person
-from apps.releases.querysets import CatalogueQuerySet
+from apps.policies.querysets import PolicyQuerySet
 from apps.workspaces.models import TenantModel
 
 
@@ -24,7 +24,7 @@ class PolicyVersion(TenantModel):
     is_active = models.BooleanField(default=False)
     is_published = models.BooleanField(default=True)
 
-    objects = CatalogueQuerySet.as_manager()
+    objects = PolicyQuerySet.as_manager()
 
     class Meta:
         ordering = ["tier", "-number"]

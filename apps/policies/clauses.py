@@ -1,0 +1,69 @@
+"""What a tier's policy says, once its document was read. Free of Django: gates are judged with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Gate(StrEnum):
+    """The names of the gates, in the order in which they are judged and stored."""
+
+    PREVIOUS_TIER = "previous_tier"
+    ARTIFACT = "artifact"
+    VERSION_ORDER = "version_order"
+    QUARANTINE = "quarantine"
+    ROLLBACK_READINESS = "rollback_readiness"
+    FREEZE = "freeze"
+    HOLD = "hold"
+    WINDOW = "window"
+    APPROVALS = "approvals"
+
+
+class Owner(StrEnum):
+    """Whose environments a clause is about: the platform's own, a customer's, or all."""
+
+    ALL = "ALL"
+    PLATFORM = "PLATFORM"
+    CUSTOMER = "CUSTOMER"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One rule with the id by which people cite it, such as PROD-3. `digest` covers all but its wording."""
+
+    id: str
+    gate: Gate
+    text: str
+    source: str
+    owner: Owner
+    settings: Mapping[str, object] = field(default_factory=dict)
+    digest: str = ""
+
+    def applies_to(self, owner: Owner) -> bool:
+        return self.owner in {Owner.ALL, owner}
+
+
+@dataclass(frozen=True)
+class TierPolicy:
+    """The rules of one tier. `request_lasts` counts from asking, `decision_lasts` from the decision,
+    `ready_lasts` from becoming ready (None: as long as the decision).
+    """
+
+    tier: str
+    label: str
+    strategy: str
+    clauses: tuple[Clause, ...]
+    request_lasts: timedelta
+    decision_lasts: timedelta
+    ready_lasts: timedelta | None = None
+
+    def for_owner(self, owner: Owner) -> "TierPolicy":
+        """Return the policy with only the clauses that apply to environments of this owner."""
+        return replace(self, clauses=tuple(clause for clause in self.clauses if clause.applies_to(owner)))
+
+    def clauses_of(self, gate: Gate) -> tuple[Clause, ...]:
+        return tuple(clause for clause in self.clauses if clause.gate == gate)
+
+    def clause_of(self, gate: Gate) -> Clause | None:
+        return next(iter(self.clauses_of(gate)), None)

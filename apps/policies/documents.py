@@ -1,0 +1,153 @@
+"""Reads a policy document: all its mistakes at once, each with the place where it stands."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from apps.core.canonical import sha256_of
+from apps.core.verdict import Invalid
+from apps.environments.enums import Tier
+from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
+
+SCHEMA = 1
+STRATEGIES = ("BLUE_GREEN",)
+LIMITS = ("request_days", "decision_days", "ready_hours")
+# These stand between a release and a target in every tier; a document explains them, but can't leave them out.
+ALWAYS = (Gate.ARTIFACT, Gate.VERSION_ORDER, Gate.QUARANTINE, Gate.FREEZE, Gate.HOLD)
+SETTINGS: dict[Gate, dict[str, type]] = {
+    Gate.APPROVALS: {"role": str},
+    Gate.VERSION_ORDER: {"prereleases": bool},
+    Gate.WINDOW: {"lasting_minutes": int},
+    Gate.ROLLBACK_READINESS: {"limit_minutes": int},
+}
+_CLAUSE_ID = re.compile(r"[A-Z]{2,8}-[1-9][0-9]?")
+
+
+class InvalidPolicy(Invalid):
+    """The document does not say a policy. `problems` holds a sentence for each mistake, with its place."""
+
+    code = "invalid_policy"
+    next_step = "Correct the document and propose it again. The policy in force stays as it is."
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+def parse(document: object) -> TierPolicy:
+    """This function will read the rules of a tier from its document.
+
+    Shapes: {"schema": 1, "tier": "QA", "strategy": "BLUE_GREEN", "limits": {"request_days", "decision_days",
+    "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL), "settings"}]}.
+    Raises InvalidPolicy: with every mistake that was found.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidPolicy(("document: expected an object.",))
+    if problems := tuple(_problems(document)):
+        raise InvalidPolicy(problems)
+    limits = document["limits"]
+    return TierPolicy(
+        tier=document["tier"],
+        label=Tier(document["tier"]).label,
+        strategy=document["strategy"],
+        clauses=tuple(_clause(row) for row in document["clauses"]),
+        request_lasts=timedelta(days=limits["request_days"]),
+        decision_lasts=timedelta(days=limits["decision_days"]),
+        ready_lasts=timedelta(hours=limits["ready_hours"]) if limits["ready_hours"] is not None else None,
+    )
+
+
+def _clause(row: Mapping[str, Any]) -> Clause:
+    owner, settings = row.get("owner", Owner.ALL), dict(row.get("settings", {}))
+    judged = {"id": row["id"], "gate": row["gate"], "owner": owner, "settings": settings}
+    return Clause(
+        row["id"], Gate(row["gate"]), row["text"], row["source"], Owner(owner), settings, digest=sha256_of(judged)
+    )
+
+
+def _problems(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown("", document, {"schema", "tier", "strategy", "limits", "clauses"})
+    if document.get("schema") != SCHEMA:
+        yield f"schema: expected {SCHEMA}."
+    if document.get("tier") not in Tier.values:
+        yield f"tier: expected one of {', '.join(Tier.values)}."
+    if document.get("strategy") not in STRATEGIES:
+        yield f"strategy: expected one of {', '.join(STRATEGIES)}."
+    yield from _problems_of_limits(document.get("limits"))
+    yield from _problems_of_clauses(document.get("clauses"))
+
+
+def _problems_of_limits(limits: object) -> Iterator[str]:
+    if not isinstance(limits, Mapping):
+        yield "limits: expected an object."
+        return
+    yield from _unknown("limits.", limits, set(LIMITS))
+    for name in LIMITS:
+        value = limits.get(name)
+        may_be_null = name == "ready_hours" and name in limits and value is None
+        if not may_be_null and not _is_positive(value):
+            yield f"limits.{name}: expected a whole number above 0."
+
+
+def _problems_of_clauses(clauses: object) -> Iterator[str]:
+    if not isinstance(clauses, list):
+        yield "clauses: expected a list."
+        return
+    for index, clause in enumerate(clauses):
+        place = f"clauses[{index}]"
+        if isinstance(clause, Mapping):
+            yield from _problems_of_clause(f"{place}.", clause)
+        else:
+            yield f"{place}: expected an object."
+    rows = [clause for clause in clauses if isinstance(clause, Mapping)]
+    yield from _repeated("id", [str(row.get("id")) for row in rows])
+    yield from _repeated("gate", [str(row.get("gate")) for row in rows if row.get("gate") != Gate.APPROVALS])
+    present = {row.get("gate") for row in rows}
+    yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
+
+
+def _problems_of_clause(place: str, clause: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown(place, clause, {"id", "gate", "text", "source", "owner", "settings"})
+    if not isinstance(clause.get("id"), str) or not _CLAUSE_ID.fullmatch(clause["id"]):
+        yield f"{place}id: expected letters and a number, such as PROD-3."
+    for name in ("text", "source"):
+        if not isinstance(clause.get(name), str) or not clause[name].strip():
+            yield f"{place}{name}: expected a text."
+    if clause.get("owner", Owner.ALL) not in list(Owner):
+        yield f"{place}owner: expected one of {', '.join(Owner)}."
+    if clause.get("gate") not in list(Gate):
+        yield f"{place}gate: expected one of {', '.join(Gate)}."
+        return
+    if clause["gate"] in ALWAYS and clause.get("owner", Owner.ALL) != Owner.ALL:
+        yield f"{place}owner: the gate {clause['gate']} stands for everybody."
+    yield from _problems_of_settings(place, Gate(clause["gate"]), clause.get("settings", {}))
+
+
+def _problems_of_settings(place: str, gate: Gate, settings: object) -> Iterator[str]:
+    if not isinstance(settings, Mapping):
+        yield f"{place}settings: expected an object."
+        return
+    expected = SETTINGS.get(gate, {})
+    yield from _unknown(f"{place}settings.", settings, set(expected))
+    for name, kind in expected.items():
+        value = settings.get(name)
+        if kind is int and not _is_positive(value):
+            yield f"{place}settings.{name}: expected a whole number above 0."
+        elif kind is bool and not isinstance(value, bool):
+            yield f"{place}settings.{name}: expected true or false."
+        elif kind is str and (not isinstance(value, str) or not value):
+            yield f"{place}settings.{name}: expected a text."
+
+
+def _unknown(place: str, row: Mapping[str, Any], known: set[str]) -> Iterator[str]:
+    yield from (f"{place}{name}: unknown." for name in sorted(set(map(str, row)) - known))
+
+
+def _repeated(name: str, values: list[str]) -> Iterator[str]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    yield from (f"clauses: the {name} {value} stands there twice." for value in twice)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

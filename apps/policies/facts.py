@@ -1,0 +1,117 @@
+"""Everything that gates may know, as plain frozen data. Whoever judges has looked it all up before."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class ReleaseFacts:
+    """`order` sorts by SemVer precedence: (major, minor, patch, precedence)."""
+
+    version: str
+    order: tuple[int, int, int, str]
+    state: str
+    is_prerelease: bool = False
+    quarantine_reason: str = ""
+
+
+@dataclass(frozen=True)
+class ArtifactFacts:
+    """`parts` counts what this machine needs, `stored` how much of it the store holds; what is in `gone` is neither
+    in the store nor to be had from the package index.
+    """
+
+    digest: str
+    sealed_digest: str
+    parts: int
+    stored: int
+    gone: tuple[str, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        return self.digest == self.sealed_digest and self.parts == self.stored
+
+
+@dataclass(frozen=True)
+class TierPassed:
+    """One tier on the way here. `at` is None when the release has not succeeded there."""
+
+    tier: str
+    at: datetime | None = None
+    where: str = ""
+    promotion: str = ""
+
+
+@dataclass(frozen=True)
+class FallbackFacts:
+    """A release that the lane could go back to, best first: what runs now, then what ran before."""
+
+    release: ReleaseFacts
+    artifact: ArtifactFacts | None
+    configuration: str
+
+
+@dataclass(frozen=True)
+class FreezeFacts:
+    scope: str
+    reason: str
+    by: str
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class HoldFacts:
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class WindowFacts:
+    """`is_open` already means: open for as long as a deployment is expected to last."""
+
+    is_open: bool
+    sentence: str
+    next_open: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DecisionFacts:
+    """A decision that nobody voided. `holds_role` says whether the person holds the role at this moment."""
+
+    person: str
+    person_label: str
+    plan_hash: str
+    lapses_at: datetime
+    holds_role: bool
+
+
+@dataclass(frozen=True)
+class RequirementFacts:
+    """One role that must approve. `may_decide` names the people who could do so now."""
+
+    role: str
+    label: str
+    decision: DecisionFacts | None = None
+    may_decide: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
+
+    `window` is None where no window is set; `fallbacks` is empty where nothing runs yet.
+    """
+
+    at: datetime
+    service: str
+    environment: str
+    plan_hash: str
+    release: ReleaseFacts
+    artifact: ArtifactFacts | None
+    path: tuple[TierPassed, ...] = ()
+    live: ReleaseFacts | None = None
+    fallbacks: tuple[FallbackFacts, ...] = ()
+    freezes: tuple[FreezeFacts, ...] = ()
+    hold: HoldFacts | None = None
+    window: WindowFacts | None = None
+    requirements: tuple[RequirementFacts, ...] = ()

@@ -1,0 +1,298 @@
+"""The rules between a release and a target, each a pure function: the same policy and facts, the same answer.
+
+No Django, no clock, no query. Every gate is judged, also when an earlier one does not let pass: people want to see all
+that is missing at once. Results come in the order of `Gate`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from apps.policies.clauses import Clause, Gate, TierPolicy
+from apps.policies.enums import Outcome
+from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts
+
+ENGINEERS = "Whoever releases the service"
+OPERATORS = "DevOps"
+NOBODY = ""
+
+TITLES: dict[Gate, str] = {
+    Gate.PREVIOUS_TIER: "Previous tier",
+    Gate.ARTIFACT: "Artifact",
+    Gate.VERSION_ORDER: "Version order",
+    Gate.QUARANTINE: "Release state",
+    Gate.ROLLBACK_READINESS: "Rollback readiness",
+    Gate.FREEZE: "Freeze",
+    Gate.HOLD: "Hold",
+    Gate.WINDOW: "Deployment window",
+    Gate.APPROVALS: "Approvals",
+}
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What one gate says. `evidence` are short facts behind the sentence, `who` can change it ("" when nobody has to);
+    `next_open` is when time alone may change it. `clause` is the id of the policy's rule, "" for none.
+    """
+
+    name: str
+    title: str
+    outcome: Outcome
+    sentence: str
+    evidence: tuple[str, ...] = ()
+    who: str = ""
+    next_open: datetime | None = None
+    clause: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a gate's own rule says, before it gets its name and clause."""
+
+    outcome: Outcome
+    sentence: str
+    evidence: tuple[str, ...] = ()
+    who: str = NOBODY
+    next_open: datetime | None = None
+
+
+Rule = Callable[[TierPolicy, Clause | None, Facts], Judgement]
+
+
+def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:
+    """This function will judge every gate of a tier.
+
+    Shapes: one result for each `Gate`, in that order; `policy` holds only the clauses that apply to the environment.
+    """
+    return tuple(_named(gate, policy, RULES[gate](policy, policy.clause_of(gate), facts)) for gate in Gate)
+
+
+def lets_pass(results: tuple[GateResult, ...]) -> bool:
+    """This function will say whether every gate lets the deployment start."""
+    return all(result.outcome.lets_pass for result in results)
+
+
+def counts(requirement: RequirementFacts, facts: Facts) -> bool:
+    """This function will say whether a requirement is met: decided on this plan, in time, by somebody who still may."""
+    decision = requirement.decision
+    return (
+        decision is not None
+        and decision.plan_hash == facts.plan_hash
+        and decision.holds_role
+        and facts.at < decision.lapses_at
+    )
+
+
+def _previous_tier(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if not facts.path:
+        return Judgement(Outcome.NOT_REQUIRED, f"{policy.label} is where releases start: no tier comes before it.")
+    if clause is None:
+        return _not_asked(policy, "that a release ran elsewhere before")
+    before, missing = facts.path[-1], [passed.tier for passed in facts.path if passed.at is None]
+    if before.at is None:
+        return Judgement(
+            Outcome.FAILED,
+            f"{facts.service} {facts.release.version} has not succeeded in {before.tier} yet. "
+            f"Missing: {_listed(missing)}.",
+            who=ENGINEERS,
+        )
+    evidence = f"{before.promotion} completed at {_moment(before.at)}"
+    return Judgement(Outcome.PASSED, f"Succeeded in {before.where} ({before.tier}) before.", (evidence,))
+
+
+def _artifact(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    artifact = facts.artifact
+    if artifact is None:
+        return Judgement(Outcome.FAILED, "The release has no artifact.", who=ENGINEERS)
+    if artifact.digest != artifact.sealed_digest:
+        return Judgement(
+            Outcome.FAILED,
+            f"The artifact has the digest {_short(artifact.digest)}, "
+            f"the release was sealed with {_short(artifact.sealed_digest)}.",
+            who=ENGINEERS,
+        )
+    if artifact.gone:
+        return Judgement(
+            Outcome.FAILED,
+            f"The artifact store no longer holds {artifact.gone[0]}, which was built here.",
+            artifact.gone,
+            who=ENGINEERS,
+        )
+    held = f"{artifact.stored} of {artifact.parts} files are in the store"
+    if artifact.is_stored:
+        return Judgement(Outcome.PASSED, f"Sealed as {_short(artifact.digest)}, and {held}.", (artifact.digest,))
+    return Judgement(
+        Outcome.PASSED,
+        f"Sealed as {_short(artifact.digest)}; {held}, the rest is fetched and verified at the first deployment.",
+        (artifact.digest,),
+    )
+
+
+def _version_order(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    release, live = facts.release, facts.live
+    if clause is not None and not clause.settings.get("prereleases", True) and release.is_prerelease:
+        return Judgement(
+            Outcome.FAILED, f"{release.version} is a pre-release; {policy.label} takes none.", who=ENGINEERS
+        )
+    if live is None:
+        return Judgement(Outcome.PASSED, f"Nothing runs there yet; {release.version} is the first.")
+    if release.order < live.order:
+        return Judgement(
+            Outcome.FAILED,
+            f"{release.version} is lower than {live.version}, which runs there. To go back, use a rollback.",
+            who=ENGINEERS,
+        )
+    if release.order == live.order:
+        return Judgement(Outcome.PASSED, f"{release.version} runs there already and would be deployed again.")
+    return Judgement(Outcome.PASSED, f"{release.version} is higher than {live.version}, which runs there.")
+
+
+def _quarantine(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    release = facts.release
+    match release.state:
+        case "SEALED":
+            return Judgement(Outcome.PASSED, f"{release.version} is sealed and not in quarantine.")
+        case "QUARANTINED":
+            why = release.quarantine_reason or "no reason was given"
+            return Judgement(
+                Outcome.FAILED, f"{release.version} is in quarantine: “{why}”.", who="Whoever may lift a quarantine"
+            )
+        case "RETIRED":
+            return Judgement(Outcome.FAILED, f"{release.version} is retired: release a newer one.", who=ENGINEERS)
+        case _:
+            return Judgement(Outcome.FAILED, f"{release.version} is not sealed yet.", who=ENGINEERS)
+
+
+def _rollback_readiness(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if clause is None:
+        return _not_asked(policy, "for a way back")
+    if not facts.fallbacks:
+        return Judgement(
+            Outcome.NOT_REQUIRED, f"Nothing runs in {facts.environment} yet: a first deployment has no way back."
+        )
+    lacks = [(fallback.release.version, _lack(fallback)) for fallback in facts.fallbacks]
+    ready = next((version for version, lack in lacks if not lack), None)
+    evidence = tuple(f"{version}: {lack or 'ready'}" for version, lack in lacks)
+    if ready is None:
+        return Judgement(
+            Outcome.FAILED,
+            f"There is no way back: {lacks[0][0]}, which runs there, {lacks[0][1]}.",
+            evidence,
+            who=OPERATORS,
+        )
+    limit = clause.settings.get("limit_minutes")
+    return Judgement(
+        Outcome.PASSED, f"{ready} can run again: artifact and configuration are there. Limit: {limit} min.", evidence
+    )
+
+
+def _freeze(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if not facts.freezes:
+        return Judgement(Outcome.PASSED, "Nothing is frozen here.")
+    ends = [freeze.ends_at for freeze in facts.freezes]
+    last = max((end for end in ends if end is not None), default=None) if None not in ends else None
+    first = facts.freezes[0]
+    return Judgement(
+        Outcome.WAITING,
+        f"Frozen by {first.by} ({first.scope}): “{first.reason}”. "
+        + (f"Ends at {_moment(last)}." if last else "It has no end: somebody must lift it."),
+        tuple(f"{freeze.scope}: {freeze.reason}" for freeze in facts.freezes),
+        who="Whoever may lift a freeze",
+        next_open=last,
+    )
+
+
+def _hold(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if facts.hold is None:
+        return Judgement(Outcome.PASSED, "No hold on this lane.")
+    return Judgement(
+        Outcome.WAITING,
+        f"On hold since {_moment(facts.hold.since)}: “{facts.hold.reason}”. A person must lift it.",
+        who=OPERATORS,
+    )
+
+
+def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if clause is None:
+        return _not_asked(policy, "for a deployment window")
+    if facts.window is None:
+        return Judgement(
+            Outcome.NOT_REQUIRED, f"No deployment window is set for {facts.environment}: any time will do."
+        )
+    if facts.window.is_open:
+        return Judgement(Outcome.PASSED, facts.window.sentence)
+    return Judgement(Outcome.WAITING, facts.window.sentence, next_open=facts.window.next_open)
+
+
+def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if not facts.requirements:
+        return _not_asked(policy, "for an approval")
+    met = [requirement for requirement in facts.requirements if counts(requirement, facts)]
+    open_ones = [requirement for requirement in facts.requirements if requirement not in met]
+    evidence = tuple(
+        f"{requirement.label}: {requirement.decision.person_label if requirement.decision else ''}"
+        for requirement in met
+    )
+    tally = f"{len(met)} of {len(facts.requirements)} approvals given"
+    if not open_ones:
+        return Judgement(Outcome.PASSED, f"{tally}.", evidence)
+    labels = _listed([requirement.label for requirement in open_ones])
+    stuck = [requirement.label for requirement in open_ones if not requirement.may_decide]
+    nobody = f" Nobody can decide as {_listed(stuck)} now: give somebody the role." if stuck else ""
+    return Judgement(Outcome.WAITING, f"{tally}. Waiting for {labels}.{nobody}", evidence, who=labels)
+
+
+RULES: dict[Gate, Rule] = {
+    Gate.PREVIOUS_TIER: _previous_tier,
+    Gate.ARTIFACT: _artifact,
+    Gate.VERSION_ORDER: _version_order,
+    Gate.QUARANTINE: _quarantine,
+    Gate.ROLLBACK_READINESS: _rollback_readiness,
+    Gate.FREEZE: _freeze,
+    Gate.HOLD: _hold,
+    Gate.WINDOW: _window,
+    Gate.APPROVALS: _approvals,
+}
+
+
+def _named(gate: Gate, policy: TierPolicy, judgement: Judgement) -> GateResult:
+    return GateResult(
+        name=gate.value,
+        title=TITLES[gate],
+        outcome=judgement.outcome,
+        sentence=judgement.sentence,
+        evidence=judgement.evidence,
+        who=judgement.who,
+        next_open=judgement.next_open,
+        clause=", ".join(clause.id for clause in policy.clauses_of(gate)),
+    )
+
+
+def _not_asked(policy: TierPolicy, what: str) -> Judgement:
+    return Judgement(Outcome.NOT_REQUIRED, f"The policy of {policy.label} does not ask {what}.")
+
+
+def _lack(fallback: FallbackFacts) -> str:
+    if fallback.release.state != "SEALED":
+        return f"is {fallback.release.state.lower()}"
+    if fallback.artifact is None:
+        return "has no artifact"
+    if not fallback.artifact.is_stored:
+        return f"is not whole in the artifact store ({_held(fallback.artifact)})"
+    return "" if fallback.configuration else "has no configuration"
+
+
+def _held(artifact: ArtifactFacts) -> str:
+    return f"{artifact.stored} of {artifact.parts} files"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
