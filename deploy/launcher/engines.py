@@ -17,7 +17,7 @@ from tempfile import NamedTemporaryFile
 import psycopg
 import redis
 
-from deploy.launcher import identity
+from deploy.launcher import identity, processes
 from deploy.launcher.console import Refused
 from deploy.launcher.paths import make_private, write_private
 from deploy.launcher.processes import Program
@@ -233,11 +233,16 @@ class Supervisord:
             ),
             stop_seconds=15,
             rank=1,
-            before=lambda: self.socket.unlink(missing_ok=True),
+            before=self._end_what_a_killed_one_left,
         )
 
     def is_ready(self) -> bool:
         return _answers(self.socket)
+
+    def _end_what_a_killed_one_left(self) -> None:
+        """End the programs of a supervisord that was killed: they hold the places of those that start now."""
+        self.socket.unlink(missing_ok=True)
+        processes.end_those_with(f"SUPERVISOR_SERVER_URL=unix://{self.socket}")
 
 
 SUPERVISORD = """\

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,6 +114,14 @@ def end_descendants(*, grace_seconds: float = 2.0) -> int:
         time.sleep(0.02)
     _reap()
     return len(met)
+
+
+def end_those_with(variable: str) -> None:
+    """Kill every process of this user in whose environment `variable` ("NAME=value") stands."""
+    for entry in os.listdir("/proc"):
+        with suppress(OSError):
+            if entry.isdigit() and variable.encode() in Path("/proc", entry, "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry), signal.SIGKILL)
 
 
 def _reap() -> None:
