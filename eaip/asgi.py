@@ -1,7 +1,7 @@
 """One process for both halves: live streams on the event loop, pages under WSGI in threads.
 
 Django's own ASGI handler costs two to three times the processor time per page (design, stack section 4), so pages
-never pass through it.
+never pass through it. A larger installation serves `eaip.wsgi` and this module as two services behind one host.
 """
 
 from typing import Any
@@ -9,15 +9,19 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from eaip.live.endpoint import Endpoint
 from eaip.wsgi import application as pages
 
 pages_in_threads = WSGIMiddleware(pages, workers=settings.WEB_THREADS)
+live = Endpoint()
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
-    else:
+    elif scope["type"] == "http" and scope["path"].startswith(("/live/", "/poll/")):
+        await live(scope, receive, send)
+    elif scope["type"] == "http":
         await pages_in_threads(scope, receive, send)
 
 
@@ -25,7 +29,9 @@ async def _lifespan(receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            live.start()
             await send({"type": "lifespan.startup.complete"})
         else:
+            live.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return

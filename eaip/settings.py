@@ -64,6 +64,12 @@ MIDDLEWARE = [
 ROOT_URLCONF = "eaip.urls"
 WSGI_APPLICATION = "eaip.wsgi.application"
 WEB_THREADS = int(env.number("WEB_THREADS", 6))
+# Live streams (docs/adr/0030-live-endpoint.md).
+LIVE_THREADS = int(env.number("LIVE_THREADS", 2))
+LIVE_INTERVAL = env.number("LIVE_INTERVAL_SECONDS", 1)
+LIVE_BEAT = env.number("LIVE_BEAT_SECONDS", 15)
+LIVE_RECHECK = env.number("LIVE_RECHECK_SECONDS", 30)
+LIVE_STREAMS_PER_PERSON = int(env.number("LIVE_STREAMS_PER_PERSON", 40))
 FORM_RENDERER = "apps.core.forms.PortalFormRenderer"
 
 TEMPLATES = [

@@ -9,6 +9,7 @@ from django.db import connection, models
 from apps.audit.actors import actor_of
 from apps.audit.kinds import KINDS
 from apps.audit.source import current_source
+from apps.core import live
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 
 Change = Mapping[str, Any]
@@ -70,7 +71,10 @@ def record(
         # A NUL can't be stored in PostgreSQL's text; it becomes the visible replacement character.
         text = json.dumps(event, cls=DjangoJSONEncoder, ensure_ascii=False).replace("\\u0000", "\ufffd")
         cursor.execute("SELECT record_event(%s::jsonb)", [text])
-        return cursor.fetchone()[0]
+        event_id: UUID = cursor.fetchone()[0]
+    # Whatever the ledger learns, open pages show: no action has to remember it.
+    live.hint(event["workspace_id"], "audit", f"{event['target']['type']}:{event['target']['id']}")
+    return event_id
 
 
 def _change(before: Change, after: Change) -> dict[str, dict[str, Any]]:

@@ -84,7 +84,8 @@ class Ask:
     """What a region is rendered for. The transaction sees `workspaces` only.
 
     `subject` is the id in the page's address ("" where it has none), `query` its filters. `changed` holds the topics
-    since the last rendering, None asks for the whole region. `mark` is how far the page has it, for regions that grow.
+    since the last rendering, None asks for the whole region. `mark` is how far the page has a region that grows: what
+    comes after it is appended; with "" the region is replaced.
     """
 
     workspaces: tuple[UUID, ...]
@@ -114,18 +115,24 @@ class Marked:
 
 # A text is the inner HTML of the element whose id is the region's name. Nothing to say is "" or ().
 Answer = str | Sequence[Part] | Marked
-# A personal region is loaded once for all who watch, then told for each of them.
+# A personal region is loaded once for all who watch; the function then tells each of them, without a query.
 Render = Callable[[Ask], Answer | Callable[[Viewer], Answer]]
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a page. `topics` may hold "{subject}" and end in "*"; `everywhere` looks past the page's filters."""
+    """A part of a page.
+
+    `topics` may hold "{subject}" and end in "*". `everywhere` looks past the page's filters. `is_moving` says whether
+    it may have changed since the page was made although the ledger did not (steps, samples); a region that grows is
+    always asked.
+    """
 
     name: str
     topics: tuple[str, ...]
     render: Render = field(compare=False)
     everywhere: bool = False
+    is_moving: Callable[[Ask], bool] | None = field(default=None, compare=False)
 
     def concerns(self, topics: frozenset[str], subject: str) -> frozenset[str]:
         """Return those of the topics that this region of this subject shows."""
@@ -147,8 +154,15 @@ class LivePage:
 pages: dict[str, LivePage] = {}
 
 
-def region(name: str, *, topics: tuple[str, ...], render: Render, everywhere: bool = False) -> Region:
-    return Region(name, topics, render, everywhere)
+def region(
+    name: str,
+    *,
+    topics: tuple[str, ...],
+    render: Render,
+    everywhere: bool = False,
+    is_moving: Callable[[Ask], bool] | None = None,
+) -> Region:
+    return Region(name, topics, render, everywhere, is_moving)
 
 
 def page(name: str, *regions: Region, may_watch: Callable[[Ask], bool] = lambda ask: not ask.subject) -> LivePage:
