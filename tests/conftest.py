@@ -16,6 +16,8 @@ from tests import chromium, plugin
 from tests.engines import Engines, renamed
 from tests.processes import Child, DeploymentTarget, WebServer, start_web, start_worker
 
+pytest_plugins = ["tests.cast", "tests.world"]
+
 _numbers = itertools.count()
 
 

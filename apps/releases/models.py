@@ -63,7 +63,7 @@ class Release(TenantModel):
     major = models.PositiveIntegerField()
     minor = models.PositiveIntegerField()
     patch = models.PositiveIntegerField()
-    precedence = models.CharField(max_length=200)
+    precedence = models.CharField(max_length=200, db_collation="C")
     kind = models.CharField(max_length=10, choices=ReleaseKind)
     state = models.CharField(max_length=11, choices=ReleaseState, default=ReleaseState.DRAFT)
     source = models.CharField(max_length=8, choices=ReleaseSource)

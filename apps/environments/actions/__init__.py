@@ -1,0 +1,39 @@
+"""What can be done with environments; one module for each thing that changes."""
+
+from apps.environments.actions.environments import (
+    EnvironmentBusy,
+    EnvironmentExists,
+    EnvironmentInvalid,
+    create_environment,
+    destroy_environment,
+    recreate_environment,
+)
+from apps.environments.actions.freezes import FreezeInvalid, FreezeOver, freeze, lift_freeze
+from apps.environments.actions.holds import HoldLifted, lift_hold, set_hold
+from apps.environments.actions.lanes import (
+    LaneExists,
+    LaneGone,
+    LaneOccupied,
+    NoPortLeft,
+    PortTaken,
+    create_lane,
+    remove_lane,
+)
+from apps.environments.actions.resources import (
+    ResourceInvalid,
+    ResourceReleased,
+    ResourceTaken,
+    TooManyClaims,
+    claim_resource,
+    release_resource,
+)
+from apps.environments.actions.standing import EnvironmentGone
+from apps.environments.actions.windows import WindowInvalid, remove_window, set_window
+
+__all__ = [
+    "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone", "EnvironmentInvalid", "FreezeInvalid", "FreezeOver",
+    "HoldLifted", "LaneExists", "LaneGone", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased",
+    "ResourceTaken", "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment", "create_lane",
+    "destroy_environment", "freeze", "lift_freeze", "lift_hold", "recreate_environment", "release_resource",
+    "remove_lane", "remove_window", "set_hold", "set_window",
+]  # fmt: skip
