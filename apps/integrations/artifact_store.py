@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from apps.integrations.atomic_file import sync_folder
 
@@ -164,9 +165,7 @@ def _unpack_tar(archive: Path, folder: Path, limit: int) -> None:
                 target.mkdir(parents=True, exist_ok=True)
             elif member.isfile():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                source = bundle.extractfile(member)
-                assert source
-                with source, target.open("xb") as file:
+                with cast(IO[bytes], bundle.extractfile(member)) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file, _CHUNK)
                 target.chmod(0o755 if member.mode & 0o100 else 0o644)
             else:

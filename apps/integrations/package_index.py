@@ -70,7 +70,7 @@ class PackageIndex:
     def _get(self, address: str, *, accept: str, what: str) -> Iterator[bytes]:
         request = _request(address, accept)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:  # noqa: S310  see _request
                 while chunk := answer.read(1 << 18):
                     yield chunk
         except urllib.error.HTTPError as error:
@@ -111,7 +111,7 @@ def _request(address: str, accept: str) -> urllib.request.Request:
         secret = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
         headers["Authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
         parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-    return urllib.request.Request(parts.geturl(), headers=headers)
+    return urllib.request.Request(parts.geturl(), headers=headers)  # noqa: S310  checked above
 
 
 def _file(row: Mapping[str, Any], base: str) -> IndexFile:

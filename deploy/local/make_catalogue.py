@@ -141,7 +141,8 @@ def wheels_for(pin: Requirement, files: Any) -> Iterable[Wheel]:
         if str(found) != version:
             continue
         fits = any(
-            tag.platform == "any" or (tag.interpreter in PYTHONS and tag.abi == tag.interpreter and PLATFORM.match(tag.platform))
+            tag.platform == "any"
+            or (tag.interpreter in PYTHONS and tag.abi == tag.interpreter and PLATFORM.match(tag.platform))
             for tag in tags
         )
         if fits and file.sha256 and file.size:

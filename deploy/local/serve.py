@@ -1,7 +1,7 @@
 """Runs one program in one slot: reads what the executor left for it and serves the program on the slot's unix socket.
 
 Started by the Python of the release's own environment, so it may use only the standard library and what the release
-brings. Each program has an adapter in `programs/`: a function `application(data, configuration)` and the server it wants.
+brings. Each program has an adapter in `programs/`: a function `application(data, configuration)`.
 """
 
 import importlib.metadata
@@ -46,8 +46,9 @@ def serve(application, path):
     try:
         import waitress
     except ImportError:
-        return serve_plainly(application, path)
-    waitress.serve(application, unix_socket=path, unix_socket_perms="600", threads=THREADS, ident=None)
+        serve_plainly(application, path)
+    else:
+        waitress.serve(application, unix_socket=path, unix_socket_perms="600", threads=THREADS, ident=None)
 
 
 class UnixServer(socketserver.ThreadingMixIn, WSGIServer):

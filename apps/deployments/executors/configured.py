@@ -38,8 +38,6 @@ def local_executor() -> LocalExecutor:
             master=Path(settings.HAPROXY_MASTER_SOCKET),
             config_dir=settings.HAPROXY_CONFIG_DIR,
         ),
-        supervisor=Supervisor(
-            socket_path=Path(settings.SUPERVISOR_SOCKET), config_dir=settings.SUPERVISOR_CONFIG_DIR
-        ),
+        supervisor=Supervisor(socket_path=Path(settings.SUPERVISOR_SOCKET), config_dir=settings.SUPERVISOR_CONFIG_DIR),
     )
     return LocalExecutor(slots, Clocks(patience=silence + 5))

@@ -86,7 +86,7 @@ class TargetRef:
     """A lane, as the target knows it."""
 
     lane_key: str
-    """Names folders, programs and the proxy's backend: lower-case letters, digits and `-`, at most 40, never reused."""
+    """Names folders, programs and the proxy's backend: lower-case letters, digits, `-`, at most 40."""
     service_slug: str
     environment_slug: str
     port: int

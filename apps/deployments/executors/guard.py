@@ -1,4 +1,4 @@
-"""Run a child under a guard process, so that no descendant of it outlives the worker, whatever happens to the worker."""
+"""Run a child under a guard process, so that no descendant outlives the worker, whatever happens to the worker."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 GUARD = Path(__file__).with_name("guard_process.py")
 ALLOWED_ENVIRONMENT = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ")
@@ -112,24 +112,22 @@ def run(
     }
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     reading, writing = os.pipe()
-    with open(reading, "rb") as status, _guard(writing, keep_fds) as guard:
-        assert guard.stdin and guard.stdout
+    with open(reading, "rb") as status, _guard(writing, keep_fds) as (stdin, stdout):
         try:
-            guard.stdin.write(json.dumps(spec).encode() + b"\n")
-            guard.stdin.flush()
-            with lifeline.tied_to(guard.stdin.fileno()):
-                for line in lines(guard.stdout):
+            stdin.write(json.dumps(spec).encode() + b"\n")
+            with lifeline.tied_to(stdin.fileno()):
+                for line in lines(stdout):
                     tail.append(line)
                     log(line)
                 report = json.loads(status.readline() or b'{"reason": "orphaned", "exit_code": null}')
         finally:
             with contextlib.suppress(BrokenPipeError):
-                guard.stdin.close()
+                stdin.close()
     return Outcome(report["reason"], report["exit_code"], time.monotonic() - started, tuple(tail))
 
 
 @contextlib.contextmanager
-def _guard(status: int, keep_fds: Sequence[int]) -> Iterator["subprocess.Popen[bytes]"]:
+def _guard(status: int, keep_fds: Sequence[int]) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     try:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), str(status)],
@@ -143,11 +141,11 @@ def _guard(status: int, keep_fds: Sequence[int]) -> Iterator["subprocess.Popen[b
     finally:
         os.close(status)
     with process:
-        yield process
+        yield cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)
 
 
 def lines(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines of a stream as it delivers them; a line over the limit comes in pieces, so memory stays bounded."""
+    """Yield the lines of a stream as they come; one over the limit comes in pieces, so memory stays bounded."""
     rest = b""
     while chunk := stream.read(65536):
         *whole, rest = (rest + chunk).split(b"\n")

@@ -4,7 +4,8 @@ It reads one line of JSON from its standard input (argv, env, cwd, parent, silen
 the child in a session of its own, and then watches: `.` on standard input renews, `c` cancels, end of file means that
 the worker is gone. Being a subreaper it inherits every descendant that loses its parent, also those that called
 setsid or forked twice, so "no children left" is a fact that waitpid() states, not a guess.
-It ends after the last descendant has ended, and writes one line of JSON about it to the descriptor named by its argument.
+It ends after the last descendant has ended, and writes one line of JSON about it to the descriptor that its argument
+names.
 """
 
 import ctypes
@@ -14,6 +15,7 @@ import select
 import signal
 import sys
 import time
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LEFTOVER_GRACE = 0.2
@@ -50,10 +52,10 @@ def send(number: int) -> None:
         try:
             os.kill(pid, number)
         except ProcessLookupError:
-            pass
+            continue  # it ended meanwhile
 
 
-def spawn(spec: dict) -> int:
+def spawn(spec: dict[str, Any]) -> int:
     guard = os.getpid()
     pid = os.fork()
     if pid:
@@ -69,14 +71,14 @@ def spawn(spec: dict) -> int:
         os.dup2(1, 2)
         os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), 65536))
         os.chdir(spec["cwd"])
-        os.execve(spec["argv"][0], spec["argv"], spec["env"])
-    except BaseException as error:
+        os.execve(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606  a shell is what we avoid
+    except BaseException as error:  # noqa: BLE001  whatever it is, the copy of the guard must not go on
         os.write(2, f"cannot start {spec['argv'][0]}: {error}\n".encode())
     os._exit(127)
 
 
 class Watch:
-    def __init__(self, spec: dict, child: int, wakeup: int) -> None:
+    def __init__(self, spec: dict[str, Any], child: int, wakeup: int) -> None:
         self.spec, self.child, self.wakeup = spec, child, wakeup
         self.started = self.renewed = time.monotonic()
         self.reason = "exited"
@@ -137,7 +139,8 @@ class Watch:
             if reason:
                 self.reason = reason
                 quick = reason in ("orphaned", "silence")
-                return self.end(self.spec["orphan_grace"] if quick else self.spec["grace"])
+                self.end(self.spec["orphan_grace"] if quick else self.spec["grace"])
+                return
         self.end(LEFTOVER_GRACE)
 
 

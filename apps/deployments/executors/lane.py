@@ -1,4 +1,4 @@
-"""A lane's own folder on the target: the last accepted fence, the lock of the step at work, and a record for each slot."""
+"""A lane's own folder on the target: the last accepted fence, the lock of the step at work, a record for each slot."""
 
 import contextlib
 import errno

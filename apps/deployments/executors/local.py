@@ -232,8 +232,8 @@ class LocalExecutor:
             with lane.fenced(order.fence, order.deployment_id):
                 lane.write_record(kept, _record_of(order))
             serves = kept is self.slots.serving(lane)
-            state = "serves all the time" if serves else "is still warm"
-            return StepResult(f"{kept.value} {state} with {order.release.version}.", changed=False, slot=kept)
+            how = "serves all the time" if serves else "is still warm"
+            return StepResult(f"{kept.value} {how} with {order.release.version}.", changed=False, slot=kept)
         slot = self._slot_of(order, lane) or (self.slots.serving(lane) or Slot.GREEN).other
         name = self.slots.program_name(lane, slot)
         state = self.slots.supervisor.state(name)
@@ -327,9 +327,9 @@ class LocalExecutor:
             return None
         for slot in Slot:
             record = lane.record(slot)
-            if record and record.deployment_id != str(order.rolls_back):
-                if self.slots.holds(lane, slot, order.release, order.configuration):
-                    return slot
+            is_other = record is not None and record.deployment_id != str(order.rolls_back)
+            if is_other and self.slots.holds(lane, slot, order.release, order.configuration):
+                return slot
         return None
 
     def _wait_for_start(self, step: "_Step", slot: Slot) -> None:
@@ -397,7 +397,7 @@ def _record_of(order: Order) -> SlotRecord:
 
 @contextlib.contextmanager
 def _named(*, serving: bool) -> Iterator[None]:
-    """Turn what proxy and supervisor raise into the words of the contract; users' traffic hasn't moved before a switch."""
+    """Turn what proxy and supervisor raise into the words of the contract; before a switch no traffic has moved."""
     try:
         yield
     except (HaproxyError, SupervisorError) as error:

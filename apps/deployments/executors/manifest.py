@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from apps.deployments.executors.contract import ArtifactRejected, ReleaseRef
 
 INDEX, BUILD = "index", "build"
+_PROGRAM = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ def wheels_of(release: ReleaseRef) -> tuple[Wheel, ...]:
     try:
         wheels = tuple(Wheel(**row) for row in release.manifest["wheels"])
         digest = digest_of(release.manifest["wheels"])
+        if not _PROGRAM.fullmatch(program_of(release)):
+            raise ValueError(f"not a name of a program: {program_of(release)!r}")
         for wheel in wheels:
             _require_same_project(wheel)
     except (KeyError, TypeError, ValueError, InvalidWheelFilename) as error:
@@ -57,19 +61,18 @@ def needed_here(wheels: tuple[Wheel, ...]) -> tuple[Wheel, ...]:
 
     Raises ArtifactRejected: a project has no wheel for this machine.
     """
+    wheels = tuple(wheel for wheel in wheels if _applies(wheel))
     ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
     chosen: dict[str, tuple[int, Wheel]] = {}
-    missing: dict[str, Wheel] = {}
+    wanted: dict[str, Wheel] = {}
     for wheel in wheels:
-        if not _applies(wheel):
-            continue
-        name = canonicalize_name(wheel.name)
-        missing.setdefault(name, wheel)
+        project = canonicalize_name(wheel.name)
+        wanted.setdefault(project, wheel)
         fitting = [ranks[tag] for tag in parse_wheel_filename(wheel.filename)[3] if tag in ranks]
-        if fitting and (name not in chosen or min(fitting) < chosen[name][0]):
-            chosen[name] = (min(fitting), wheel)
-    for name, wheel in missing.items():
-        if name not in chosen:
+        if fitting and (project not in chosen or min(fitting) < chosen[project][0]):
+            chosen[project] = (min(fitting), wheel)
+    for project, wheel in wanted.items():
+        if project not in chosen:
             raise ArtifactRejected(f"{wheel.name} {wheel.version} has no wheel for this machine.")
     return tuple(wheel for _rank, wheel in chosen.values())
 
@@ -80,11 +83,11 @@ def program_of(release: ReleaseRef) -> str:
 
 def program_wheel(release: ReleaseRef) -> Wheel:
     """Return the wheel of the program itself. Raises ArtifactRejected: the manifest has none."""
-    name = canonicalize_name(program_of(release))
+    program = canonicalize_name(program_of(release))
     for wheel in wheels_of(release):
-        if canonicalize_name(wheel.name) == name:
+        if canonicalize_name(wheel.name) == program:
             return wheel
-    raise ArtifactRejected(f"The manifest of {release.version} has no wheel of {name}.")
+    raise ArtifactRejected(f"The manifest of {release.version} has no wheel of {program}.")
 
 
 def _applies(wheel: Wheel) -> bool:
@@ -95,8 +98,8 @@ def _applies(wheel: Wheel) -> bool:
 
 
 def _require_same_project(wheel: Wheel) -> None:
-    name, version, *_ = parse_wheel_filename(wheel.filename)
-    if name != canonicalize_name(wheel.name) or str(version) != wheel.version:
+    project, version, *_ = parse_wheel_filename(wheel.filename)
+    if project != canonicalize_name(wheel.name) or str(version) != wheel.version:
         raise ValueError(f"{wheel.filename} is not {wheel.name} {wheel.version}")
     if len(wheel.sha256) != 64 or wheel.size <= 0:
         raise ValueError(f"{wheel.filename} has no digest or size")

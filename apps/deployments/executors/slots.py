@@ -1,4 +1,4 @@
-"""What stands on the target for a lane: its backend in the proxy and one supervised program for each of its two slots."""
+"""What stands on the target for a lane: its backend in the proxy, a supervised program for each of its two slots."""
 
 from pathlib import Path
 
