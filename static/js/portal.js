@@ -97,13 +97,13 @@
   const streamOf = (element) => element?.getAttribute?.('hx-sse:connect') ? element : null;
 
   function stream(element) {
-    if (!streams.has(element)) streams.set(element, {heard: Date.now(), failures: 0, timer: 0, connection: null, ended: false});
+    if (!streams.has(element)) streams.set(element, {heard: Date.now(), failures: 0, timer: 0, retryAt: 0, asking: false, connection: null, ended: false});
     return streams.get(element);
   }
 
   function heard(element, connection) {
     const state = stream(element);
-    Object.assign(state, {heard: Date.now(), failures: 0, ended: false, connection: connection || state.connection});
+    Object.assign(state, {heard: Date.now(), failures: 0, retryAt: 0, ended: false, connection: connection || state.connection});
     showLive();
   }
 
@@ -119,9 +119,11 @@
     const url = element.dataset.poll;
     if (state.timer || !url) return;
     const ask = () => {
-      if (document.hidden) return;
+      if (document.hidden || state.asking) return;
       if (!element.isConnected) return stopPolling(element);
-      htmx.ajax('GET', url, {source: element, target: element, swap: element.getAttribute('hx-swap') || 'innerMorph'});
+      state.asking = true;
+      htmx.ajax('GET', url, {source: element, target: element, swap: element.getAttribute('hx-swap') || 'innerMorph', isPoll: true})
+        .finally(() => { state.asking = false; });
     };
     state.timer = setInterval(ask, POLL);
     ask();
@@ -152,7 +154,11 @@
 
   // A half-open connection never ends by itself: cut it, and htmx opens the next one.
   function watch() {
-    for (const state of streams.values()) {
+    for (const [element, state] of streams) {
+      if (state.retryAt && Date.now() >= state.retryAt && !document.hidden && !element._htmx?.sse) {
+        state.retryAt = Date.now() + 15000; // stands until the stream is heard
+        htmx.ajax('GET', element.getAttribute('hx-sse:connect'), {source: element});
+      }
       if (!document.hidden && !state.ended && Date.now() - state.heard > STALE * 2) {
         state.connection?.reader?.cancel();
       }
@@ -186,10 +192,8 @@
 
   function retryStream(element) {
     failed(element);
-    const delay = Math.min(30000, 1000 * 2 ** stream(element).failures);
-    setTimeout(() => {
-      if (element.isConnected && !element._htmx?.sse) htmx.ajax('GET', element.getAttribute('hx-sse:connect'), {source: element});
-    }, delay);
+    const state = stream(element);
+    state.retryAt = Date.now() + Math.min(15000, 1000 * 2 ** state.failures);
   }
 
   document.addEventListener('htmx:before:request', (event) => {
@@ -203,6 +207,8 @@
     if (element && !(ctx.response.headers.get('Content-Type') || '').includes('text/event-stream')) {
       event.preventDefault(); // never swap a refused stream's body into the page
       retryStream(element);
+    } else if (ctx.isPoll && !stream(ctx.sourceElement).timer) {
+      event.preventDefault(); // asked before the stream came back: older than what it has sent since
     }
   });
 

@@ -1,0 +1,175 @@
+"""What the page's script makes of a stream that breaks, stays silent, is refused or ends; and of impatient people."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.stream_server import StreamServer, running
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def far() -> Iterator[tuple[StreamServer, str]]:
+    with running() as started:
+        yield started
+
+
+def test_a_message_changes_the_region_and_the_indicator_says_live(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.goto(url)
+    expect(page.locator("#live")).to_contain_text("Live")
+
+    server.send('<p id="value">second</p>', id="7")
+
+    expect(page.locator("#value")).to_have_text("second")
+
+
+def test_a_broken_stream_is_taken_up_where_it_stopped(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.goto(url)
+    server.send('<p id="value">second</p>', id="7")
+    expect(page.locator("#value")).to_have_text("second")
+
+    server.events.put(None)
+    server.send('<p id="value">third</p>', id="8")
+
+    expect(page.locator("#value")).to_have_text("third")
+    assert server.connects == ["", "7"]
+
+
+def test_silence_is_told_with_the_time_of_the_data_and_heard_again(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.clock.install(time="2026-11-22T19:18:00Z")
+    page.goto(url)
+    server.send('<p id="value">second</p>', id="7")
+    expect(page.locator("#value")).to_have_text("second")
+
+    page.clock.run_for(19_000)
+    expect(page.locator("#live")).to_have_text("Live")
+    page.clock.run_for(3_000)
+    expect(page.locator("#live")).to_have_text("Reconnecting, data from 20:18")
+
+    server.send("", event="beat")
+    expect(page.locator("#live")).to_have_text("Live")
+
+
+def test_a_half_open_connection_is_cut_and_opened_anew(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.clock.install()
+    page.goto(url)
+    server.send('<p id="value">second</p>', id="7")
+    expect(page.locator("#value")).to_have_text("second")
+
+    page.clock.run_for(42_000)
+    page.clock.run_for(2_000)
+
+    expect(page.locator("#live")).to_have_text("Live")
+    assert server.connects[:2] == ["", "7"]
+
+
+def test_the_server_can_ask_to_be_polled_and_to_stop(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.goto(url)
+    expect(page.locator("#live")).to_have_text("Live")
+
+    server.send("", event="poll")
+    expect(page.locator("#value")).to_have_text("polled")
+    expect(page.locator("#live")).to_have_text("Live, every 5 s")
+
+    server.send('<p id="value">pushed</p>', id="9")
+    expect(page.locator("#value")).to_have_text("pushed")
+    expect(page.locator("#live")).to_have_text("Live")
+
+
+def test_a_refused_stream_is_polled_and_its_answer_never_shown(
+    far: tuple[StreamServer, str], page: Page, complaints: list[str]
+) -> None:
+    server, url = far
+    server.stream_status = 503
+    page.clock.install()
+    page.goto(url)
+    for _ in range(4):
+        page.clock.run_for(8_000)
+
+    expect(page.locator("#value")).to_have_text("polled")
+    assert len(server.connects) >= 3
+    assert server.polls >= 1
+    assert "never shown" not in page.content()
+
+    server.stream_status = 200
+    server.send('<p id="value">pushed</p>')
+    for _ in range(4):
+        page.clock.run_for(8_000)
+    expect(page.locator("#value")).to_have_text("pushed")
+    polls = server.polls
+    page.clock.run_for(12_000)
+    assert server.polls == polls
+
+
+def test_a_finished_stream_says_so_and_stays_closed(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.goto(url)
+    expect(page.locator("#live")).to_have_text("Live")
+
+    server.send("", event="done")
+
+    expect(page.locator("#live")).to_have_text("Finished")
+    assert server.connects == [""]
+
+
+def test_what_a_person_opened_and_typed_survives_an_update(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    part = '<details id="more"><summary>More</summary>{}</details><input id="word" aria-label="Word" hx-morph-skip>'
+    page.goto(url)
+    server.send(part.format("one"))
+    page.get_by_text("More").click()
+    page.get_by_label("Word").fill("typed")
+
+    server.send(part.format("two"))
+
+    expect(page.locator("#more")).to_contain_text("two")
+    expect(page.locator("#more")).to_have_attribute("open", "")
+    expect(page.get_by_label("Word")).to_have_value("typed")
+
+
+def test_a_second_press_sends_nothing_until_the_first_is_answered(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    page.goto(url)
+    send = page.get_by_role("button", name="Send")
+    send.click()
+    send.click(force=True)
+    send.click(force=True)
+    server.release_posts.set()
+
+    expect(page.locator("#answer")).to_have_text("answered")
+    assert server.posts == 1
+
+    send.click()
+    expect(send).not_to_have_attribute("aria-disabled", "true")
+    assert server.posts == 2
+
+
+def test_an_error_of_the_server_is_told_and_not_shown_in_place(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    server.post_status = 500
+    server.release_posts.set()
+    page.goto(url)
+    page.get_by_role("button", name="Send").click()
+
+    expect(page.locator("#banner")).to_contain_text("answered with an error (500)")
+    expect(page.locator("#answer")).to_be_empty()
+
+
+def test_a_lost_network_is_told(
+    far: tuple[StreamServer, str], open_page: Callable[..., Page], complaints: list[str]
+) -> None:
+    _, url = far
+    page = open_page()
+    page.goto(url)
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Send").click()
+
+    expect(page.locator("#banner")).to_contain_text("Nothing was sent twice")
+    complaints.clear()  # htmx reports the failed request itself
