@@ -9,8 +9,8 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
+from eaip.wsgi import application as pages  # isort: skip  (first, because it sets Django up)
 from eaip.live.endpoint import Endpoint
-from eaip.wsgi import application as pages
 
 pages_in_threads = WSGIMiddleware(pages, workers=settings.WEB_THREADS)
 live = Endpoint()
