@@ -29,9 +29,10 @@ check: setup ## lint, types, order of imports, migrations, templates; edits noth
 	@$(PY) -m tests.check
 
 fix: setup ## put right what can be put right by a program
-	@$(PY) -m ruff check --fix .
+	@-$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
-	@.venv/bin/djhtml templates
+	@find templates -name '*.html' -print0 | xargs -0 -r .venv/bin/djhtml --tabwidth 2
+	@find templates -name '*.html' -print0 | xargs -0 -r .venv/bin/djade --target-version 5.2
 
 bench: ## measure the figures, each against a baseline in the same run (B=name for one)
 	@$(PYTHON) -m deploy.launcher install test

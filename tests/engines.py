@@ -41,13 +41,14 @@ class Engines:
     directory: Path
     postgres_port: int
     valkey_port: int
+    durable: bool = False
     running: list[tuple[Program, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     @classmethod
-    def start(cls) -> "Engines":
+    def start(cls, *, durable: bool = False) -> "Engines":
         make_private(PLACE)
         _remove_what_was_left()
-        engines = cls(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2))
+        engines = cls(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2), durable=durable)
         template = _template_cluster()
         _copy(template, engines.directory / "postgres")
         valkey = Valkey(engines.directory / "valkey", port=engines.valkey_port, password=PASSWORD, durable=False)
@@ -72,7 +73,31 @@ class Engines:
 
     @cached_property
     def postgres(self) -> Postgres:
-        return Postgres(self.directory / "postgres", port=self.postgres_port, password=PASSWORD, durable=False)
+        return Postgres(self.directory / "postgres", port=self.postgres_port, password=PASSWORD, durable=self.durable)
+
+    def environment(self, process: str, number: int) -> dict[str, str]:
+        """Make what one process of the run needs; return the variables by which the settings find it."""
+        data = make_private(self.directory / process)
+        (data / "static").symlink_to(os.environ["EAIP_TEST_STATIC"])
+        database = f"eaip_{process}"
+        return {
+            "DJANGO_SETTINGS_MODULE": "eaip.settings",
+            "DATABASE_URL": self.clone(database),
+            "DATABASE_OWNER_URL": self.database_url(database, "eaip_owner"),
+            "REDIS_URL": self.redis_url(number),
+            "SECRET_KEY": "only-for-tests",
+            "DEBUG": "0",
+            "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
+            "EAIP_DATA_DIR": str(data),
+            "EAIP_HAPROXY_SOCKET": str(data / "haproxy.sock"),
+            "EAIP_HAPROXY_MASTER_SOCKET": str(data / "haproxy-master.sock"),
+            "EAIP_HAPROXY_CONFIG_DIR": str(data / "haproxy"),
+            "EAIP_SUPERVISOR_SOCKET": str(data / "supervisor.sock"),
+            "EAIP_SUPERVISOR_CONFIG_DIR": str(data / "supervisor"),
+            "EAIP_ARTIFACT_DIR": str(data / "artifacts"),
+            "EAIP_TARGET_DIR": str(data / "target"),
+            "EAIP_REPOSITORY_DIR": str(data / "repositories"),
+        }
 
     def redis_url(self, number: int = 0) -> str:
         return f"redis://:{PASSWORD}@127.0.0.1:{self.valkey_port}/{number}"

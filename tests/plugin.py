@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from deploy.launcher.paths import make_private
 from tests.engines import Engines, static_files
 
 # What `make test` uses in place of the real clocks: the same proportions, in seconds (architecture.md).
@@ -42,7 +41,7 @@ def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
     first = "EAIP_TEST_ENGINES" not in os.environ
     _engines = Engines.start() if first else Engines.joined()
     try:
-        _settle(_engines, static=static_files() if first else None)
+        _settle(_engines, first=first)
         return (yield)
     except BaseException:
         if first:
@@ -55,35 +54,16 @@ def pytest_unconfigure() -> None:
         _engines.stop()
 
 
-def _settle(engines: Engines, *, static: Any) -> None:
+def _settle(engines: Engines, *, first: bool) -> None:
     """Name the places of this process in the environment, where the settings look for them."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     number = int(worker.removeprefix("gw")) + 1 if worker.startswith("gw") else 0
-    if static is not None:
-        os.environ["EAIP_TEST_STATIC"] = str(static)
-    data = make_private(engines.directory / worker)
-    (data / "static").symlink_to(os.environ["EAIP_TEST_STATIC"])
-    database = f"eaip_{worker}"
-    os.environ |= {
+    if first:
+        os.environ["EAIP_TEST_STATIC"] = str(static_files())
+    os.environ |= engines.environment(worker, number) | {
         "EAIP_TEST_ENGINES": engines.note(),
         "PYTEST_PLUGINS": "tests.plugin",
-        "DJANGO_SETTINGS_MODULE": "eaip.settings",
-        "DATABASE_URL": engines.clone(database),
-        "DATABASE_OWNER_URL": engines.database_url(database, "eaip_owner"),
-        "REDIS_URL": engines.redis_url(number),
-        "SECRET_KEY": "only-for-tests",
         "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # the loop of Playwright runs in the tests' thread
-        "DEBUG": "0",
-        "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
-        "EAIP_DATA_DIR": str(data),
-        "EAIP_HAPROXY_SOCKET": str(data / "haproxy.sock"),
-        "EAIP_HAPROXY_MASTER_SOCKET": str(data / "haproxy-master.sock"),
-        "EAIP_HAPROXY_CONFIG_DIR": str(data / "haproxy"),
-        "EAIP_SUPERVISOR_SOCKET": str(data / "supervisor.sock"),
-        "EAIP_SUPERVISOR_CONFIG_DIR": str(data / "supervisor"),
-        "EAIP_ARTIFACT_DIR": str(data / "artifacts"),
-        "EAIP_TARGET_DIR": str(data / "target"),
-        "EAIP_REPOSITORY_DIR": str(data / "repositories"),
     }
     if os.environ.get("EAIP_TEST_CLOCKS") != "real":
         os.environ |= QUICK_CLOCKS
