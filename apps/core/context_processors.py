@@ -58,7 +58,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
             {"label": e.label, "short": e.short, "icon": e.icon, "url": url, "key": e.key, "count": e.count,
              "group": e.group, "current": here.startswith(e.covers)}
             for e in ENTRIES
-            if (url := _address(e.view))
+            if getattr(user, "is_authenticated", False) and (url := _address(e.view))
         ],
         "theme": getattr(user, "theme", "AUTO").lower(),
         "shortcuts": getattr(user, "single_key_shortcuts", False),

@@ -324,6 +324,7 @@
   });
 
   localise(document);
+  refreshAges();
   offerZone();
   followLogs();
   setInterval(refreshAges, 1000);
