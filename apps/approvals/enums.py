@@ -24,6 +24,8 @@ class PromotionState(models.TextChoices):
         }.get(self, "idle")
 
 
+# Nothing was started yet: people and time may still change what becomes of it.
+WAITING = (PromotionState.PENDING, PromotionState.READY)
 OPEN_PROMOTION = (PromotionState.PENDING, PromotionState.READY, PromotionState.DEPLOYING)
 
 

@@ -3,7 +3,7 @@ from django.db.models import Func, Q, Value
 
 from apps.accounts.models import Role
 from apps.approvals.enums import OPEN_PROMOTION, Choice, PromotionState
-from apps.approvals.querysets import DecisionQuerySet, PromotionQuerySet
+from apps.approvals.querysets import DecisionQuerySet, PromotionQuerySet, RequirementQuerySet
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.releases.models import Release
@@ -69,14 +69,25 @@ class Promotion(TenantModel):
     def is_open(self) -> bool:
         return self.state in OPEN_PROMOTION
 
+    @property
+    def subject(self) -> str:
+        """What it is about, in words: needs `with_subject`."""
+        return f"{self.release.service} {self.release} to {self.lane.environment}"
+
 
 class Requirement(TenantModel):
-    """One role that must approve, by a person who used no other requirement of the promotion. Never merged."""
+    """One role that must approve, by a person who used no other requirement of the promotion. Never merged.
+
+    `ended_at` is set when a newer policy no longer asks for the role; decisions on it stay where they are.
+    """
 
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="requirements")
     role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="+")
     position = models.PositiveSmallIntegerField()
     reason = models.CharField(max_length=200)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RequirementQuerySet.as_manager()
 
     class Meta:
         ordering = ["promotion", "position"]

@@ -40,6 +40,10 @@ class Clause:
     settings: Mapping[str, object] = field(default_factory=dict)
     digest: str = ""
 
+    def number(self, name: str) -> int:
+        """Return a setting that the document must have as a whole number."""
+        return int(str(self.settings[name]))
+
     def applies_to(self, owner: Owner) -> bool:
         return self.owner in {Owner.ALL, owner}
 

@@ -180,7 +180,7 @@ def _rollback_readiness(policy: TierPolicy, clause: Clause | None, facts: Facts)
             evidence,
             who=OPERATORS,
         )
-    limit = clause.settings.get("limit_minutes")
+    limit = clause.number("limit_minutes")
     return Judgement(
         Outcome.PASSED, f"{ready} can run again: artifact and configuration are there. Limit: {limit} min.", evidence
     )

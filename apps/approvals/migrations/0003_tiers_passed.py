@@ -20,7 +20,7 @@ CREATE FUNCTION tiers_passed(asked uuid) RETURNS TABLE (tier text, passed_at tim
     ORDER BY e.tier, p.ended_at DESC
 $$;
 GRANT SELECT ON releases_release, approvals_promotion, environments_lane, environments_environment TO eaip_gate;
-"""  # noqa: S608  the scope is a constant
+"""
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,130 @@
+"""What people say on a requirement."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.approvals import permissions
+from apps.approvals.actions.settling import lock, settle_locked, standing_decisions
+from apps.approvals.enums import Choice, PromotionState
+from apps.approvals.ledger import record
+from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.permissions import VotingFacts, votes_of
+from apps.approvals.plan import Plan, plan_difference
+from apps.approvals.transitions import advance
+from apps.audit.actors import Actor
+from apps.core.texts import many_lines
+from apps.core.verdict import Conflict, Invalid
+from apps.workspaces.models import Membership
+
+
+class UnknownChoice(Invalid):
+    code = "unknown_choice"
+
+
+class NotWaiting(Conflict):
+    """The promotion no longer waits for anybody to decide, or to withdraw it."""
+
+    code = "not_waiting"
+
+
+class AlreadyDecided(Conflict):
+    """The requirement is met: a double click, or somebody else was quicker."""
+
+    code = "already_decided"
+
+
+class StalePlan(Conflict):
+    """What was shown is not what would be deployed."""
+
+    code = "stale_plan"
+    next_step = "Reload the page, read what changed, and decide again."
+
+
+@transaction.atomic
+def decide(
+    requirement: Requirement, *, choice: str, comment: str, plan_hash: str, by: User, now: datetime
+) -> Promotion:
+    """This function will approve or reject for one requirement, on the plan that was shown.
+
+    The promotion is settled before, so that nobody agrees to what is no longer so, and after. To reject ends it.
+    Raises Denied: `by` may not decide. Raises AlreadyDecided, NotWaiting, StalePlan: as they say.
+    Raises UnknownChoice, TextInvalid: for the choice and the comment, which a rejection must have.
+    """
+    if choice not in Choice.values:
+        raise UnknownChoice("Choose to approve or to reject.")
+    comment = many_lines(comment, name="The comment", limit=2000, required=choice == Choice.REJECT)
+    promotion = lock(requirement.promotion_id)
+    shown = promotion.plan
+    known = promotion.plan_hash == plan_hash
+    promotion = settle_locked(promotion, now=now)
+    requirement = promotion.requirements.select_related("role").get(pk=requirement.pk)
+    decisions = standing_decisions(promotion)
+    _require_open(promotion, requirement, decisions)
+    permissions.may_decide(by, requirement, promotion, voting_facts(by, promotion, decisions)).require()
+    if plan_hash != promotion.plan_hash:
+        raise StalePlan(_what_changed(promotion, shown if known else None))
+    decision = Decision.objects.create(
+        workspace_id=promotion.workspace_id,
+        requirement=requirement,
+        promotion=promotion,
+        choice=choice,
+        comment=comment,
+        plan_hash=plan_hash,
+        decided_at=now,
+        decided_by=by,
+    )
+    _record(decision)
+    if choice == Choice.REJECT:
+        why = f"{by} rejected it as {requirement.role}: {comment}"
+        return advance(
+            promotion, PromotionState.REJECTED, by=by, now=now, sentence="was rejected", outcome=why, reason=comment
+        )
+    return settle_locked(promotion, now=now)
+
+
+def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decision]) -> VotingFacts:
+    """This function will look up what `may_decide` must know about a person (one query)."""
+    roles = (
+        Membership.objects.current().filter(user_id=by.pk, workspace_id=promotion.workspace_id)
+        if isinstance(by, User)
+        else Membership.objects.none()
+    )
+    return VotingFacts(frozenset(roles.values_list("role_id", flat=True)), votes_of(decisions))
+
+
+def _require_open(promotion: Promotion, requirement: Requirement, decisions: list[Decision]) -> None:
+    for decision in decisions:
+        if decision.requirement_id == requirement.pk:
+            raise AlreadyDecided(
+                f"{decision.decided_by} decided on this as {requirement.role} at {decision.decided_at:%H:%M} UTC."
+            )
+    if promotion.state != PromotionState.PENDING or requirement.ended_at:
+        raise NotWaiting(
+            f"Promotion #{promotion.number} is {promotion.label.lower()}: nothing is left to decide as "
+            f"{requirement.role}. {promotion.outcome}".strip()
+        )
+
+
+def _what_changed(promotion: Promotion, shown: Plan | None) -> str:
+    changes = plan_difference(shown, promotion.plan) if shown else (promotion.outcome,)
+    return " ".join(("The plan is not the one that you were shown.", *changes)).strip()
+
+
+def _record(decision: Decision) -> None:
+    promotion, requirement = decision.promotion, decision.requirement
+    verb = "approved" if decision.choice == Choice.APPROVE else "rejected"
+    record(
+        promotion,
+        f"decision.{verb}",
+        f"was {verb} by {decision.decided_by} as {requirement.role}",
+        by=decision.decided_by,
+        reason=decision.comment,
+        approval={
+            "decision": str(decision.pk),
+            "requirement": requirement.role_id,
+            "choice": decision.choice,
+            "plan_hash": decision.plan_hash,
+        },
+    )

@@ -1,0 +1,218 @@
+"""Looks up what the gates must know about one promotion: a fixed number of questions, whatever their answers."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from apps.accounts.models import User
+from apps.approvals import permissions
+from apps.approvals.artifacts import artifact_facts
+from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.permissions import votes_of
+from apps.approvals.plan import Plan, hash_of, plan_of
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.core.verdict import Conflict
+from apps.environments.enums import FreezeScope, Tier
+from apps.environments.models import Freeze, Hold, Lane, Window
+from apps.environments.windows import WindowRule, window_state
+from apps.integrations.artifact_store import ArtifactStore
+from apps.policies import documents
+from apps.policies.clauses import Gate, Owner, TierPolicy
+from apps.policies.facts import (
+    DecisionFacts,
+    Facts,
+    FallbackFacts,
+    FreezeFacts,
+    HoldFacts,
+    ReleaseFacts,
+    RequirementFacts,
+    TierPassed,
+    WindowFacts,
+)
+from apps.policies.models import PolicyVersion
+from apps.releases.enums import ReleaseKind
+from apps.releases.models import Artifact, Release
+from apps.workspaces.models import Membership
+
+
+class NoPolicy(Conflict):
+    """Nothing says what a promotion to this tier needs, so nothing may pass."""
+
+    code = "no_policy"
+    next_step = "Activate a policy for the tier first."
+
+
+@dataclass(frozen=True)
+class Case:
+    """A promotion with the rules and the plan by which it is judged now."""
+
+    promotion: Promotion
+    policy: TierPolicy
+    policy_version: int
+    plan: Plan
+
+    @property
+    def plan_hash(self) -> str:
+        return hash_of(self.plan)
+
+
+def open_case(promotion: Promotion) -> Case:
+    """This function will read the policy in force and plan the promotion as things are now (one query).
+
+    Raises NoPolicy: no policy of the tier is in force.
+    """
+    tier = promotion.lane.environment.tier
+    version = PolicyVersion.objects.in_force(tier).first()
+    if version is None:
+        raise NoPolicy(f"No policy is in force for {Tier(tier).label}.")
+    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane))
+    return Case(promotion, policy, version.number, plan_of(promotion, policy))
+
+
+def owner_of(lane: Lane) -> Owner:
+    return Owner.PLATFORM if lane.workspace_id == PLATFORM_WORKSPACE_ID else Owner.CUSTOMER
+
+
+def collect(case: Case, requirements: list[Requirement], decisions: list[Decision], *, now: datetime) -> Facts:
+    """This function will look up all that the gates of this case must know.
+
+    Shapes: `requirements` with their roles and `decisions` (standing ones, with their people) as they are at `now`.
+    """
+    lane, release = case.promotion.lane, case.promotion.release
+    fallbacks = [found for found in (lane.live_release, lane.previous_release) if found]
+    artifacts = {
+        artifact.release_id: artifact
+        for artifact in Artifact.objects.filter(release_id__in=[release.pk, *(found.pk for found in fallbacks)])
+    }
+    store = ArtifactStore(settings.ARTIFACT_DIR)
+    configuration = str(lane.live_configuration) if lane.live_configuration else ""
+    return Facts(
+        at=now,
+        service=lane.service.name,
+        environment=lane.environment.name,
+        plan_hash=case.plan_hash,
+        release=release_facts(release),
+        artifact=artifact_facts(release, artifacts.get(release.pk), store),
+        path=path_of(release, lane.environment.tier),
+        live=release_facts(lane.live_release) if lane.live_release else None,
+        fallbacks=tuple(
+            FallbackFacts(release_facts(found), artifact_facts(found, artifacts.get(found.pk), store), configuration)
+            for found in fallbacks
+        ),
+        freezes=_freezes(lane, now),
+        hold=_hold(lane),
+        window=_window(case, now),
+        requirements=requirement_facts(case, requirements, decisions, now=now),
+    )
+
+
+def release_facts(release: Release) -> ReleaseFacts:
+    return ReleaseFacts(
+        version=release.version,
+        order=order_of(release),
+        state=release.state,
+        is_prerelease=release.kind == ReleaseKind.PRERELEASE,
+        quarantine_reason=release.quarantine_reason,
+    )
+
+
+def order_of(release: Release) -> tuple[int, int, int, str]:
+    """This function will return what releases of a service are ordered by (SemVer precedence)."""
+    return release.major, release.minor, release.patch, release.precedence
+
+
+def path_of(release: Release, tier: str) -> tuple[TierPassed, ...]:
+    """This function will say in which tiers before this one the release succeeded, first tier first (one query)."""
+    before: list[Tier] = []
+    step = Tier(tier).previous
+    while step is not None:
+        before.insert(0, step)
+        step = step.previous
+    if not before:
+        return ()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tier, passed_at, environment, number FROM tiers_passed(%s)", [release.pk])
+        passed = {row[0]: TierPassed(Tier(row[0]).label, row[1], row[2], f"Promotion #{row[3]}") for row in cursor}
+    return tuple(passed.get(found.value, TierPassed(found.label)) for found in before)
+
+
+def requirement_facts(
+    case: Case, requirements: list[Requirement], decisions: list[Decision], *, now: datetime
+) -> tuple[RequirementFacts, ...]:
+    """This function will say for each requirement what was decided, and who could decide (one query)."""
+    if not requirements:
+        return ()
+    promotion = case.promotion
+    holders = holders_of({requirement.role_id for requirement in requirements}, promotion.workspace_id)
+    said = {
+        decision.requirement_id: DecisionFacts(
+            person=str(decision.decided_by_id),
+            person_label=str(decision.decided_by),
+            plan_hash=decision.plan_hash,
+            lapses_at=lapses_at(decision, promotion, case.policy),
+            holds_role=decision.decided_by in holders[decision.requirement.role_id],
+        )
+        for decision in decisions
+    }
+    votes = votes_of([decision for decision in decisions if now < said[decision.requirement_id].lapses_at])
+    return tuple(
+        RequirementFacts(
+            role=requirement.role_id,
+            label=requirement.role.label,
+            decision=said.get(requirement.pk),
+            may_decide=tuple(
+                str(person)
+                for person in permissions.eligible(holders[requirement.role_id], requirement, promotion, votes)
+            ),
+        )
+        for requirement in requirements
+    )
+
+
+def holders_of(roles: set[str], workspace_id: UUID) -> dict[str, list[User]]:
+    """This function will return who holds each of these roles in the workspace now, by name."""
+    found: dict[str, list[User]] = defaultdict(list)
+    memberships = Membership.objects.current().filter(workspace_id=workspace_id, role_id__in=roles)
+    for membership in memberships.select_related("user").order_by("user__display_name", "user__username"):
+        found[membership.role_id].append(membership.user)
+    return found
+
+
+def lapses_at(decision: Decision, promotion: Promotion, policy: TierPolicy) -> datetime:
+    """This function will say until when a decision counts: its own time, or less once the promotion is ready."""
+    own = decision.decided_at + policy.decision_lasts
+    if policy.ready_lasts is None or promotion.ready_at is None:
+        return own
+    return min(own, promotion.ready_at + policy.ready_lasts)
+
+
+def _freezes(lane: Lane, now: datetime) -> tuple[FreezeFacts, ...]:
+    found = Freeze.objects.over(lane).in_force(now).select_related("frozen_by")
+    return tuple(
+        FreezeFacts(FreezeScope(freeze.scope).label, freeze.reason, str(freeze.frozen_by), freeze.ends_at)
+        for freeze in found
+    )
+
+
+def _hold(lane: Lane) -> HoldFacts | None:
+    hold = Hold.objects.open().filter(lane=lane).first()
+    return HoldFacts(hold.reason, hold.set_at) if hold else None
+
+
+def _window(case: Case, now: datetime) -> WindowFacts | None:
+    clause = case.policy.clause_of(Gate.WINDOW)
+    if clause is None:
+        return None
+    found = Window.objects.filter(environment_id=case.promotion.lane.environment_id)
+    rules = tuple(
+        WindowRule(rule.kind, frozenset(rule.weekdays), rule.starts_at, rule.ends_at, rule.zone, rule.label)
+        for rule in found
+    )
+    if not rules:
+        return None
+    state = window_state(rules, now, lasting=timedelta(minutes=clause.number("lasting_minutes")))
+    return WindowFacts(state.is_open, state.sentence, state.next_open)
