@@ -3,7 +3,7 @@
 All of it is made by calling actions, so that no test stands on a state that the product can't reach.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -154,8 +154,7 @@ def last_event(kind: str) -> AuditEvent:
 
 
 @pytest.fixture
-def world(cast: Cast) -> Iterator[World]:
+def world(cast: Cast) -> World:
     """The whole world; as `cast`, a test that commits opens its own scope (`world.everything()`)."""
     with workspace_scope([workspace.pk for workspace in cast.workspaces]):
-        made = make_world(cast)
-    yield made
+        return make_world(cast)

@@ -16,7 +16,7 @@ from apps.environments.models import Lane
 
 MOST_VALUES = 200
 VALUE_LIMIT = 4_000
-_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
 
 
 class ConfigurationInvalid(Invalid):
@@ -38,7 +38,7 @@ def write_version(
 ) -> ConfigurationVersion:
     """This function will write the next configuration version of a lane; it has effect with the next deployment.
 
-    Shapes: `values` maps names of environment variables (capital letters, digits, underscore) to text.
+    Shapes: `values` maps names of environment variables (letters, digits, underscores) to text.
     Raises ConfigurationInvalid: a malformed name or value. Raises ConfigurationSame: nothing would change.
     """
     lane = Lane.objects.locked().select_related("environment", "service").get(pk=lane.pk)
@@ -84,7 +84,7 @@ def _checked(values: Mapping[str, str]) -> dict[str, str]:
         raise ConfigurationInvalid(f"A configuration has at most {MOST_VALUES} values.")
     for name, value in values.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ConfigurationInvalid(f"{str(name)[:40]!r} is not a name: capital letters, digits and underscores.")
+            raise ConfigurationInvalid(f"{str(name)[:40]!r} is not a name: letters, digits and underscores.")
         if not isinstance(value, str):
             raise ConfigurationInvalid(f"The value of {name} must be text.")
         many_lines(value, name=f"The value of {name}", limit=VALUE_LIMIT)

@@ -1,4 +1,4 @@
-"""Text that people and programs send, before it is kept: nothing invisible that could break a page, a log or a query."""
+"""Text that people and programs send, before it is kept: no control character that could break a log or a query."""
 
 import re
 

@@ -35,3 +35,9 @@ class ReleaseSource(models.TextChoices):
     API = "API", "API"
     WEBHOOK = "WEBHOOK", "Git push"
     IMPORT = "IMPORT", "Imported history"
+
+
+class PushState(models.TextChoices):
+    RECEIVED = "RECEIVED", "Waiting to be built"
+    BUILT = "BUILT", "Built"
+    REFUSED = "REFUSED", "No release"

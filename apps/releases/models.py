@@ -3,8 +3,8 @@ from django.db.models import Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.environments.models import all_or_none, person
-from apps.releases.enums import ArtifactKind, Plane, ReleaseKind, ReleaseSource, ReleaseState
-from apps.releases.querysets import CatalogueQuerySet, ReleaseQuerySet
+from apps.releases.enums import ArtifactKind, Plane, PushState, ReleaseKind, ReleaseSource, ReleaseState
+from apps.releases.querysets import CatalogueQuerySet, PushQuerySet, ReleaseQuerySet
 from apps.workspaces.models import TenantModel, Workspace
 
 
@@ -140,3 +140,52 @@ class Artifact(TenantModel):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class PushedCommit(TenantModel):
+    """A push that a repository told of, until it has become a release or was refused. A lost hint is found by it.
+
+    `delivery_id` and `body_digest` (SHA-256 of the signed bytes) each come once, so that nothing can be played again.
+    `claimed_until` is the database's clock: who builds it now. `followed_at` is set once a release of the branch
+    `develop` needs no more promotions by itself.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="pushes")
+    delivery_id = models.CharField(max_length=64)
+    body_digest = models.CharField(max_length=64)
+    ref = models.CharField(max_length=200)
+    commit = models.CharField(max_length=64)
+    pusher_label = models.CharField(max_length=150)
+    author_email = models.CharField(max_length=254, blank=True)
+    committer_email = models.CharField(max_length=254, blank=True)
+    received_at = models.DateTimeField()
+    state = models.CharField(max_length=8, choices=PushState, default=PushState.RECEIVED)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    followed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=300, blank=True)
+    release = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="pushes")
+
+    objects = PushQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-received_at"]
+        constraints = [
+            models.UniqueConstraint(name="push_delivery_once", fields=["service", "delivery_id"]),
+            models.UniqueConstraint(name="push_body_once", fields=["service", "body_digest"]),
+            models.CheckConstraint(name="push_state_known", condition=Q(state__in=PushState.values)),
+            models.CheckConstraint(
+                name="push_settled_whole",
+                condition=Q(state=PushState.RECEIVED, settled_at=None, release=None)
+                | Q(state=PushState.BUILT, settled_at__isnull=False, release__isnull=False)
+                | Q(state=PushState.REFUSED, settled_at__isnull=False, release=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.commit[:12]}"
+
+    @property
+    def name(self) -> str:
+        """The branch or tag, without its kind."""
+        return self.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

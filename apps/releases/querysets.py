@@ -1,9 +1,10 @@
+from datetime import timedelta
 from typing import Self
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import DateTimeField, Func, Q
 
-from apps.releases.enums import ReleaseState
+from apps.releases.enums import PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -20,3 +21,11 @@ class ReleaseQuerySet(CatalogueQuerySet):
 
     def deployable(self) -> Self:
         return self.filter(state=ReleaseState.SEALED)
+
+
+class PushQuerySet(TenantQuerySet):
+    def claim(self, lasting: timedelta) -> bool:
+        """Take the one push of this queryset for a while, by the database's clock; False when somebody else has it."""
+        moment = Func(function="clock_timestamp", output_field=DateTimeField())
+        free = Q(claimed_until=None) | Q(claimed_until__lt=moment)
+        return self.filter(free, state=PushState.RECEIVED).update(claimed_until=moment + lasting) == 1

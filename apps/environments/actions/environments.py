@@ -96,9 +96,9 @@ def destroy_environment(environment: Environment, *, by: User, now: datetime) ->
     environment = standing(environment)
     permissions.may_destroy(by, environment).require()
     held = list(Lane.objects.locked().filter(environment=environment, removed_at=None).select_related("service"))
-    if running := [str(lane.service) for lane in held if lane.live_release_id]:
-        if environment.tier != Tier.LOCAL:
-            raise EnvironmentBusy(f"{', '.join(running)} runs in {environment}. Remove it from there first.")
+    running = [str(lane.service) for lane in held if lane.live_release_id]
+    if running and environment.tier != Tier.LOCAL:
+        raise EnvironmentBusy(f"{', '.join(running)} runs in {environment}. Remove it from there first.")
     for lane in held:
         lanes.remove_locked(lane, by=by, now=now)
     for resource in environment.resources.filter(released_at=None):

@@ -1,0 +1,28 @@
+"""What can be done with services and releases; one module for each part of their life."""
+
+from apps.releases.actions.creation import (
+    ReleaseInvalid,
+    ServiceRetired,
+    VersionExists,
+    VersionInvalid,
+    VersionLower,
+    VersionTaken,
+    create_release,
+)
+from apps.releases.actions.pushes import PushInvalid, PushKnown, receive_push, refuse_push, settle_push
+from apps.releases.actions.services import ServiceExists, ServiceInvalid, register_service
+from apps.releases.actions.states import (
+    ReleaseRuns,
+    content_hash_of,
+    lift_quarantine,
+    quarantine_release,
+    retire_release,
+    seal_release,
+)
+
+__all__ = [
+    "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists", "ServiceInvalid", "ServiceRetired",
+    "VersionExists", "VersionInvalid", "VersionLower", "VersionTaken", "content_hash_of", "create_release",
+    "lift_quarantine", "quarantine_release", "receive_push", "refuse_push", "register_service", "retire_release",
+    "seal_release", "settle_push",
+]  # fmt: skip
