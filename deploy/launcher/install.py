@@ -84,7 +84,7 @@ def _install(lists: list[Path]) -> None:
     try:
         _run(f"Installing the packages of {names}", f"Packages of {names} installed", uv, environment=_for_uv())
     except Refused as refusal:
-        why = str(refusal).splitlines()[-1].strip()
+        why = str(refusal).splitlines()[-2].strip()
         say(f"  -- uv could not install them ({why}); pip takes over, which is slower")
         _run("Installing with pip", "Packages installed by pip", [*pip, *wanted])
 
@@ -110,4 +110,8 @@ def _run(doing: str, done: str, command: list[str | Path], *, environment: dict[
                 process.wait()
         if process.returncode:
             output.seek(0)
-            raise Refused(f"{doing} failed:\n" + "\n".join(output.read().strip().splitlines()[-15:]))
+            said = "\n".join(f"      {line}" for line in output.read().strip().splitlines()[-8:])
+            raise Refused(
+                f"{doing} failed:\n{said}\n"
+                "If the package index can't be reached from here, name one that can: PIP_INDEX_URL=https://... make run"
+            )

@@ -52,7 +52,8 @@ def _start(keeper: Keeper, data: Path, host: str, port: int) -> str:
     os.environ.update(environment | database.environment())
     os.environ["REDIS_URL"] = servers.broker(keeper, data, secrets)
     _prepare_database(keeper, database)
-    os.environ.pop("DATABASE_ADMIN_URL", None)  # nothing that serves may have it
+    for name in ("DATABASE_ADMIN_URL", "DATABASE_OWNER_URL"):  # nothing that serves may have them
+        os.environ.pop(name, None)
     _collect_static_files(keeper, data)
     ports.require_free(host, port)
     return _serve(keeper, host, port)
@@ -161,7 +162,14 @@ def _work_behind_it(keeper: Keeper, data: Path) -> None:
     scheduler = ("--schedule", str(data / "scheduler"), "--pidfile", "")
     keeper.start(_python("scheduler", "-m", "celery", "-A", "eaip", "beat", *scheduler))
     if os.environ["DEMONSTRATION"] == "1":
+        target = make_private(Path(os.environ["EAIP_TARGET_DIR"]))
+        keeper.start(_python("traffic", "-m", "deploy.local.traffic", *map(str, _traffic_files(target))))
         keeper.start(_manage("load_demonstration", shown=True))
+
+
+def _traffic_files(target: Path) -> tuple[Path, Path]:
+    """Return where the portal names the lanes to visit, and where the visitor keeps its counts."""
+    return target / "lanes.json", target / "traffic.json"
 
 
 def _manage(command: str, *arguments: str, environment: Environment | None = None, shown: bool = False) -> Program:
