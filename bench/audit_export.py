@@ -97,7 +97,8 @@ def _signed_in(url: str) -> httpx2.Client:
     client = httpx2.Client(base_url=url, follow_redirects=True, timeout=120)
     client.get("/sign-in/")
     token = client.cookies["csrftoken"]
-    client.post("/sign-in/", data={"username": "bench", "password": PASSWORD, "csrfmiddlewaretoken": token})
+    form = {"username": "bench", "password": PASSWORD, "next": "/audit/", "csrfmiddlewaretoken": token}
+    client.post("/sign-in/", data=form)
     return client
 
 
