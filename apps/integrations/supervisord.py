@@ -155,7 +155,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path, self._timeout = path, timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path, self._timeout)
+        connection = _UnixConnection(self._path, self._timeout)
+        self._connection = host, connection  # what close() of the base class closes
+        return connection
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -59,6 +60,7 @@ def event(before: str, after: str, ref: str) -> dict:
             "name": name,
             "full_name": name,
             "default_branch": git("symbolic-ref", "--short", "HEAD").strip(),
+            "pushed_at": int(time.time()),
         },
         "pusher": {"name": head["author"]["name"], "email": head["author"]["email"]} if head else {"name": "unknown"},
         "head_commit": head,

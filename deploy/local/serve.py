@@ -56,6 +56,10 @@ class UnixServer(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def get_request(self):
+        connection, _nameless = super().get_request()
+        return connection, ("proxy", 0)
+
     def server_bind(self):
         Path(self.server_address).unlink(missing_ok=True)
         socketserver.TCPServer.server_bind(self)
@@ -64,9 +68,6 @@ class UnixServer(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class QuietHandler(WSGIRequestHandler):
-    def address_string(self):
-        return "proxy"
-
     def log_message(self, *arguments):
         pass
 

@@ -100,7 +100,7 @@ class ReleaseRef:
     digest: str
     """`sha256:` and 64 hex digits over the canonical JSON of the manifest's wheels (`manifest.digest_of`)."""
     manifest: Mapping[str, Any]
-    """`{"program": ..., "wheels": [{"name", "version", "filename", "sha256", "size"}, ...]}` as sealed in the release."""
+    """`{"program": ..., "wheels": [{"name", "version", "filename", "sha256", "size"}, ...]}`, as sealed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,7 +341,7 @@ class LocalExecutor:
                 return
             if state is None or state.has_given_up or time.monotonic() > deadline:
                 reason = state.detail if state else "it is gone"
-                last = [line for line in self.tail(step.order.target, slot).splitlines() if line.strip()]
+                last = [line for line in self.tail(step.order.target, slot).splitlines() if line.strip("- \t")]
                 for line in last[-20:]:
                     step.log(line)
                 raise ReleaseFailed(f"{step.order.release.version} did not start: {last[-1] if last else reason}"[:500])

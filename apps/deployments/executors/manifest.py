@@ -42,8 +42,7 @@ def wheels_of(release: ReleaseRef) -> tuple[Wheel, ...]:
     try:
         wheels = tuple(Wheel(**row) for row in release.manifest["wheels"])
         digest = digest_of(release.manifest["wheels"])
-        if not _PROGRAM.fullmatch(program_of(release)):
-            raise ValueError(f"not a name of a program: {program_of(release)!r}")
+        _require_name(program_of(release))
         for wheel in wheels:
             _require_same_project(wheel)
     except (KeyError, TypeError, ValueError, InvalidWheelFilename) as error:
@@ -71,8 +70,8 @@ def needed_here(wheels: tuple[Wheel, ...]) -> tuple[Wheel, ...]:
         fitting = [ranks[tag] for tag in parse_wheel_filename(wheel.filename)[3] if tag in ranks]
         if fitting and (project not in chosen or min(fitting) < chosen[project][0]):
             chosen[project] = (min(fitting), wheel)
-    for project, wheel in wanted.items():
-        if project not in chosen:
+    for name, wheel in wanted.items():
+        if name not in chosen:
             raise ArtifactRejected(f"{wheel.name} {wheel.version} has no wheel for this machine.")
     return tuple(wheel for _rank, wheel in chosen.values())
 
@@ -95,6 +94,11 @@ def _applies(wheel: Wheel) -> bool:
         return not wheel.marker or Marker(wheel.marker).evaluate()
     except InvalidMarker as error:
         raise ArtifactRejected(f"{wheel.filename}: {error}") from error
+
+
+def _require_name(program: str) -> None:
+    if not _PROGRAM.fullmatch(program):
+        raise ValueError(f"not a name of a program: {program!r}")
 
 
 def _require_same_project(wheel: Wheel) -> None:
