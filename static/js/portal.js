@@ -69,6 +69,7 @@
 
   function offerZone() {
     for (const label of $$('[data-zone-label]')) label.textContent = zoneName(new Date());
+    for (const name of $$('[data-zone-here]')) name.textContent = viewerZone;
     const offer = $('[data-zone-offer]');
     if (offer && fromProfile && viewerZone !== browserZone) {
       $('[data-zone-name]', offer).textContent = browserZone;

@@ -19,6 +19,11 @@ PAGE = """{% extends "base.html" %}{% block title %}Live{% endblock %}{% block m
   <p id="value">first</p></section>
 <form method="post" action="/post" hx-post="/post" hx-target="#answer" hx-swap="innerHTML"><button>Send</button></form>
 <p id="answer"></p>
+<button type="button" commandfor="ask" command="show-modal">Ask</button>
+<dialog class="dlg" id="ask" aria-label="Ask"><form method="post" action="/post" hx-post="/post" hx-target="#answer">
+  <label>Reason <input name="reason"></label><button>Do it</button></form></dialog>
+<button class="js-only" type="button" data-toggle="follow" aria-controls="log" aria-pressed="true">Follow</button>
+<div class="log" id="log" role="log" aria-live="off" tabindex="0" aria-label="Log"><ol id="lines"></ol></div>
 {% endblock %}"""
 
 
@@ -27,6 +32,8 @@ class StreamServer:
         self.events: queue.Queue[str | None] = queue.Queue()  # None ends the stream
         self.stream_status = 200
         self.post_status = 200
+        self.post_body = "<p>answered</p>"
+        self.post_headers: dict[str, str] = {}
         self.region = '<p id="value">polled</p>'
         self.connects: list[str] = []  # Last-Event-ID of each
         self.polls = 0
@@ -50,9 +57,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def answer(self, status: int, body: bytes, kind: str = "text/html; charset=utf-8") -> None:
+    def answer(
+        self, status: int, body: bytes, kind: str = "text/html; charset=utf-8", *, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        for name, value in {"Content-Type": kind, **(headers or {})}.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -74,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         state = self.server.state
         state.posts += 1
         state.release_posts.wait(10)
-        self.answer(state.post_status, b"<p>answered</p>")
+        self.answer(state.post_status, state.post_body.encode(), headers=state.post_headers)
 
     def stream(self, state: StreamServer) -> None:
         state.connects.append(self.headers.get("Last-Event-ID", ""))

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.test import RequestFactory
+from django_htmx.middleware import HtmxDetails
 from playwright.sync_api import Page, expect
 
+from apps.core.refusals import tell, telling_of
+from apps.core.verdict import Conflict
 from tests.browser.stream_server import StreamServer, running
 
 pytestmark = pytest.mark.browser
@@ -173,3 +177,75 @@ def test_a_lost_network_is_told(
 
     expect(page.locator("#banner")).to_contain_text("Nothing was sent twice")
     complaints.clear()  # htmx reports the failed request itself
+
+
+def test_a_refusal_closes_the_dialog_and_is_told_at_the_head_of_the_page(
+    far: tuple[StreamServer, str], page: Page
+) -> None:
+    server, url = far
+    request = RequestFactory().post("/post", headers={"HX-Request": "true", "HX-Current-URL": url})
+    request.htmx = HtmxDetails(request)
+    refusal = tell(request, telling_of(Conflict("Somebody was faster.")))
+    server.post_status, server.post_body = refusal.status_code, refusal.content.decode()
+    server.post_headers = {name: refusal[name] for name in ("HX-Retarget", "HX-Reswap")}
+    server.release_posts.set()
+    page.goto(url)
+
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Do it").click()
+
+    expect(page.locator("#refusal-told")).to_be_focused()
+    expect(page.locator("#refusal-told")).to_contain_text("Somebody was faster.")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#answer")).to_be_empty()
+
+    server.post_status, server.post_body, server.post_headers = 200, "<p>answered</p>", {}
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#answer")).to_have_text("answered")
+    expect(page.locator("#refusal")).to_be_empty()
+
+
+def test_an_invalid_form_is_shown_where_it_was(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    server.post_status, server.post_body = 422, "<p>This field is required.</p>"
+    server.release_posts.set()
+    page.goto(url)
+    page.get_by_role("button", name="Send").click()
+
+    expect(page.locator("#answer")).to_have_text("This field is required.")
+
+
+def test_a_done_action_closes_its_dialog(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    server.release_posts.set()
+    page.goto(url)
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Do it").click()
+
+    expect(page.locator("#answer")).to_have_text("answered")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_log_follows_until_one_scrolls_up(far: tuple[StreamServer, str], page: Page) -> None:
+    server, url = far
+    lines = "<li>one line of the log</li>" * 60
+    part = f'<hx-partial hx-target="#lines" hx-swap="beforeend">{lines}</hx-partial>'
+    rest = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+    page.goto(url)
+    follow = page.get_by_role("button", name="Follow")
+    server.send(part)
+    expect(page.locator("#lines li")).to_have_count(60)
+    assert page.locator("#log").evaluate(rest) < 24
+
+    page.locator("#log").hover()
+    page.mouse.wheel(0, -300)
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    server.send(part)
+    expect(page.locator("#lines li")).to_have_count(120)
+    assert page.locator("#log").evaluate(rest) > 200
+
+    follow.click()
+    assert page.locator("#log").evaluate(rest) < 24
+    server.send(part)
+    expect(page.locator("#lines li")).to_have_count(180)
+    assert page.locator("#log").evaluate(rest) < 24
