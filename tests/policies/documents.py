@@ -1,0 +1,34 @@
+"""Documents and policies to judge by, without a database."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.policies.clauses import Owner, TierPolicy
+from apps.policies.documents import parse
+
+ALWAYS = ("artifact", "version_order", "quarantine", "freeze", "hold")
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "version_order": {"prereleases": True},
+    "window": {"lasting_minutes": 15},
+    "rollback_readiness": {"limit_minutes": 15},
+}
+
+
+def clause(number: int, gate: str, **fields: Any) -> dict[str, Any]:
+    row = {"id": f"PROD-{number}", "gate": gate, "text": f"The rule of {gate}.", "source": "The strategy"}
+    return {**row, "settings": dict(SETTINGS.get(gate, {})), **fields}
+
+
+def make_document(*gates: str, roles: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
+    """Return a document with the gates that every tier has, these gates, and an approval by each of the roles."""
+    clauses = [clause(number, gate) for number, gate in enumerate((*ALWAYS, *gates), start=1)]
+    clauses += [
+        clause(number, "approvals", settings={"role": role})
+        for number, role in enumerate(roles, start=len(clauses) + 1)
+    ]
+    limits = {"request_days": 30, "decision_days": 7, "ready_hours": None}
+    return {"schema": 1, "tier": "PRODUCTION", "strategy": "BLUE_GREEN", "limits": limits, "clauses": clauses, **fields}
+
+
+def make_policy(*gates: str, roles: tuple[str, ...] = (), **fields: Any) -> TierPolicy:
+    return parse(make_document(*gates, roles=roles, **fields)).for_owner(Owner.PLATFORM)

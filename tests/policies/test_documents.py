@@ -1,0 +1,102 @@
+import pytest
+
+from apps.policies.clauses import Gate, Owner
+from apps.policies.documents import InvalidPolicy, parse
+from tests.policies.documents import clause, make_document
+
+
+def test_a_document_becomes_clauses_that_people_can_cite():
+    policy = parse(make_document("window", roles=("DEVOPS",)))
+
+    assert policy.label == "Production"
+    assert [found.id for found in policy.clauses_of(Gate.APPROVALS)] == ["PROD-7"]
+    assert policy.clause_of(Gate.WINDOW).number("lasting_minutes") == 15
+    assert policy.clause_of(Gate.PREVIOUS_TIER) is None
+
+
+def test_the_wording_of_a_clause_takes_no_part_in_its_digest():
+    reworded = make_document()
+    reworded["clauses"][0]["text"] = "In other words."
+
+    assert [found.digest for found in parse(reworded).clauses] == [
+        found.digest for found in parse(make_document()).clauses
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"id": "PROD-44"}, {"owner": "CUSTOMER"}, {"settings": {"lasting_minutes": 90}}],
+    ids=lambda row: next(iter(row)),
+)
+def test_what_a_clause_rules_takes_part_in_its_digest(change):
+    before, after = make_document("window"), make_document("window")
+    after["clauses"][-1] |= change
+
+    assert parse(before).clauses[-1].digest != parse(after).clauses[-1].digest
+
+
+def test_a_clause_is_about_the_platform_a_customer_or_both():
+    document = make_document(roles=("DEVOPS", "CUSTOMER_OPERATOR"))
+    document["clauses"][-2]["owner"], document["clauses"][-1]["owner"] = "PLATFORM", "CUSTOMER"
+
+    roles = {
+        owner: [found.settings["role"] for found in parse(document).for_owner(owner).clauses_of(Gate.APPROVALS)]
+        for owner in (Owner.PLATFORM, Owner.CUSTOMER)
+    }
+
+    assert roles == {Owner.PLATFORM: ["DEVOPS"], Owner.CUSTOMER: ["CUSTOMER_OPERATOR"]}
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ([], "document: expected an object."),
+        (make_document(schema=2), "schema: expected 1."),
+        (make_document(tier="PROD"), "tier: expected one of LOCAL, DEV, QA, STAGING, PRODUCTION."),
+        (make_document(strategy="CANARY"), "strategy: expected one of BLUE_GREEN."),
+        (make_document(extra=1), "extra: unknown."),
+        (make_document(limits=7), "limits: expected an object."),
+        (make_document(limits={"request_days": 0}), "limits.request_days: expected a whole number above 0."),
+        (make_document(limits={"decision_days": True}), "limits.decision_days: expected a whole number above 0."),
+        (make_document(limits={"request_days": 1}), "limits.ready_hours: expected a whole number above 0."),
+        (make_document(limits={"days": 1}), "limits.days: unknown."),
+        (make_document(clauses={}), "clauses: expected a list."),
+        (make_document(clauses=[3]), "clauses[0]: expected an object."),
+        (make_document(clauses=[]), "clauses: one for the gate freeze is missing."),
+        (make_document(clauses=[clause(0, "hold")]), "clauses[0].id: expected letters and a number, such as PROD-3."),
+        (make_document(clauses=[clause(1, "hold", id=3)]), "clauses[0].id: expected letters"),
+        (make_document(clauses=[clause(1, "hold", text=" ")]), "clauses[0].text: expected a text."),
+        (make_document(clauses=[clause(1, "hold", source=None)]), "clauses[0].source: expected a text."),
+        (make_document(clauses=[clause(1, "hold", why="x")]), "clauses[0].why: unknown."),
+        (make_document(clauses=[clause(1, "hold", owner="ME")]), "clauses[0].owner: expected one of ALL, PLATFORM"),
+        (make_document(clauses=[clause(1, "hold", owner="PLATFORM")]), "clauses[0].owner: the gate hold stands for"),
+        (make_document(clauses=[clause(1, "karma")]), "clauses[0].gate: expected one of previous_tier, artifact"),
+        (make_document(clauses=[clause(1, "hold", settings=1)]), "clauses[0].settings: expected an object."),
+        (make_document(clauses=[clause(1, "hold", settings={"a": 1})]), "clauses[0].settings.a: unknown."),
+        (make_document(clauses=[clause(1, "window", settings={})]), "clauses[0].settings.lasting_minutes: expected a"),
+        (
+            make_document(clauses=[clause(1, "version_order", settings={"prereleases": 1})]),
+            "clauses[0].settings.prereleases: expected true or false.",
+        ),
+        (make_document(roles=("",)), "clauses[5].settings.role: expected a text."),
+        (make_document("hold"), "clauses: the gate hold stands there twice."),
+        (make_document(clauses=[clause(1, "hold"), clause(1, "freeze")]), "clauses: the id PROD-1 stands there twice."),
+    ],
+)
+def test_a_bad_document_is_refused_with_the_place_of_the_mistake(document, problem):
+    with pytest.raises(InvalidPolicy, match=r".") as refusal:
+        parse(document)
+
+    assert problem in str(refusal.value)
+    assert refusal.value.status == 422
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(InvalidPolicy) as refusal:
+        parse(make_document(schema=2, tier="PROD"))
+
+    assert len(refusal.value.problems) == 2
+
+
+def test_several_approvals_may_stand_in_one_document():
+    assert len(parse(make_document(roles=("DEVOPS", "SECURITY"))).clauses_of(Gate.APPROVALS)) == 2

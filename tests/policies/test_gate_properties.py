@@ -1,0 +1,146 @@
+"""What holds for all facts, not only for those that somebody thought of."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.policies.clauses import Gate
+from apps.policies.enums import Outcome
+from apps.policies.facts import (
+    ArtifactFacts,
+    DecisionFacts,
+    Facts,
+    FallbackFacts,
+    FreezeFacts,
+    HoldFacts,
+    ReleaseFacts,
+    RequirementFacts,
+    TierPassed,
+    WindowFacts,
+)
+from apps.policies.gates import counts, evaluate, lets_pass
+from tests.policies.documents import make_policy
+from tests.policies.facts import AT, PLAN
+
+OPTIONAL = ("previous_tier", "rollback_readiness", "window")
+ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
+# What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
+POSSIBLE = {
+    Gate.PREVIOUS_TIER: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
+    Gate.ARTIFACT: {Outcome.PASSED, Outcome.FAILED},
+    Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
+    Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
+    Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
+    Gate.FREEZE: {Outcome.PASSED, Outcome.WAITING},
+    Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
+    Gate.WINDOW: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+}
+
+texts = st.text(max_size=20)
+moments = st.integers(-50_000, 50_000).map(lambda minutes: AT + timedelta(minutes=minutes))
+digests = st.sampled_from(["sha256:" + letter * 64 for letter in "ab"])
+numbers = st.integers(0, 3)
+releases = st.builds(
+    ReleaseFacts,
+    version=texts,
+    order=st.tuples(numbers, numbers, numbers, st.sampled_from(["2rc", "~"])),
+    state=st.sampled_from(["DRAFT", "SEALED", "QUARANTINED", "RETIRED"]),
+    is_prerelease=st.booleans(),
+    quarantine_reason=texts,
+)
+artifacts = st.builds(
+    ArtifactFacts,
+    digest=digests,
+    sealed_digest=digests,
+    parts=st.integers(2, 3),
+    stored=numbers.map(lambda number: min(number, 2)),
+    gone=st.lists(texts, max_size=1).map(tuple),
+)
+tiers = st.builds(TierPassed, tier=texts, at=st.none() | moments, where=texts, promotion=texts)
+decisions = st.builds(
+    DecisionFacts,
+    person=texts,
+    person_label=texts,
+    plan_hash=st.sampled_from([PLAN, "other"]),
+    lapses_at=moments,
+    holds_role=st.booleans(),
+)
+requirements = st.builds(
+    RequirementFacts,
+    role=st.sampled_from(ROLES),
+    label=texts,
+    decision=st.none() | decisions,
+    may_decide=st.lists(texts, max_size=2).map(tuple),
+)
+all_facts = st.builds(
+    Facts,
+    at=st.just(AT),
+    service=texts,
+    environment=texts,
+    plan_hash=st.just(PLAN),
+    release=releases,
+    artifact=st.none() | artifacts,
+    path=st.lists(tiers, max_size=3).map(tuple),
+    live=st.none() | releases,
+    fallbacks=st.lists(
+        st.builds(FallbackFacts, release=releases, artifact=st.none() | artifacts, configuration=texts), max_size=2
+    ).map(tuple),
+    freezes=st.lists(
+        st.builds(FreezeFacts, scope=texts, reason=texts, by=texts, ends_at=st.none() | moments), max_size=2
+    ).map(tuple),
+    hold=st.none() | st.builds(HoldFacts, reason=texts, since=moments),
+    window=st.none()
+    | st.builds(WindowFacts, is_open=st.booleans(), sentence=st.just("The window."), next_open=st.none() | moments),
+    requirements=st.lists(requirements, max_size=3).map(tuple),
+)
+policies = st.builds(
+    lambda gates, roles: make_policy(*sorted(gates), roles=tuple(sorted(roles))),
+    st.sets(st.sampled_from(OPTIONAL)),
+    st.sets(st.sampled_from(ROLES)),
+)
+
+
+@given(policies, all_facts)
+def test_the_same_facts_always_give_the_same_answer(policy, facts):
+    assert evaluate(policy, facts) == evaluate(policy, replace(facts))
+
+
+@given(policies, all_facts)
+def test_every_gate_is_judged_once_and_says_only_what_it_may(policy, facts):
+    results = evaluate(policy, facts)
+
+    assert [result.name for result in results] == list(Gate)
+    for result in results:
+        assert result.outcome in POSSIBLE[Gate(result.name)]
+        assert result.sentence
+
+
+@given(policies, all_facts, st.integers(0, 2))
+def test_one_more_approval_never_closes_a_gate(policy, facts, index):
+    approval = DecisionFacts("somebody", "Somebody", PLAN, AT + timedelta(days=1), holds_role=True)
+    more = tuple(
+        replace(requirement, decision=approval) if at == index else requirement
+        for at, requirement in enumerate(facts.requirements)
+    )
+
+    before, after = evaluate(policy, facts), evaluate(policy, replace(facts, requirements=more))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass or not then.outcome.lets_pass
+        assert then.name == Gate.APPROVALS or then == now
+
+
+@given(policies, all_facts)
+def test_nothing_passes_without_every_requirement_met_on_this_plan(policy, facts):
+    if lets_pass(evaluate(policy, facts)):
+        assert all(counts(requirement, facts) for requirement in facts.requirements)
+
+
+@given(policies, all_facts)
+def test_a_freeze_stops_everything_whatever_else_is_true(policy, facts):
+    frozen = replace(facts, freezes=(FreezeFacts("All", "reason", "Somebody"),))
+
+    assert not lets_pass(evaluate(policy, frozen))

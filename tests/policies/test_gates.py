@@ -1,0 +1,224 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from apps.policies.clauses import Gate
+from apps.policies.enums import Outcome
+from apps.policies.facts import (
+    ArtifactFacts,
+    FallbackFacts,
+    FreezeFacts,
+    HoldFacts,
+    ReleaseFacts,
+    TierPassed,
+    WindowFacts,
+)
+from apps.policies.gates import evaluate, lets_pass
+from tests.policies.documents import clause, make_document, make_policy
+from tests.policies.facts import (
+    AT,
+    BEFORE,
+    DIGEST,
+    FALLBACK,
+    LIVE,
+    NEW,
+    PATH,
+    WHOLE,
+    decision,
+    make_facts,
+    requirement,
+)
+
+POLICY = make_policy("previous_tier", "rollback_readiness", "window", roles=("DEVOPS",))
+BARE = make_policy()
+STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
+PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)
+HALF = ArtifactFacts(DIGEST, DIGEST, parts=3, stored=1)
+FREEZE = FreezeFacts("One environment", "audit week", "DevOps", AT + timedelta(hours=2))
+CLOSED = WindowFacts(is_open=False, sentence="The window is closed.", next_open=AT + timedelta(days=1))
+
+
+def judge(gate, policy=POLICY, **fields):
+    return next(result for result in evaluate(policy, make_facts(**fields)) if result.name == gate)
+
+
+def fallback(**fields):
+    return (replace(FALLBACK, **fields),)
+
+
+TABLE = [
+    ("previous_tier", {}, Outcome.PASSED, "Succeeded in Staging (Staging) before."),
+    ("previous_tier", {"path": ()}, Outcome.NOT_REQUIRED, "no tier comes before it"),
+    ("previous_tier", {"path": STAGING_MISSING}, Outcome.FAILED, "has not succeeded in Staging yet. Missing: Staging."),
+    (
+        "previous_tier",
+        {"path": (PATH[0], TierPassed("QA"), TierPassed("Staging"))},
+        Outcome.FAILED,
+        "Missing: QA and Staging.",
+    ),
+    ("previous_tier", {"path": (TierPassed("Dev"), *PATH[1:])}, Outcome.PASSED, "Succeeded in Staging"),
+    ("artifact", {}, Outcome.PASSED, "3 of 3 files are in the store."),
+    ("artifact", {"artifact": None}, Outcome.FAILED, "The release has no artifact."),
+    (
+        "artifact",
+        {"artifact": replace(WHOLE, digest="sha256:" + "b" * 64)},
+        Outcome.FAILED,
+        "was sealed with sha256:aaa",
+    ),
+    ("artifact", {"artifact": HALF}, Outcome.PASSED, "1 of 3 files are in the store, the rest is fetched"),
+    ("artifact", {"artifact": replace(HALF, gone=("g.whl",))}, Outcome.FAILED, "no longer holds g.whl"),
+    ("version_order", {}, Outcome.PASSED, "1.1.0 is higher than 1.0.0, which runs there."),
+    ("version_order", {"live": None}, Outcome.PASSED, "1.1.0 is the first"),
+    ("version_order", {"release": LIVE}, Outcome.PASSED, "runs there already"),
+    ("version_order", {"release": BEFORE}, Outcome.FAILED, "0.9.0 is lower than 1.0.0, which runs there."),
+    ("version_order", {"release": PRERELEASE}, Outcome.PASSED, "1.1.0-rc.1 is higher"),
+    ("version_order", {"release": PRERELEASE, "live": NEW}, Outcome.FAILED, "1.1.0-rc.1 is lower than 1.1.0"),
+    ("quarantine", {}, Outcome.PASSED, "sealed and not in quarantine"),
+    (
+        "quarantine",
+        {"release": replace(NEW, state="QUARANTINED", quarantine_reason="leaks")},
+        Outcome.FAILED,
+        "1.1.0 is in quarantine: “leaks”.",
+    ),
+    ("quarantine", {"release": replace(NEW, state="QUARANTINED")}, Outcome.FAILED, "no reason was given"),
+    ("quarantine", {"release": replace(NEW, state="RETIRED")}, Outcome.FAILED, "1.1.0 is retired"),
+    ("quarantine", {"release": replace(NEW, state="DRAFT")}, Outcome.FAILED, "1.1.0 is not sealed yet."),
+    ("rollback_readiness", {}, Outcome.PASSED, "1.0.0 can run again: artifact and configuration are there. Limit: 15"),
+    ("rollback_readiness", {"fallbacks": ()}, Outcome.NOT_REQUIRED, "Nothing runs in Production yet"),
+    (
+        "rollback_readiness",
+        {"fallbacks": fallback(artifact=HALF)},
+        Outcome.FAILED,
+        "There is no way back: 1.0.0, which runs there, is not whole in the artifact store (1 of 3 files).",
+    ),
+    ("rollback_readiness", {"fallbacks": fallback(artifact=None)}, Outcome.FAILED, "has no artifact"),
+    ("rollback_readiness", {"fallbacks": fallback(configuration="")}, Outcome.FAILED, "has no configuration"),
+    (
+        "rollback_readiness",
+        {"fallbacks": fallback(release=replace(LIVE, state="QUARANTINED"))},
+        Outcome.FAILED,
+        "is quarantined",
+    ),
+    (
+        "rollback_readiness",
+        {
+            "fallbacks": (
+                replace(FALLBACK, release=replace(LIVE, state="QUARANTINED")),
+                FallbackFacts(BEFORE, WHOLE, "version 2"),
+            )
+        },
+        Outcome.PASSED,
+        "0.9.0 can run again",
+    ),
+    ("freeze", {}, Outcome.PASSED, "Nothing is frozen here."),
+    (
+        "freeze",
+        {"freezes": (FREEZE,)},
+        Outcome.WAITING,
+        "Frozen by DevOps (One environment): “audit week”. Ends at 2026-11-18 21:00 UTC.",
+    ),
+    ("freeze", {"freezes": (FREEZE, replace(FREEZE, ends_at=None))}, Outcome.WAITING, "It has no end"),
+    ("hold", {}, Outcome.PASSED, "No hold on this lane."),
+    ("hold", {"hold": HoldFacts("rolled back", AT)}, Outcome.WAITING, "since 2026-11-18 19:00 UTC: “rolled back”."),
+    ("window", {}, Outcome.PASSED, "The window is open."),
+    ("window", {"window": None}, Outcome.NOT_REQUIRED, "any time will do"),
+    ("window", {"window": CLOSED}, Outcome.WAITING, "The window is closed."),
+    ("approvals", {}, Outcome.PASSED, "1 of 1 approvals given."),
+    ("approvals", {"requirements": ()}, Outcome.NOT_REQUIRED, "does not ask for an approval"),
+    ("approvals", {"requirements": (requirement(),)}, Outcome.WAITING, "0 of 1 approvals given. Waiting for Devops."),
+    (
+        "approvals",
+        {"requirements": (requirement(may_decide=()),)},
+        Outcome.WAITING,
+        "Nobody can decide as Devops now: give somebody the role.",
+    ),
+    (
+        "approvals",
+        {"requirements": (requirement(said=decision()), requirement("SECURITY"), requirement("CAB"))},
+        Outcome.WAITING,
+        "1 of 3 approvals given. Waiting for Security and Cab.",
+    ),
+    (
+        "approvals",
+        {"requirements": (requirement(said=decision(plan_hash="other")),)},
+        Outcome.WAITING,
+        "0 of 1 approvals given.",
+    ),
+    ("approvals", {"requirements": (requirement(said=decision(holds_role=False)),)}, Outcome.WAITING, "0 of 1"),
+    ("approvals", {"requirements": (requirement(said=decision(lapses_at=AT)),)}, Outcome.WAITING, "0 of 1"),
+]
+
+
+@pytest.mark.parametrize(("gate", "fields", "outcome", "words"), TABLE)
+def test_gate(gate, fields, outcome, words):
+    result = judge(gate, **fields)
+
+    assert result.outcome == outcome
+    assert words in result.sentence
+
+
+def test_everything_passes_in_the_facts_that_the_table_changes():
+    assert lets_pass(evaluate(POLICY, make_facts()))
+
+
+@pytest.mark.parametrize("gate", ["previous_tier", "rollback_readiness", "window", "approvals"])
+def test_what_the_policy_does_not_ask_for_is_not_needed_and_says_so(gate):
+    result = judge(gate, BARE, path=STAGING_MISSING, fallbacks=fallback(artifact=None), window=CLOSED, requirements=())
+
+    assert result.outcome == Outcome.NOT_REQUIRED
+    assert result.sentence.startswith("The policy of Production does not ask")
+
+
+@pytest.mark.parametrize(
+    ("gate", "fields"),
+    [
+        ("artifact", {"artifact": None}),
+        ("version_order", {"release": BEFORE}),
+        ("quarantine", {"release": replace(NEW, state="QUARANTINED")}),
+        ("freeze", {"freezes": (FREEZE,)}),
+        ("hold", {"hold": HoldFacts("rolled back", AT)}),
+    ],
+)
+def test_no_policy_can_leave_these_out(gate, fields):
+    assert not judge(gate, BARE, **fields).outcome.lets_pass
+
+
+def test_a_tier_may_take_no_pre_releases():
+    rows = make_document()["clauses"]
+    rows[1] = clause(2, "version_order", settings={"prereleases": False})
+    strict = make_policy(clauses=rows)
+
+    assert (
+        judge("version_order", strict, release=PRERELEASE).sentence
+        == "1.1.0-rc.1 is a pre-release; Production takes none."
+    )
+    assert judge("version_order", strict).outcome == Outcome.PASSED
+
+
+def test_a_window_tells_when_it_opens():
+    assert judge("window", window=CLOSED).next_open == AT + timedelta(days=1)
+
+
+def test_a_freeze_with_an_end_tells_it():
+    later = replace(FREEZE, ends_at=AT + timedelta(hours=5))
+
+    assert judge("freeze", freezes=(FREEZE, later)).next_open == AT + timedelta(hours=5)
+
+
+def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
+    results = evaluate(POLICY, make_facts())
+
+    assert [result.name for result in results] == list(Gate)
+    assert {result.name: result.clause for result in results}["approvals"] == "PROD-9"
+
+
+def test_evidence_names_who_approved():
+    assert judge("approvals").evidence == ("Devops: devops",)
+
+
+def test_every_gate_that_stands_open_says_who_can_change_it_or_when_time_does():
+    for gate, fields, outcome, _words in TABLE:
+        if not outcome.lets_pass:
+            result = judge(gate, **fields)
+            assert result.who or result.next_open, (gate, fields)
