@@ -1,9 +1,27 @@
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eaip.settings")
+
+
+class Sweep(bootsteps.StartStopStep):
+    """The sweeper lives in every worker, from before the broker is asked for: it needs none."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        from apps.deployments.sweeper import Sweeper
+
+        self.sweeper = Sweeper()
+        self.sweeper.start()
+
+    def stop(self, worker: Any) -> None:
+        self.sweeper.stop()
+
 
 app = Celery("eaip")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(Sweep)

@@ -191,7 +191,18 @@ ENGINE_VERIFY_INTERVAL = env.seconds("ENGINE_VERIFY_INTERVAL_SECONDS", 2)
 ENGINE_VERIFY_LIMIT = env.seconds("ENGINE_VERIFY_LIMIT_SECONDS", 120)
 ENGINE_PROBE_EVERY = env.seconds("ENGINE_PROBE_EVERY_SECONDS", 5)
 ENGINE_WARM = env.seconds("ENGINE_WARM_SECONDS", 1800)
+ENGINE_START_BY = env.seconds("ENGINE_START_BY_SECONDS", 600)
+ENGINE_CANCEL_LIMIT = env.seconds("ENGINE_CANCEL_LIMIT_SECONDS", 60)
+ENGINE_UNKNOWN_ALARM = env.seconds("ENGINE_UNKNOWN_ALARM_SECONDS", 120)
+ENGINE_RECONCILE = env.seconds("ENGINE_RECONCILE_SECONDS", 60)
+ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 4))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
+HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
+
+# Which executor stands behind the word in a lane: `word=path.of.a.callable`, separated by commas.
+EXECUTORS = {"local": "apps.deployments.executors.configured.local_executor"} | dict(
+    pair.split("=", 1) for pair in env.words("EXECUTORS")
+)
 
 # The local executor's places (docs/runbooks/running.md).
 ARTIFACT_DIR = env.path("EAIP_ARTIFACT_DIR", DATA_DIR / "artifacts")

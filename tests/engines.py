@@ -166,7 +166,7 @@ def static_files() -> Path:
     if not place.exists():
         fresh = PLACE / f"fresh-{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
-        _manage("collectstatic", "--no-input", "--verbosity", "0", EAIP_DATA_DIR=str(fresh))
+        _manage("collectstatic", "--no-input", "--skip-checks", "--verbosity", "0", EAIP_DATA_DIR=str(fresh))
         _keep(fresh / "static", place)
         shutil.rmtree(fresh, ignore_errors=True)
         _forget_old("static-*")
@@ -189,7 +189,9 @@ def _template_cluster() -> Path:
         DATABASE_URL=making.database_url(TEMPLATE),
         **urls,
     )
-    _manage("migrate", "--no-input", "--verbosity", "0", DATABASE_URL=urls["DATABASE_OWNER_URL"], **urls)
+    _manage(
+        "migrate", "--no-input", "--skip-checks", "--verbosity", "0", DATABASE_URL=urls["DATABASE_OWNER_URL"], **urls
+    )
     for program, process in making.running:
         processes.stop(process, program)
     _keep(making.directory / "postgres", place)

@@ -46,6 +46,7 @@ TERMINAL = tuple(state for state in DeploymentState if state not in OPEN)
 
 
 class StepVerdict(models.TextChoices):
+    PLANNED = "PLANNED", "Planned"
     RUNNING = "RUNNING", "Running"
     DONE = "DONE", "Done"
     FAILED = "FAILED", "Failed"
@@ -54,4 +55,4 @@ class StepVerdict(models.TextChoices):
 
     @property
     def tone(self) -> str:
-        return {"RUNNING": "run", "DONE": "ok", "FAILED": "bad", "UNKNOWN": "warn", "SKIPPED": "idle"}[self.value]
+        return {"RUNNING": "run", "DONE": "ok", "FAILED": "bad", "UNKNOWN": "warn"}.get(self.value, "idle")

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import Func, Q, Value
 
@@ -30,9 +32,7 @@ class Deployment(TenantModel):
     from_configuration = models.ForeignKey(
         ConfigurationVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    rolls_back = models.OneToOneField(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="rolled_back_by"
-    )
+    rolls_back = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="rollbacks")
     plan_hash = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=DeploymentState, default=DeploymentState.QUEUED)
     reason = models.CharField(max_length=300, blank=True)
@@ -69,6 +69,11 @@ class Deployment(TenantModel):
             models.UniqueConstraint(
                 name="deployment_promotion_once", fields=["promotion"], condition=Q(state__in=OPEN)
             ),
+            models.UniqueConstraint(
+                name="deployment_undone_once",
+                fields=["rolls_back"],
+                condition=Q(state__in=(*OPEN, "SUCCEEDED", "FAILED")),
+            ),
             models.CheckConstraint(name="deployment_state_known", condition=Q(state__in=DeploymentState.values)),
             models.CheckConstraint(name="deployment_kind_known", condition=Q(kind__in=DeploymentKind.values)),
             models.CheckConstraint(
@@ -96,6 +101,11 @@ class Deployment(TenantModel):
         return DeploymentState(self.state).tone
 
     @property
+    def took(self) -> timedelta | None:
+        """Return how long it ran, or None while it runs and where it never began."""
+        return self.ended_at - self.started_at if self.ended_at and self.started_at else None
+
+    @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
 
@@ -105,7 +115,10 @@ class Deployment(TenantModel):
 
 
 class Step(TenantModel):
-    """One journaled step: the intent is committed before the effect, the result with the same fence after it."""
+    """One journaled step: plan with the claim, intent before the effect, result after it, all under the same fence.
+
+    `intent` holds {"state", "expected_seconds"} from the plan on, and what the executor was told from the start on.
+    """
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="steps")
     seq = models.PositiveSmallIntegerField()
@@ -115,9 +128,9 @@ class Step(TenantModel):
     intent = models.JSONField(default=dict)
     intent_sha256 = models.CharField(max_length=64)
     fence = models.BigIntegerField()
-    started_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-    verdict = models.CharField(max_length=8, choices=StepVerdict, default=StepVerdict.RUNNING)
+    verdict = models.CharField(max_length=8, choices=StepVerdict, default=StepVerdict.PLANNED)
     detail = models.CharField(max_length=300, blank=True)
     evidence = models.JSONField(default=dict)
 
@@ -134,6 +147,10 @@ class Step(TenantModel):
     @property
     def tone(self) -> str:
         return StepVerdict(self.verdict).tone
+
+    @property
+    def took(self) -> timedelta | None:
+        return self.ended_at - self.started_at if self.ended_at and self.started_at else None
 
 
 class Transition(TenantModel):

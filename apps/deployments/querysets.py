@@ -14,5 +14,12 @@ class DeploymentQuerySet(TenantQuerySet):
     def with_subject(self) -> Self:
         """Return deployments with release, service, lane and environment, in one query."""
         return self.select_related(
-            "release__service", "from_release", "lane__environment", "configuration", "promotion", "requested_by"
+            "release__service",
+            "release__artifact",
+            "from_release",
+            "lane__environment",
+            "lane__service",
+            "configuration",
+            "promotion",
+            "requested_by",
         )

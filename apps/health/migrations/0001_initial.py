@@ -6,46 +6,72 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('environments', '0001_initial'),
-        ('workspaces', '0001_initial'),
+        ("environments", "0001_initial"),
+        ("workspaces", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HealthCheck',
+            name="HealthCheck",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('url', models.CharField(max_length=500)),
-                ('expected_status', models.PositiveSmallIntegerField(default=200)),
-                ('interval_seconds', models.PositiveSmallIntegerField(default=10)),
-                ('timeout_seconds', models.PositiveSmallIntegerField(default=3)),
-                ('due_at', models.DateTimeField()),
-                ('lane', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='health_check', to='environments.lane')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("url", models.CharField(max_length=500)),
+                ("expected_status", models.PositiveSmallIntegerField(default=200)),
+                ("interval_seconds", models.PositiveSmallIntegerField(default=10)),
+                ("timeout_seconds", models.PositiveSmallIntegerField(default=3)),
+                ("due_at", models.DateTimeField()),
+                (
+                    "lane",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="health_check", to="environments.lane"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='HealthSample',
+            name="HealthSample",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('checked_at', models.DateTimeField()),
-                ('verdict', models.CharField(choices=[('HEALTHY', 'Healthy'), ('FAULTY', 'Faulty'), ('UNKNOWN', 'No signal')], max_length=10)),
-                ('status', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('latency_ms', models.FloatField(blank=True, null=True)),
-                ('detail', models.CharField(blank=True, max_length=200)),
-                ('lane', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='health_samples', to='environments.lane')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("checked_at", models.DateTimeField()),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[("HEALTHY", "Healthy"), ("FAULTY", "Faulty"), ("UNKNOWN", "No signal")], max_length=10
+                    ),
+                ),
+                ("status", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("latency_ms", models.FloatField(blank=True, null=True)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="health_samples",
+                        to="environments.lane",
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-checked_at'],
-                'indexes': [models.Index(fields=['lane', '-checked_at'], name='health_sample_by_lane')],
+                "ordering": ["-checked_at"],
+                "indexes": [models.Index(fields=["lane", "-checked_at"], name="health_sample_by_lane")],
             },
         ),
     ]

@@ -1,0 +1,151 @@
+"""What people and programs do with deployments."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.approvals import actions as approval_actions
+from apps.approvals.enums import PromotionState
+from apps.approvals.models import Promotion
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM, Actor
+from apps.core import hints, live
+from apps.core.texts import one_line
+from apps.core.verdict import Conflict, Verdict
+from apps.deployments import permissions, transitions, wording
+from apps.deployments.engine import rollback, start
+from apps.deployments.engine.rollback import RollbackTarget
+from apps.deployments.engine.start import LaneBusy, LaneRemoved, NotReady
+from apps.deployments.enums import DeploymentState
+from apps.deployments.models import Deployment
+from apps.environments import actions as environment_actions
+from apps.environments.models import Freeze, Hold, Lane, Window
+from apps.environments.windows import WindowRule, is_open
+from apps.releases.models import Release
+
+__all__ = [
+    "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
+    "cancel_deployment", "roll_back", "rollback_target", "start_deployment",
+]  # fmt: skip
+
+
+class NoRollbackTarget(Conflict):
+    code = "no_rollback_target"
+    next_step = "Deploy a newer release instead."
+
+
+@transaction.atomic
+def start_deployment(promotion: Promotion, *, by: User | Actor, now: datetime) -> Deployment:
+    """This function will queue the attempt of a promotion that is ready, and wake a worker.
+
+    Raises LaneBusy: another attempt holds the lane; names it. Raises NotReady: the promotion is not ready.
+    Raises Denied: this person may not.
+    """
+    permissions.may_begin(by, promotion).require()
+    return start.start(promotion, by=by, now=now)
+
+
+@transaction.atomic
+def cancel_deployment(deployment: Deployment, *, reason: str, by: User | Actor, now: datetime) -> Deployment:
+    """This function will end an attempt that waits, or leave the wish to end it, which its owner obeys at each beat.
+
+    Raises Denied: this person may not, or it has ended. Raises TextInvalid: for the reason, which must be given.
+    """
+    reason = one_line(reason, name="The reason", limit=300)
+    deployment = _locked(deployment)
+    permissions.may_cancel(by, deployment).require()
+    if deployment.state == DeploymentState.QUEUED:
+        why = f"Cancelled by {by}: {reason}"
+        transitions.advance(deployment, DeploymentState.CANCELLED, by=by, now=now, why=why)
+        if deployment.promotion is not None:
+            approval_actions.mark(deployment.promotion, PromotionState.PENDING, by=by, now=now, outcome=why)
+        return deployment
+    deployment.cancel_requested_at, deployment.cancel_reason = now, reason
+    deployment.cancel_requested_by = by if isinstance(by, User) else None
+    deployment.save(update_fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
+    audit.record(
+        "deployment.cancel_requested",
+        by=by,
+        target=deployment,
+        summary=f"Asked to cancel {wording.subject(deployment)} while {deployment.label.lower()}",
+        reason=reason,
+        environment_id=deployment.lane.environment_id,
+        service_id=deployment.lane.service_id,
+        causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},
+    )
+    live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
+    hints.wake("deployments.cancel", deployment.pk)
+    return deployment
+
+
+@transaction.atomic
+def roll_back(lane: Lane, *, to: Release | None = None, reason: str, by: User | Actor, now: datetime) -> Deployment:
+    """This function will bring back the release that ran well before, or `to`; freeze, hold and window do not stop it.
+
+    Raises NoRollbackTarget: with the reasons why none can be brought back. Raises LaneBusy: as `start_deployment`.
+    """
+    reason = one_line(reason, name="The reason", limit=300)
+    lane = Lane.objects.locked().with_cell().get(pk=lane.pk)
+    permissions.may_roll_back(by, lane).require()
+    start.require_free(lane, now=now)
+    target = rollback.target_for(lane) if to is None else _target_named(lane, to)
+    if isinstance(target, Verdict):
+        raise NoRollbackTarget(target.sentence)
+    return start.start_rollback(lane, target=target, reason=reason, why=_passed(lane, now), by=by, now=now)
+
+
+@transaction.atomic
+def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: datetime) -> Deployment:
+    """This function will give an attempt up that nobody can find out about; its lane gets a hold.
+
+    Raises Denied: this person may not, or the engine can still tell.
+    Raises TextInvalid: for the reason, which must be given.
+    """
+    reason = one_line(reason, name="The reason", limit=300)
+    deployment = _locked(deployment)
+    permissions.may_abandon(by, deployment, now=now).require()
+    why = f"Abandoned by {by}: {reason}"
+    transitions.advance(deployment, DeploymentState.ABANDONED, by=by, now=now, why=why)
+    environment_actions.set_hold(
+        deployment.lane, reason=f"{deployment} was abandoned: {reason}"[:300], deployment_id=deployment.pk,
+        by=SYSTEM, now=now,
+    )  # fmt: skip
+    if deployment.promotion is not None:
+        approval_actions.mark(deployment.promotion, PromotionState.FAILED, by=by, now=now, outcome=why)
+    return deployment
+
+
+def rollback_target(lane: Lane) -> RollbackTarget | Verdict:
+    """This function will find what one click would bring back, else a refusal (falsy) that says why nothing can be."""
+    return rollback.target_for(Lane.objects.with_cell().get(pk=lane.pk))
+
+
+def _locked(deployment: Deployment) -> Deployment:
+    """Lock lane, promotion, deployment: everybody in this order."""
+    Lane.objects.locked().get(pk=deployment.lane_id)
+    if deployment.promotion_id:
+        Promotion.objects.locked().get(pk=deployment.promotion_id)
+    return Deployment.objects.with_subject().locked().get(pk=deployment.pk)
+
+
+def _target_named(lane: Lane, release: Release) -> RollbackTarget | Verdict:
+    if release.pk == lane.live_release_id:
+        raise NoRollbackTarget(f"{release.version} runs here now.")
+    earlier = rollback.earlier_with(lane, release)
+    if earlier is None:
+        raise NoRollbackTarget(f"{release.version} has never run well here.")
+    return rollback.usable(lane, earlier.release, earlier.configuration)
+
+
+def _passed(lane: Lane, now: datetime) -> str:
+    """Say loudly what this passes."""
+    passed = [f"the freeze “{freeze.reason}”" for freeze in Freeze.objects.in_force(now).over(lane)]
+    passed += [f"the hold “{hold.reason}”" for hold in Hold.objects.open().filter(lane=lane)]
+    rules = tuple(
+        WindowRule(rule.kind, frozenset(rule.weekdays), rule.starts_at, rule.ends_at, rule.zone, rule.label)
+        for rule in Window.objects.filter(environment_id=lane.environment_id)
+    )
+    if not is_open(rules, now):
+        passed.append("the closed deployment window")
+    return f"Passes {' and '.join(passed)}." if passed else ""

@@ -1,0 +1,105 @@
+"""Makes the target match the rows of lanes where nothing is under way: after a start, and from time to time."""
+
+import logging
+from collections import defaultdict
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM
+from apps.core import live
+from apps.deployments import wording
+from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
+from apps.deployments.enums import DeploymentKind, DeploymentState
+from apps.deployments.executors.contract import Correction, Executor, LaneRow, SlotRow
+from apps.deployments.models import Deployment
+from apps.environments.models import Lane
+from apps.workspaces.scope import workspace_scope
+
+log = logging.getLogger(__name__)
+
+
+def reconcile_all() -> int:
+    """This function will reconcile every lane at rest, workspace by workspace; return how many corrections it took."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workspace_id, id FROM lanes_at_rest()")
+        lanes: dict[UUID, list[UUID]] = defaultdict(list)
+        for workspace_id, lane_id in cursor.fetchall():
+            lanes[workspace_id].append(lane_id)
+    return sum(reconcile(workspace_id, ids) for workspace_id, ids in lanes.items())
+
+
+def reconcile(workspace_id: UUID, lane_ids: list[UUID]) -> int:
+    """This function will make the target match the rows of these lanes, and record what it put right."""
+    by_executor: dict[str, list[tuple[Lane, LaneRow]]] = defaultdict(list)
+    with workspace_scope([workspace_id]):
+        for lane in Lane.objects.with_cell().select_related("live_release__artifact").filter(pk__in=lane_ids):
+            by_executor[lane.executor].append((lane, _row(lane)))
+    return sum(_reconcile(executor_of(pairs[0][0]), pairs) for pairs in by_executor.values())
+
+
+def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
+    lanes = {row.target.lane_key: lane for lane, row in pairs}
+    corrections = executor.reconcile(tuple(row for _lane, row in pairs))
+    for correction in corrections:
+        if correction.mended:
+            _record(lanes[correction.lane_key], correction)
+        else:
+            log.warning("%s can't be reconciled: %s", correction.lane_key, correction.detail)
+    return len(corrections)
+
+
+def _record(lane: Lane, correction: Correction) -> None:
+    with workspace_scope([lane.workspace_id]):
+        audit.record(
+            "lane.reconciled",
+            by=SYSTEM,
+            target=lane,
+            summary=f"{wording.place(lane)}: {correction.detail}",
+            environment_id=lane.environment_id,
+            service_id=lane.service_id,
+        )
+        live.hint(lane.workspace_id, f"lane:{lane.pk}")
+
+
+def _row(lane: Lane) -> LaneRow:
+    last = Deployment.objects.filter(lane=lane).order_by("-fence").values_list("fence", flat=True).first()
+    live_one, warm = None, None
+    brought = Deployment.objects.filter(lane=lane, state=DeploymentState.SUCCEEDED).order_by("-number")
+    latest = brought.select_related("release__artifact", "configuration").first()
+    if lane.live_release_id and latest:
+        live_one = _slot_row(lane, latest, lane.live_slot)
+        warm = _warm(lane, latest)
+    return LaneRow(target=target_of(lane), fence=last or 0, live=live_one, warm=warm)
+
+
+def _warm(lane: Lane, latest: Deployment) -> SlotRow | None:
+    """Return what is kept in the other slot, for as long as going back shall be instant."""
+    age = timezone.now() - (latest.ended_at or latest.requested_at)
+    if latest.kind == DeploymentKind.ROLLBACK or latest.from_release_id is None or age > settings.ENGINE_WARM:
+        return None
+    before = (
+        Deployment.objects.filter(
+            lane=lane,
+            state=DeploymentState.SUCCEEDED,
+            number__lt=latest.number,
+            release_id=latest.from_release_id,
+            configuration_id=latest.from_configuration_id,
+        )
+        .select_related("release__artifact", "configuration")
+        .order_by("-number")
+        .first()
+    )
+    if before is None:
+        return None
+    other = slot_named(lane.live_slot).other
+    return SlotRow(other, before.pk, release_of(before.release), configuration_of(before.configuration))
+
+
+def _slot_row(lane: Lane, brought_by: Deployment, slot: str) -> SlotRow:
+    return SlotRow(
+        slot_named(slot), brought_by.pk, release_of(brought_by.release), configuration_of(brought_by.configuration)
+    )

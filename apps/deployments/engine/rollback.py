@@ -1,0 +1,111 @@
+"""Going back: by itself after a failure, once; by a person at any time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from apps.audit.actors import SYSTEM
+from apps.configuration.models import ConfigurationVersion
+from apps.core.verdict import Verdict, refused
+from apps.deployments import transitions, wording
+from apps.deployments.clock import clock_in
+from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
+from apps.deployments.enums import DeploymentKind, DeploymentState
+from apps.deployments.models import Deployment
+from apps.environments.models import Lane
+from apps.releases.enums import ReleaseState
+from apps.releases.models import Release
+
+# How far back is looked for a release that can be brought back.
+DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackTarget:
+    """What would serve again. `is_warm`: it still runs in the idle slot, so that only the weights change."""
+
+    release: Release
+    configuration: ConfigurationVersion
+    is_warm: bool
+    detail: str
+
+
+def begin(failed: Deployment, lane: Lane, *, why: str, now: datetime) -> Deployment | None:
+    """This function will insert the rollback of a failed attempt: it has the lane at once, due and unclaimed.
+
+    Shapes: None for the failure of a rollback, and where nothing ran before.
+    """
+    if failed.kind == DeploymentKind.ROLLBACK or lane.live_release is None or lane.live_configuration is None:
+        return None
+    back = Deployment(
+        workspace_id=failed.workspace_id,
+        kind=DeploymentKind.ROLLBACK,
+        lane=lane,
+        target_key=lane.target_key,
+        release=lane.live_release,
+        configuration=lane.live_configuration,
+        from_release=failed.release,
+        from_configuration=failed.configuration,
+        rolls_back=failed,
+        state=DeploymentState.STARTING,
+        reason=wording.plain(f"{failed} failed: {why}", 300),
+        requested_at=now,
+        requested_by_label=SYSTEM.label,
+        deadline_at=clock_in(settings.ENGINE_APPLY_LIMIT + settings.ENGINE_VERIFY_LIMIT),
+    )
+    transitions.create(back, by=SYSTEM, why=f"Takes the lane over from {failed}.")
+    return back
+
+
+def target_for(lane: Lane) -> RollbackTarget | Verdict:
+    """This function will find the last release that ran well here and can be brought back, else say why there is none.
+
+    Shapes: a Verdict here is always a refusal, and so is falsy.
+    """
+    if lane.live_release_id is None:
+        return refused("nothing_live", "Nothing runs here yet, so there is nothing to go back from.")
+    reasons: list[str] = []
+    for deployment in _earlier(lane):
+        found = usable(lane, deployment.release, deployment.configuration)
+        if isinstance(found, RollbackTarget):
+            return found
+        reasons.append(found.sentence)
+    if not reasons:
+        return refused("no_earlier_release", "No other release has run here before. Deploy a newer one instead.")
+    return refused("no_rollback_target", " ".join([*reasons, "Deploy a newer release instead."]))
+
+
+def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) -> RollbackTarget | Verdict:
+    """This function will say whether a release can be brought back here without asking anybody outside."""
+    if release.state == ReleaseState.QUARANTINED:
+        return refused("quarantined", f"{release.version} is quarantined: {release.quarantine_reason}")
+    seen = executor_of(lane).readiness(target_of(lane), release_of(release), configuration_of(configuration))
+    if not seen.ready:
+        return refused("artifact_gone", seen.detail)
+    return RollbackTarget(release, configuration, seen.warm, seen.detail)
+
+
+def earlier_with(lane: Lane, release: Release) -> Deployment | None:
+    """This function will find the last attempt that made this release run well here."""
+    return _succeeded(lane).filter(release=release).first()
+
+
+def live_deployment(lane: Lane) -> Deployment | None:
+    """This function will find the attempt that brought what runs now."""
+    return _succeeded(lane).first()
+
+
+def _earlier(lane: Lane) -> list[Deployment]:
+    seen = {lane.live_release_id, lane.rolled_back_from_id}
+    found: list[Deployment] = []
+    for deployment in _succeeded(lane)[: DEPTH * 4]:
+        if deployment.release_id not in seen and len(found) < DEPTH:
+            seen.add(deployment.release_id)
+            found.append(deployment)
+    return found
+
+
+def _succeeded(lane: Lane):  # type: ignore[no-untyped-def]  # django-stubs can't name the manager's own queryset
+    rows = Deployment.objects.filter(lane=lane, state=DeploymentState.SUCCEEDED)
+    return rows.select_related("release__artifact", "configuration").order_by("-number")

@@ -1,0 +1,181 @@
+"""One attempt from its claim to its end, step by step."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.core.durations import in_words
+from apps.deployments import transitions
+from apps.deployments.engine import claim, endings, journal, resolve, verification
+from apps.deployments.engine.attempt import Attempt
+from apps.deployments.engine.crashpoints import crashpoint
+from apps.deployments.engine.lease import Lease
+from apps.deployments.engine.orders import executor_of, order_of
+from apps.deployments.enums import DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.executors.contract import (
+    ArtifactRejected,
+    Cancelled,
+    ExecutorError,
+    OutcomeUnknown,
+    ReleaseFailed,
+    Slot,
+    StaleFence,
+    Standing,
+    StepKind,
+    StepPlan,
+    StepResult,
+    TargetUntouched,
+)
+from apps.deployments.log import LogWriter
+from apps.deployments.models import Deployment
+
+logger = logging.getLogger(__name__)
+
+
+def run(workspace_id: UUID, deployment_id: UUID) -> None:
+    """This function will claim an attempt and bring it to its end, and the rollback that may follow it.
+
+    Raises NotDue: another worker has it, or it may not start.
+    """
+    following: Deployment | None = claim.claim(workspace_id, deployment_id)
+    while following is not None:
+        following = _run(following)
+        if following is not None:
+            following = claim.claim(workspace_id, following.pk)
+
+
+def _run(deployment: Deployment) -> Deployment | None:
+    executor, log = executor_of(deployment.lane), LogWriter(deployment, deployment.fence)
+    try:
+        with Lease(deployment, executor, log) as lease:
+            attempt = Attempt(deployment, executor, order_of(deployment), lease, log)
+            if deployment.state == DeploymentState.UNKNOWN:
+                return _resolve(attempt)
+            return _carry_out(attempt)
+    except (StaleFence, transitions.StaleState) as stale:
+        logger.warning("deployment %s: %s", deployment.pk, stale)
+        return None
+    finally:
+        log.flush()
+
+
+def _resolve(attempt: Attempt) -> Deployment | None:
+    try:
+        return resolve.resolve(attempt, _carry_out)
+    except StaleFence:
+        raise
+    except Exception as error:  # noqa: BLE001  every error has an ending
+        return _judge(attempt, error)
+
+
+def _carry_out(attempt: Attempt) -> Deployment | None:
+    """Return the rollback that follows, if one does."""
+    attempt.baseline = verification.measure(attempt)
+    try:
+        slot = _steps(attempt)
+    except StaleFence:
+        raise
+    except Exception as error:  # noqa: BLE001  every error has an ending
+        return _judge(attempt, error)
+    release, length = attempt.order.release.version, in_words(_length(attempt.deployment))
+    endings.succeed(attempt, slot, why=f"{release} serves, verified after {length}.")
+    return None
+
+
+def _steps(attempt: Attempt) -> Slot:
+    slot: Slot | None = None
+    for seq, step in enumerate(attempt.executor.plan(attempt.order), 1):
+        attempt.lease.require()
+        if attempt.lease.must_end:
+            raise Cancelled("Cancelled before the next step.")
+        result = _step(attempt, seq, step)
+        slot = result.slot or slot
+    if slot is None:
+        raise OutcomeUnknown("No step named the slot that serves.")
+    return slot
+
+
+def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
+    crashpoint(f"before_intent:{step.kind}")
+    journal.begin(attempt.deployment, seq, step, attempt.order)
+    crashpoint(f"after_intent:{step.kind}")
+    attempt.log.step = seq
+    attempt.say(step.label)
+    try:
+        result = _effect(attempt, step)
+    except StaleFence:
+        raise
+    except Exception as error:
+        definite = isinstance(error, ArtifactRejected | ReleaseFailed | TargetUntouched | Cancelled)
+        verdict = StepVerdict.FAILED if definite else StepVerdict.UNKNOWN
+        journal.end(attempt.deployment, seq, verdict, detail=str(error))
+        raise
+    crashpoint(f"after_effect:{step.kind}")
+    attempt.lease.require()
+    evidence = dict(result.evidence) | {"changed": result.changed} | ({"slot": result.slot} if result.slot else {})
+    journal.end(attempt.deployment, seq, StepVerdict.DONE, detail=result.detail, evidence=evidence)
+    crashpoint(f"after_result:{step.kind}")
+    attempt.log.write(result.detail)
+    return result
+
+
+def _effect(attempt: Attempt, step: StepPlan) -> StepResult:
+    if step.kind is StepKind.VERIFY:
+        return verification.verify(attempt)
+    return attempt.executor.apply(step.kind, attempt.order, log=attempt.log.write)
+
+
+def _judge(attempt: Attempt, error: Exception) -> Deployment | None:
+    """End the attempt as the error says; return the rollback that follows, if one does."""
+    attempt.lease.require()
+    match error:
+        case Cancelled():
+            return _obey(attempt, error)
+        case ArtifactRejected() | ReleaseFailed():
+            return _release_failed(attempt, error)
+        case TargetUntouched():
+            _untouched(attempt, error)
+        case ExecutorError():
+            endings.lose_sight(attempt, why=str(error))
+        case _:
+            logger.error("deployment %s", attempt.deployment.pk, exc_info=error)
+            endings.lose_sight(attempt, why=f"Unexpected: {error}")
+    return None
+
+
+def _obey(attempt: Attempt, error: Exception) -> Deployment | None:
+    if attempt.lease.is_cancelled:
+        return resolve.cancel(attempt)
+    if attempt.lease.is_stopped:
+        endings.lose_sight(attempt, why="The worker was stopped in the middle of it.", at_once=True)
+        return None
+    if attempt.lease.is_late:
+        limit = in_words(settings.ENGINE_APPLY_LIMIT)
+        return _release_failed(attempt, ReleaseFailed(f"It was not done within {limit}."))
+    endings.lose_sight(attempt, why=str(error))
+    return None
+
+
+def _release_failed(attempt: Attempt, error: Exception) -> Deployment | None:
+    deployment = attempt.deployment
+    prepared = deployment.state != DeploymentState.STARTING
+    if prepared or deployment.kind == DeploymentKind.ROLLBACK:
+        return endings.fail(attempt, why=str(error))
+    endings.fail_untouched(attempt, why=str(error))
+    return None
+
+
+def _untouched(attempt: Attempt, error: Exception) -> None:
+    # A rollback leaves the bad release serving, so it isn't given back: the target is asked again until it answers.
+    is_rollback = attempt.deployment.kind == DeploymentKind.ROLLBACK
+    if not is_rollback and resolve.probe(attempt).state == Standing.NOT_APPLIED:
+        endings.error(attempt, why=str(error))
+    else:
+        endings.lose_sight(attempt, why=str(error))
+
+
+def _length(deployment: Deployment) -> timedelta:
+    return timezone.now() - (deployment.started_at or deployment.requested_at)

@@ -1,0 +1,86 @@
+"""Who may do what with deployments, and when; asked by buttons and by actions alike."""
+
+from datetime import datetime
+
+from django.conf import settings
+
+from apps.accounts.enums import Capability
+from apps.accounts.models import User
+from apps.approvals.enums import PromotionState
+from apps.approvals.models import Promotion
+from apps.audit.actors import Actor
+from apps.core.verdict import ALLOWED, Verdict, all_of, refused
+from apps.deployments.enums import DeploymentKind, DeploymentState
+from apps.deployments.models import Deployment
+from apps.environments.models import Lane
+from apps.workspaces import rights
+
+
+def may_begin(by: User | Actor, promotion: Promotion) -> Verdict:
+    """This function will say whether starting deployments of this lane is theirs at all."""
+    return _may_on(by, Capability.PROMOTION_REQUEST, promotion.lane)
+
+
+def may_start(by: User | Actor, promotion: Promotion) -> Verdict:
+    """This function will say whether somebody may start the deployment of a promotion now."""
+    verdicts = [may_begin(by, promotion)]
+    if promotion.state != PromotionState.READY:
+        verdicts.append(refused("not_ready", f"Promotion #{promotion.number} is {promotion.label.lower()}."))
+    return all_of(verdicts)
+
+
+def may_cancel(by: User | Actor, deployment: Deployment) -> Verdict:
+    """This function will say whether somebody may ask for the end of a deployment."""
+    verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
+    if not deployment.is_open:
+        verdicts.append(refused("ended", f"Deployment {deployment} has ended: {deployment.label.lower()}."))
+    elif deployment.cancel_requested_at is not None:
+        verdicts.append(refused("cancelling", f"Deployment {deployment} is being cancelled already."))
+    elif deployment.kind == DeploymentKind.ROLLBACK and deployment.state != DeploymentState.QUEUED:
+        verdicts.append(refused("rollback", "A rollback that runs is not cancelled: it brings back what worked."))
+    return all_of(verdicts)
+
+
+def may_roll_back(by: User | Actor, lane: Lane) -> Verdict:
+    """This function will say whether somebody may roll a lane back; freeze, hold and window do not stop it."""
+    verdicts = [_may_on(by, Capability.DEPLOYMENT_ROLL_BACK, lane)]
+    if lane.live_release_id is None:
+        verdicts.append(refused("nothing_live", "Nothing runs here yet."))
+    return all_of(verdicts)
+
+
+def may_abandon(by: User | Actor, deployment: Deployment, *, now: datetime) -> Verdict:
+    """This function will say whether somebody may give up finding out what became of a deployment.
+
+    Only a named person, only while nobody can tell: UNKNOWN, or CANCELLING over its limit. In Production somebody
+    else than who asked for the deployment.
+    """
+    verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
+    if not isinstance(by, User):
+        verdicts.append(refused("not_a_person", "Only a person may abandon a deployment."))
+    elif deployment.lane.environment.is_production and by.pk == deployment.requested_by_id:
+        verdicts.append(refused("own_deployment", "In Production somebody else than who started it must abandon it."))
+    if not _is_stuck(deployment, now):
+        verdicts.append(
+            refused("not_stuck", f"Deployment {deployment} is {deployment.label.lower()}: the engine still has it.")
+        )
+    return all_of(verdicts)
+
+
+def _is_stuck(deployment: Deployment, now: datetime) -> bool:
+    if deployment.state == DeploymentState.UNKNOWN:
+        return True
+    asked = deployment.cancel_requested_at
+    return (
+        deployment.state == DeploymentState.CANCELLING
+        and asked is not None
+        and now - asked > settings.ENGINE_CANCEL_LIMIT
+    )
+
+
+def _may_on(by: User | Actor, capability: Capability, lane: Lane) -> Verdict:
+    """Ask for the role, or a grant on the environment or the service."""
+    verdict = rights.may(by, capability, lane.workspace_id, lane.environment)
+    if verdict:
+        return ALLOWED
+    return ALLOWED if rights.may(by, capability, lane.workspace_id, lane.service) else verdict

@@ -1,0 +1,120 @@
+"""What workers do with rows that are due, whoever told them: a hint, or the sweeper."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from apps.approvals import actions as approval_actions
+from apps.approvals.models import Promotion
+from apps.audit.actors import SYSTEM
+from apps.audit.source import Source, coming_from
+from apps.core.verdict import Refusal
+from apps.deployments import transitions
+from apps.deployments.engine import endings, lease, start
+from apps.deployments.engine import run as engine
+from apps.deployments.enums import DeploymentState
+from apps.deployments.models import Deployment
+from apps.workspaces.scope import workspace_scope
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    workspace_id: UUID
+    kind: str
+    id: UUID
+
+
+def due_work(*, unclaimed: timedelta, one: UUID | None = None) -> list[Due]:
+    """This function will ask past the scope what is due: ids, to be handled each in its own workspace.
+
+    Units: `unclaimed` is how long a row waits for somebody who was told of it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT workspace_id, kind, id FROM due_work(make_interval(secs => %s), %s)",
+            [unclaimed.total_seconds(), one],
+        )
+        return [Due(*row) for row in cursor.fetchall()]
+
+
+def handle(due: Due) -> None:
+    """This function will do what is due with one row. Somebody quicker, or a gate that turned, is no fault."""
+    with coming_from(Source(via="task")), _calmly(due):
+        _HANDLERS[due.kind](due.workspace_id, due.id)
+
+
+def run(deployment_id: UUID) -> None:
+    """This function will run an attempt if it is due, whatever it waits for."""
+    for due in due_work(unclaimed=AT_ONCE, one=deployment_id):
+        handle(due)
+
+
+def start_ready(promotion_id: UUID) -> None:
+    """This function will start a promotion that is ready and starts by itself."""
+    for due in due_work(unclaimed=AT_ONCE, one=promotion_id):
+        handle(due)
+
+
+def cancel(deployment_id: UUID) -> None:
+    """This function will make the owner look at its row at once; if it has none any more, the sweeper obeys."""
+    lease.look_at(deployment_id)
+
+
+def _run(workspace_id: UUID, deployment_id: UUID) -> None:
+    engine.run(workspace_id, deployment_id)
+
+
+def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
+    with workspace_scope([workspace_id]):
+        deployment = Deployment.objects.with_subject().locked().get(pk=deployment_id)
+        if deployment.lease_until is None or deployment.lease_until >= _clock():
+            return
+        endings.give_up(deployment, why="Its worker has not been heard of.", at_once=True)
+    engine.run(workspace_id, deployment_id)
+
+
+def _expire(workspace_id: UUID, deployment_id: UUID) -> None:
+    with workspace_scope([workspace_id]):
+        deployment = Deployment.objects.with_subject().locked().get(pk=deployment_id)
+        why = "No worker could start it in time."
+        transitions.advance(deployment, DeploymentState.EXPIRED, by=SYSTEM, now=timezone.now(), why=why)
+
+
+def _start(workspace_id: UUID, promotion_id: UUID) -> None:
+    with workspace_scope([workspace_id]):
+        promotion = Promotion.objects.get(pk=promotion_id)
+        deployment = start.start(promotion, by=SYSTEM, now=timezone.now())
+    engine.run(workspace_id, deployment.pk)
+
+
+def _settle(workspace_id: UUID, _id: UUID) -> None:
+    with workspace_scope([workspace_id]):
+        approval_actions.settle_waiting(workspace_id=workspace_id, now=timezone.now())
+
+
+_HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "SETTLE": _settle}
+
+
+@contextmanager
+def _calmly(due: Due) -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        log.info("%s %s: %s", due.kind, due.id, refusal)
+
+
+def _clock() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment

@@ -1,0 +1,137 @@
+"""A thread in every worker that finds in the database what is due and sees to it, in a bounded pool of its own.
+
+With the broker gone, also from the start, this alone keeps everything going, some seconds later.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import Error, close_old_connections, connection
+
+from apps.deployments import runner
+from apps.deployments.engine import lease, reconciliation, sweep_lease
+from apps.health import actions as health_actions
+from apps.health import runner as health
+
+log = logging.getLogger(__name__)
+
+# Lanes that are asked for their health at the same time, by one worker.
+CHECKS_AT_ONCE = 8
+# What was found is looked at more often than anything is due, so that a check is never a whole sweep late.
+TICK_SECONDS = 0.5
+PRUNE_EVERY = timedelta(minutes=10)
+
+
+class Pool:
+    """Runs each row at most once at a time in this process, and takes no more than it has threads for."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix=name)
+        self._busy: set[UUID] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def room(self) -> int:
+        with self._lock:
+            return self._size - len(self._busy)
+
+    def submit(self, key: UUID, work: Callable[[], None]) -> bool:
+        with self._lock:
+            if key in self._busy or len(self._busy) >= self._size:
+                return False
+            self._busy.add(key)
+        self._threads.submit(self._do, key, work)
+        return True
+
+    def stop(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _do(self, key: UUID, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("work on %s has failed", key)
+        finally:
+            with self._lock:
+                self._busy.discard(key)
+            connection.close()
+
+
+class Sweeper:
+    """`start` and `stop` belong to the worker's process; between them everything happens in threads of its own."""
+
+    def __init__(self) -> None:
+        self._token = uuid4()
+        self._is_first = True
+        self._over = threading.Event()
+        self._deployments = Pool(settings.ENGINE_SWEEPER_THREADS, "sweeper")
+        self._checks = Pool(CHECKS_AT_ONCE, "health")
+        self._threads = [
+            threading.Thread(target=self._every, args=(period, work), name=name, daemon=True)
+            for name, period, work in (
+                ("sweeper", settings.ENGINE_SWEEP.total_seconds(), self.sweep),
+                ("health", min(TICK_SECONDS, settings.HEALTH_INTERVAL.total_seconds()), self.check_health),
+                ("reconciler", settings.ENGINE_RECONCILE.total_seconds(), self.reconcile),
+            )
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End all that is under way here: another worker, or the next start, finds out how far it came."""
+        self._over.set()
+        lease.stop_all()
+        for thread in self._threads:
+            thread.join(timeout=2)
+        self._deployments.stop()
+        self._checks.stop()
+
+    def sweep(self) -> None:
+        """See to all that is due and that nobody took, if it is this worker's turn."""
+        if not sweep_lease.take("sweep", self._token, settings.ENGINE_SWEEP * 0.9):
+            return
+        for due in runner.due_work(unclaimed=settings.ENGINE_UNCLAIMED):
+            if due.kind == "SETTLE":
+                runner.handle(due)
+            else:
+                self._deployments.submit(due.id, partial(runner.handle, due))
+        self._prune()
+
+    def check_health(self) -> None:
+        if room := self._checks.room:
+            for workspace_id, check_id in health.due(room):
+                self._checks.submit(check_id, partial(health.sample, workspace_id, check_id))
+
+    def reconcile(self) -> None:
+        """Make the target match the rows: once when this worker starts, then whenever it is its turn."""
+        first, self._is_first = self._is_first, False
+        if sweep_lease.take("reconcile", self._token, settings.ENGINE_RECONCILE * 0.9) or first:
+            reconciliation.reconcile_all()
+
+    def _prune(self) -> None:
+        if sweep_lease.take("prune", self._token, PRUNE_EVERY):
+            health_actions.prune()
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                close_old_connections()
+                work()
+            except Error as error:
+                log.warning("%s: the database does not answer: %s", work.__name__, error)
+                connection.close()
+            except Exception:
+                log.exception("%s has failed", work.__name__)
+            self._over.wait(max(0.05, seconds - (time.monotonic() - began)))
+        connection.close()

@@ -1,0 +1,99 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from apps.approvals import actions as approval_actions
+from apps.approvals.models import Promotion
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.deployments import actions, runner
+from apps.deployments.enums import DeploymentState
+from apps.deployments.models import Deployment
+from apps.environments.models import Environment, Lane
+from apps.releases.models import Release
+from apps.workspaces.scope import workspace_scope
+from tests.deployments.file_target import Judge
+from tests.world import World, make_world
+
+
+@pytest.fixture
+def judge(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """The target made of files, for this process and for workers that it starts."""
+    monkeypatch.setenv("EXECUTORS", "local=tests.deployments.file_target.executor")
+    monkeypatch.setenv("EAIP_TARGET_DIR", str(tmp_path / "target"))
+    settings.EXECUTORS = {"local": "tests.deployments.file_target.executor"}
+    settings.TARGET_DIR = tmp_path / "target"
+    return Judge(tmp_path / "target")
+
+
+@dataclass
+class Stage:
+    """The world with a target to deploy to; every call commits, as in the product."""
+
+    world: World
+    judge: Judge
+
+    def everything(self) -> AbstractContextManager[None]:
+        return self.world.everything()
+
+    def lane(self, environment: Environment | None = None) -> Lane:
+        with self.everything():
+            lane = self.world.lane(environment or self.world.dev)
+            return Lane.objects.with_cell().get(pk=lane.pk)
+
+    def release(self, version: str) -> Release:
+        with self.everything():
+            return self.world.next_release(version)
+
+    def promotion(self, release: Release | None = None, environment: Environment | None = None) -> Promotion:
+        with self.everything():
+            return approval_actions.request_promotion(
+                release or self.world.release,
+                lane=self.world.lane(environment or self.world.dev),
+                by=self.world.cast.release_engineer,
+                now=timezone.now(),
+                starts_by_itself=False,
+            )
+
+    def start(self, release: Release | None = None, environment: Environment | None = None) -> Deployment:
+        promotion = self.promotion(release, environment)
+        with self.everything():
+            return actions.start_deployment(promotion, by=self.world.cast.release_engineer, now=timezone.now())
+
+    def deploy(self, version: str | None = None) -> Deployment:
+        """Bring a new version (or the world's release) to Dev, to whatever end."""
+        deployment = self.start(self.release(version) if version else None)
+        runner.run(deployment.pk)
+        return self.fresh(deployment)
+
+    def fresh(self, deployment: Deployment) -> Deployment:
+        with self.everything():
+            return Deployment.objects.with_subject().get(pk=deployment.pk)
+
+    def rollback_of(self, deployment: Deployment) -> Deployment:
+        with self.everything():
+            return Deployment.objects.with_subject().get(rolls_back=deployment)
+
+    def states(self, deployment: Deployment) -> list[str]:
+        with self.everything():
+            return list(deployment.transitions.order_by("n").values_list("to_state", flat=True))
+
+    def ended(self, deployment: Deployment) -> Callable[[], Deployment | None]:
+        def look() -> Deployment | None:
+            seen = self.fresh(deployment)
+            return None if seen.is_open else seen
+
+        return look
+
+    def is_in(self, deployment: Deployment, state: DeploymentState) -> Callable[[], bool]:
+        return lambda: self.fresh(deployment).state == state
+
+
+@pytest.fixture
+def stage(transactional_db: None, cast, judge: Judge) -> Stage:
+    with workspace_scope([PLATFORM_WORKSPACE_ID, *(workspace.pk for workspace in cast.workspaces)]):
+        world = make_world(cast)
+    return Stage(world, judge)

@@ -1,0 +1,350 @@
+"""A target made of files, with a ledger of effects that is the judge of the engine's tests.
+
+It is a whole executor: fences, idempotency keys, two slots, health. Each effect is one appended line and nothing else,
+so that a kill can't cut one in two, and what stands on the target is what the lines add up to.
+`behaviour.json` says per version what goes wrong; a file `wait-<STEP>` keeps that step waiting until it is removed.
+"""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from apps.deployments.executors.contract import (
+    ArtifactRejected,
+    Cancelled,
+    ConfigurationRef,
+    Correction,
+    LaneRow,
+    Log,
+    NotIdle,
+    Observation,
+    Order,
+    OutcomeUnknown,
+    Readiness,
+    ReleaseFailed,
+    ReleaseRef,
+    Sample,
+    Slot,
+    SlotTraffic,
+    StaleFence,
+    Standing,
+    StepKind,
+    StepPlan,
+    StepResult,
+    TargetRef,
+    TargetUntouched,
+)
+
+STATES = {
+    StepKind.VERIFY_ARTIFACT: "STARTING",
+    StepKind.INSTALL: "STARTING",
+    StepKind.START_GREEN: "APPLYING",
+    StepKind.CHECK_GREEN: "APPLYING",
+    StepKind.SWITCH: "APPLYING",
+    StepKind.VERIFY: "VERIFYING",
+    StepKind.DRAIN_BLUE: "VERIFYING",
+    StepKind.KEEP_BLUE: "VERIFYING",
+}
+
+
+@dataclass
+class Standings:
+    """What the ledger's lines add up to."""
+
+    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    live: str | None = None
+    fence: int = 0
+
+
+class Place:
+    """One lane on the target."""
+
+    def __init__(self, key: str) -> None:
+        self.folder = settings.TARGET_DIR / key
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = self.folder / "ledger.jsonl"
+
+    def lines(self) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def standings(self) -> Standings:
+        found = Standings()
+        for line in self.lines():
+            found.fence = max(found.fence, line["fence"])
+            if line["effect"] == "start":
+                found.slots[line["slot"]] = line
+            elif line["effect"] == "switch":
+                found.live = line["slot"]
+            elif line["effect"] == "stop":
+                found.slots.pop(line["slot"], None)
+                found.live = None if found.live == line["slot"] else found.live
+        return found
+
+    @contextmanager
+    def door(self, fence: int) -> Iterator[Standings]:
+        """Accept a fence while a short effect happens."""
+        with (self.folder / "door.lock").open("a") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            found = self.standings()
+            if fence < found.fence:
+                raise StaleFence(f"fence {found.fence} was accepted, {fence} is too late")
+            yield found
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        with (self.folder / "work.lock").open("a") as work:
+            try:
+                fcntl.flock(work, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutcomeUnknown("another step is at work") from None
+            yield
+
+    def write(self, effect: str, slot: str, order: Order) -> None:
+        line = {
+            "effect": effect, "slot": slot, "fence": order.fence, "deployment": str(order.deployment_id),
+            "version": order.release.version, "digest": order.release.digest,
+            "configuration": order.configuration.number, "pid": os.getpid(),
+        }  # fmt: skip
+        self.append(line)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        descriptor = os.open(self.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, (json.dumps(line) + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class FileTarget:
+    idempotent = True
+
+    def __init__(self) -> None:
+        self._cancelled: dict[UUID, threading.Event] = {}
+
+    def plan(self, order: Order) -> tuple[StepPlan, ...]:
+        kinds = dict(STATES)
+        if order.rolls_back:
+            del kinds[StepKind.KEEP_BLUE]
+            kinds[StepKind.RETIRE_BLUE] = "VERIFYING"
+        return tuple(StepPlan(kind, kind.value.capitalize(), state, 0.1) for kind, state in kinds.items())
+
+    def probe(self, order: Order) -> Observation:
+        if said := self._behaviour(order.release.version).get("probe"):
+            return Observation(Standing(said), f"the target is {said}")
+        place = Place(order.target.lane_key)
+        try:
+            with place.at_work():
+                found = place.standings()
+        except OutcomeUnknown:
+            return Observation(Standing.IN_FLIGHT, "a step is at work")
+        if found.live is None:
+            return Observation(Standing.NOT_APPLIED, "nothing serves")
+        live = found.slots[found.live]
+        ours = live["deployment"] == str(order.deployment_id)
+        return Observation(
+            Standing.APPLIED if ours else Standing.NOT_APPLIED,
+            f"{found.live} serves {live['version']}",
+            live_slot=Slot(found.live),
+            healthy=self.sample(order.target).ok,
+            version=live["version"],
+            deployment_id=UUID(live["deployment"]),
+        )
+
+    def apply(self, kind: StepKind, order: Order, *, log: Log) -> StepResult:
+        place, cancelled = Place(order.target.lane_key), threading.Event()
+        self._cancelled[order.deployment_id] = cancelled
+        try:
+            with place.at_work():
+                with place.door(order.fence):
+                    pass
+                log(f"\x1b[36m{kind}\x1b[0m of {order.release.version}")
+                self._misbehave(kind, order)
+                self._wait(kind, cancelled)
+                return self._do(kind, order, place)
+        finally:
+            del self._cancelled[order.deployment_id]
+
+    def renew(self, deployment_id: UUID) -> None:
+        """Nothing here has children."""
+
+    def cancel(self, deployment_id: UUID) -> None:
+        if event := self._cancelled.get(deployment_id):
+            event.set()
+
+    def discard(self, order: Order, *, log: Log) -> None:
+        place = Place(order.target.lane_key)
+        with place.door(order.fence) as found:
+            for slot, line in found.slots.items():
+                if line["deployment"] == str(order.deployment_id):
+                    if slot == found.live:
+                        raise NotIdle(f"{slot} serves")
+                    place.write("stop", slot, order)
+        log("discarded")
+
+    def retire(self, target: TargetRef, slot: Slot, *, fence: int) -> bool:
+        raise NotImplementedError
+
+    def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness:
+        if self._behaviour(release.version).get("artifact") == "gone":
+            return Readiness(False, False, f"The artifact store doesn't hold all of {release.version}.")
+        found = Place(target.lane_key).standings()
+        warm = any(line["digest"] == release.digest for slot, line in found.slots.items() if slot != found.live)
+        return Readiness(True, warm, f"{release.version} is ready.")
+
+    def sample(self, target: TargetRef) -> Sample:
+        found = Place(target.lane_key).standings()
+        if found.live is None:
+            return Sample(False, None, 1.0, "nothing answers")
+        version = found.slots[found.live]["version"]
+        bad = self._behaviour(version).get("health") == "bad"
+        return Sample(not bad, 500 if bad else 200, 1.0, "500 broken" if bad else "200 OK", version)
+
+    def traffic(self, target: TargetRef) -> tuple[SlotTraffic, ...]:
+        return ()
+
+    def tail(self, target: TargetRef, slot: Slot, *, size: int = 4000) -> str:
+        return ""
+
+    def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]:
+        return tuple(fix for row in rows for fix in self._reconcile(row))
+
+    # ---- what it does
+
+    def _do(self, kind: StepKind, order: Order, place: Place) -> StepResult:
+        with place.door(order.fence) as found:
+            slot = self._slot_of(order, found)
+            if kind in (StepKind.VERIFY_ARTIFACT, StepKind.INSTALL):
+                return StepResult("done", changed=False)
+            if kind is StepKind.START_GREEN:
+                wanted = slot or self._kept(order, found) or ("blue" if found.live == "green" else "green")
+                if slot is None:
+                    place.write("start", wanted, order)
+                return StepResult(f"runs in {wanted}", changed=slot is None, slot=Slot(wanted))
+            if slot is None:
+                raise OutcomeUnknown("no slot is ours")
+            other = Slot(slot).other.value
+            if kind is StepKind.SWITCH and found.live != slot:
+                place.write("switch", slot, order)
+            if kind is StepKind.RETIRE_BLUE and other in found.slots:
+                place.write("stop", other, order)
+            return StepResult(f"{kind} done", slot=Slot(slot))
+
+    def _slot_of(self, order: Order, found: Standings) -> str | None:
+        return next((s for s, line in found.slots.items() if line["deployment"] == str(order.deployment_id)), None)
+
+    def _kept(self, order: Order, found: Standings) -> str | None:
+        if order.rolls_back is None:
+            return None
+        return next(
+            (
+                slot
+                for slot, line in found.slots.items()
+                if line["digest"] == order.release.digest and line["deployment"] != str(order.rolls_back)
+            ),
+            None,
+        )
+
+    def _reconcile(self, row: LaneRow) -> Iterator[Correction]:
+        place = Place(row.target.lane_key)
+        try:
+            with place.at_work(), place.door(row.fence) as found:
+                wanted = {each.slot.value: each for each in (row.live, row.warm) if each}
+                for slot in set(found.slots) - set(wanted):
+                    place.append({"effect": "stop", "slot": slot, "fence": row.fence, "deployment": "", "version": ""})
+                    yield Correction(row.target.lane_key, f"{slot} was stopped", mended=True)
+                if row.live and found.live != row.live.slot.value:
+                    yield Correction(row.target.lane_key, "the live slot differs", mended=False)
+        except (OutcomeUnknown, StaleFence) as error:
+            yield Correction(row.target.lane_key, str(error), mended=False)
+
+    def _behaviour(self, version: str) -> dict[str, str]:
+        try:
+            rules: dict[str, dict[str, str]] = json.loads((settings.TARGET_DIR / "behaviour.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return rules.get(version, {})
+
+    def _misbehave(self, kind: StepKind, order: Order) -> None:
+        error = self._behaviour(order.release.version).get(kind)
+        if error == "reject":
+            raise ArtifactRejected("another digest than the release's")
+        if error == "fail":
+            raise ReleaseFailed(f"{order.release.version} did not start: \x1b[31mno such module\x1b[0m\nin line 3")
+        if error == "untouched":
+            raise TargetUntouched("the index can't be asked")
+        if error == "bug":
+            raise RuntimeError("a fault of ours")
+
+    def _wait(self, kind: StepKind, cancelled: threading.Event) -> None:
+        while (settings.TARGET_DIR / f"wait-{kind}").exists():
+            (settings.TARGET_DIR / f"waiting-{kind}").touch()
+            if cancelled.wait(0.02):
+                raise Cancelled("cancelled")
+        if cancelled.is_set():
+            raise Cancelled("cancelled")
+
+
+def executor() -> FileTarget:
+    return FileTarget()
+
+
+@dataclass
+class Judge:
+    """What a test sees and says of the target."""
+
+    folder: Path
+
+    def behave(self, **by_version: Mapping[str, str]) -> None:
+        """Set what goes wrong; versions are written with underscores."""
+        rules = {version.strip("v").replace("_", "."): rule for version, rule in by_version.items()}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "behaviour.json").write_text(json.dumps(rules))
+
+    def hold(self, kind: StepKind) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"wait-{kind}").touch()
+
+    def let_go(self, kind: StepKind) -> None:
+        (self.folder / f"wait-{kind}").unlink(missing_ok=True)
+        (self.folder / f"waiting-{kind}").unlink(missing_ok=True)
+
+    def is_waiting(self, kind: StepKind) -> bool:
+        return (self.folder / f"waiting-{kind}").exists()
+
+    def effects(self, lane_key: str, effect: str | None = None) -> list[dict[str, Any]]:
+        return [line for line in Place(lane_key).lines() if effect in (None, line["effect"])]
+
+    def serves(self, lane_key: str) -> str | None:
+        found = Place(lane_key).standings()
+        return found.slots[found.live]["version"] if found.live else None
+
+    def require_once(self, lane_key: str) -> None:
+        """Hold the ledger against the rule: each attempt started and switched at most once, no fence ever went back."""
+        lines = self.effects(lane_key)
+        for effect in ("start", "switch"):
+            keys = [line["deployment"] for line in lines if line["effect"] == effect]
+            assert len(keys) == len(set(keys)), f"{effect} more than once: {lines}"
+        fences = [line["fence"] for line in lines]
+        assert fences == sorted(fences), f"a fence went back: {fences}"
+
+
+def wait_for(condition: Any, *, seconds: float = 15) -> Any:
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "not in time"
+        time.sleep(0.02)
+    return value
