@@ -1,5 +1,13 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from apps.approvals import views
 
 app_name = "approvals"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.inbox_page, name="inbox"),
+    path("promotions/<int:number>/", views.promotion_detail, name="promotion-detail"),
+    path("promotions/<int:number>/decisions/", views.decision_create, name="decision-create"),
+    path("promotions/<int:number>/withdrawal/", views.withdrawal, name="withdrawal"),
+    path("promotions/<uuid:release_id>/to/<uuid:lane_id>/", views.promotion_create, name="promotion-create"),
+]

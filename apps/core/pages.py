@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
@@ -30,6 +31,13 @@ def render_page(
     response = render(request, template, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def moved(request: HttpRequest, view: str, *arguments: object) -> HttpResponse:
+    """This function will send the browser to another page after a change, also when HTMX has sent the form."""
+    if not wants_fragment(request):
+        return redirect(view, *arguments)
+    return HttpResponse(headers={"HX-Redirect": reverse(view, args=arguments)})
 
 
 def wants_fragment(request: HttpRequest) -> bool:

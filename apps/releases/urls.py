@@ -1,5 +1,15 @@
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+
+from apps.releases.views import releases
 
 app_name = "releases"
 
-urlpatterns: list[URLPattern] = []
+# The page of one release shows promotions and deployments, so it stands in apps.deployments.release_urls.
+urlpatterns: list[URLPattern] = [
+    path("releases/", releases.release_list, name="release-list"),
+    path("releases/new/", releases.release_create, name="release-create"),
+    path("releases/<slug:service>/<str:version>/seal/", releases.release_seal, name="release-seal"),
+    path("releases/<slug:service>/<str:version>/quarantine/", releases.release_quarantine, name="release-quarantine"),
+    path("releases/<slug:service>/<str:version>/quarantine/lift/", releases.quarantine_lift, name="quarantine-lift"),
+    path("releases/<slug:service>/<str:version>/retirement/", releases.release_retire, name="release-retire"),
+]

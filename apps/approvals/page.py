@@ -1,0 +1,137 @@
+"""All that is shown of one promotion: its gates, what it changes, and what the viewer may do with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.accounts.enums import Capability
+from apps.accounts.models import User
+from apps.approvals import permissions
+from apps.approvals.actions.facts import open_case
+from apps.approvals.enums import PromotionState
+from apps.approvals.inbox import GateBox, RequirementRow, gate_box
+from apps.approvals.models import Promotion
+from apps.approvals.plan import plan_difference
+from apps.changelogs import actions as changelog_actions
+from apps.changelogs.enums import ChangeKind
+from apps.changelogs.models import ChangelogEntry
+from apps.configuration.difference import ChangedKey, changed_keys
+from apps.environments.models import Lane
+from apps.policies.clauses import Gate
+from apps.policies.gates import GateResult
+from apps.releases.models import Release
+from apps.workspaces import rights
+
+CHANGES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different in a lane once the release runs there."""
+
+    before: Release | None
+    after: Release
+    entries: Sequence[ChangelogEntry]
+    keys: tuple[ChangedKey, ...]
+
+    @property
+    def first(self) -> Sequence[ChangelogEntry]:
+        return self.entries[:CHANGES_SHOWN]
+
+    @property
+    def rest(self) -> Sequence[ChangelogEntry]:
+        return self.entries[CHANGES_SHOWN:]
+
+    @property
+    def authors(self) -> int:
+        return len({entry.author_label for entry in self.entries if entry.author_label})
+
+    @property
+    def breaking(self) -> int:
+        return sum(entry.is_breaking for entry in self.entries)
+
+    @property
+    def dependencies(self) -> int:
+        return sum(entry.kind == ChangeKind.DEPENDENCY for entry in self.entries)
+
+    @property
+    def releases(self) -> int:
+        return len({entry.release_id for entry in self.entries})
+
+
+@dataclass(frozen=True)
+class ShownBox:
+    """The gate box as the page draws it: people stand among the gates, what still hinders comes first."""
+
+    box: GateBox
+    plan_hash: str
+    plan_changes: tuple[str, ...]
+
+    @property
+    def open_gates(self) -> tuple[GateResult, ...]:
+        return tuple(result for result in self.box.open if not self._is_told_by_people(result))
+
+    @property
+    def passed_gates(self) -> tuple[GateResult, ...]:
+        return tuple(result for result in self.box.passed if not self._is_told_by_people(result))
+
+    @property
+    def open_people(self) -> tuple[RequirementRow, ...]:
+        return tuple(row for row in self.box.requirements if row.decision is None)
+
+    @property
+    def answered_people(self) -> tuple[RequirementRow, ...]:
+        return tuple(row for row in self.box.requirements if row.decision is not None)
+
+    @property
+    def passed(self) -> int:
+        return len(self.passed_gates) + len(self.answered_people)
+
+    @property
+    def total(self) -> int:
+        return self.passed + len(self.open_gates) + len(self.open_people)
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.passed / self.total) if self.total else 100
+
+    @property
+    def tone(self) -> str:
+        if any(result.outcome == "FAILED" for result in self.open_gates) and self.box.promotion.is_open:
+            return "bad"
+        return self.box.promotion.tone
+
+    def _is_told_by_people(self, result: GateResult) -> bool:
+        return result.name == Gate.APPROVALS and bool(self.box.requirements)
+
+
+def promotion_page(promotion: Promotion, *, by: User) -> dict[str, Any]:
+    """This function will load what is shown of a promotion that comes `with_subject`. Queries: always as many."""
+    box = shown_box(promotion, by=by)
+    operate = rights.may(by, Capability.DEPLOYMENT_OPERATE, promotion.workspace_id, promotion.lane.environment)
+    return {
+        "promotion": promotion,
+        "shown": box,
+        "changes": changes_in(promotion.lane, promotion.release, promotion.configuration.values),
+        "deployments": list(promotion.deployments.order_by("-number")),
+        "may_withdraw": permissions.may_withdraw(by, promotion, right=operate),
+        "may_start": rights.may(by, Capability.PROMOTION_REQUEST, promotion.workspace_id, promotion.lane.environment),
+        "fallback": next((result for result in box.box.results if result.name == Gate.ROLLBACK_READINESS), None),
+    }
+
+
+def shown_box(promotion: Promotion, *, by: User) -> ShownBox:
+    """This function will tell the gates, with the plan as it is now: what people read is what they decide on."""
+    box = gate_box(promotion, by)
+    if promotion.state != PromotionState.PENDING:
+        return ShownBox(box, promotion.plan_hash, ())
+    case = open_case(promotion)
+    changed = plan_difference(promotion.plan, case.plan) if case.plan_hash != promotion.plan_hash else ()
+    return ShownBox(box, case.plan_hash, changed)
+
+
+def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Changes:
+    """This function will tell what would be different in the lane. The lane comes `with_cell`."""
+    before = lane.live_configuration.values if lane.live_configuration else {}
+    entries = changelog_actions.between(release.service, lane.live_release, release)
+    return Changes(lane.live_release, release, entries, changed_keys(before, values))

@@ -1,0 +1,124 @@
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.accounts.enums import Capability
+from apps.accounts.requests import AuthedRequest
+from apps.approvals import actions, permissions
+from apps.approvals.forms import DecisionForm, PromotionForm, WithdrawalForm
+from apps.approvals.inbox import inbox, inbox_entries
+from apps.approvals.models import Promotion
+from apps.approvals.page import changes_in, promotion_page
+from apps.approvals.preview import preview
+from apps.core.keyset import page_of
+from apps.core.pages import moved, render_page
+from apps.core.verdict import Refusal
+from apps.environments.models import Lane
+from apps.releases.models import Release
+from apps.workspaces import rights
+
+OTHERS_SHOWN = 50
+
+
+@require_safe
+def inbox_page(request: AuthedRequest) -> HttpResponse:
+    mine = page_of(inbox(request.user, request.workspaces), request.GET, moment="requested_at")
+    waiting = Promotion.objects.visible_in(request.workspaces).waiting().with_subject().order_by("-requested_at")
+    others = list(waiting.exclude(pk__in=inbox(request.user, request.workspaces).values("pk"))[: OTHERS_SHOWN + 1])
+    entries = inbox_entries([*mine.rows, *others], request.user)
+    context = {
+        "page": mine,
+        "mine": entries[: len(mine.rows)],
+        "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
+        "is_cut": len(others) > OTHERS_SHOWN,
+    }
+    return render_page(request, "approvals/inbox.html", context, part="inbox")
+
+
+@require_safe
+def promotion_detail(request: AuthedRequest, number: int) -> HttpResponse:
+    return _promotion_page(request, _visible(request, number))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def promotion_create(request: AuthedRequest, release_id: UUID, lane_id: UUID) -> HttpResponse:
+    release = get_object_or_404(
+        Release.objects.readable_in(request.workspaces).select_related("service"), pk=release_id
+    )
+    lane = get_object_or_404(
+        Lane.objects.visible_in(request.workspaces).standing().with_cell(), pk=lane_id, service=release.service
+    )
+    right = rights.may(request.user, Capability.PROMOTION_REQUEST, lane.workspace_id, lane.environment)
+    right.require()
+    form = PromotionForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return _create_page(request, release, lane, form)
+    now, starts_by_itself = timezone.now(), not form.cleaned_data["waits"]
+    promotion = actions.request_promotion(
+        release, lane=lane, by=request.user, now=now, reason=form.cleaned_data["reason"],
+        starts_by_itself=starts_by_itself,
+    )  # fmt: skip
+    messages.success(request, f"Asked for {release.service} {release.version} in {lane.environment}.")
+    return redirect("approvals:promotion-detail", promotion.number)
+
+
+@require_POST
+def decision_create(request: AuthedRequest, number: int) -> HttpResponse:
+    promotion = _visible(request, number)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _promotion_page(request, promotion, form)
+    given = dict(form.cleaned_data)
+    requirement = get_object_or_404(promotion.requirements, pk=given.pop("requirement"))
+    try:
+        decided = actions.decide(requirement, by=request.user, now=timezone.now(), **given)
+    except actions.StalePlan as refusal:
+        # Told beside the form, so that the comment stays and the difference stands above the same buttons.
+        return _promotion_page(request, promotion, form, refusal=refusal)
+    verb = "approved" if given["choice"] == "APPROVE" else "rejected"
+    messages.success(request, f"You {verb} {decided.subject}.")
+    return moved(request, "approvals:promotion-detail", number)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def withdrawal(request: AuthedRequest, number: int) -> HttpResponse:
+    promotion = _visible(request, number)
+    operate = rights.may(
+        request.user, Capability.DEPLOYMENT_OPERATE, promotion.workspace_id, promotion.lane.environment
+    )
+    permissions.may_withdraw(request.user, promotion, right=operate).require()
+    form = WithdrawalForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render_page(request, "approvals/withdrawal.html", {"promotion": promotion, "form": form})
+    actions.withdraw(promotion, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"Promotion #{number} is withdrawn.")
+    return redirect("approvals:promotion-detail", number)
+
+
+def _visible(request: AuthedRequest, number: int) -> Promotion:
+    return get_object_or_404(Promotion.objects.visible_in(request.workspaces).with_subject(), number=number)
+
+
+def _promotion_page(
+    request: AuthedRequest, promotion: Promotion, form: DecisionForm | None = None, *, refusal: Refusal | None = None
+) -> HttpResponse:
+    context = {**promotion_page(promotion, by=request.user), "decision_form": form, "told": refusal}
+    status = 422 if form is not None else 200
+    if refusal is not None:
+        request.refusal, status = refusal, refusal.status
+    return render_page(request, "approvals/promotion_detail.html", context, part="gate-box", status=status)
+
+
+def _create_page(request: AuthedRequest, release: Release, lane: Lane, form: PromotionForm) -> HttpResponse:
+    planned = preview(release, lane, now=timezone.now())
+    values = planned.promotion.configuration.values if planned else {}
+    context = {
+        "release": release, "lane": lane, "form": form, "planned": planned,
+        "changes": changes_in(lane, release, values),
+        "there": Promotion.objects.open().filter(release=release, lane=lane).first(),
+    }  # fmt: skip
+    return render_page(request, "approvals/promotion_create.html", context)

@@ -1,0 +1,62 @@
+"""What the health checks of a deployment's lane saw around it, ready to be drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apps.core import charts
+from apps.deployments.models import Deployment
+from apps.environments.enums import Health
+from apps.health.models import HealthSample
+
+SPAN = timedelta(minutes=30)
+AFTER = timedelta(minutes=15)
+AT_MOST = 400
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`good` of `count` answers were good; latencies in milliseconds, None when nothing answered."""
+
+    chart: charts.Line
+    since: datetime
+    until: datetime
+    count: int
+    good: int
+    latest: HealthSample
+    latency_p95: float | None
+    began_at: datetime | None
+
+    @property
+    def is_good(self) -> bool:
+        return self.latest.verdict == Health.HEALTHY
+
+
+def measured_around(deployment: Deployment, *, now: datetime) -> Measured | None:
+    """This function will read the samples of the lane while the deployment ran and half an hour before, in one query.
+
+    Shapes: None where nothing was measured in that time.
+    """
+    until = min(now, deployment.ended_at + AFTER) if deployment.ended_at else now
+    since = max((deployment.started_at or deployment.requested_at) - SPAN, until - 2 * SPAN)
+    samples = list(
+        HealthSample.objects.filter(lane_id=deployment.lane_id, checked_at__gte=since, checked_at__lte=until).order_by(
+            "-checked_at"
+        )[:AT_MOST]
+    )[::-1]
+    return _measured(samples, deployment.started_at) if samples else None
+
+
+def _measured(samples: Sequence[HealthSample], began_at: datetime | None) -> Measured:
+    points = [(sample.checked_at.timestamp(), sample.latency_ms) for sample in samples]
+    answered = sorted(value for _, value in points if value is not None)
+    return Measured(
+        chart=charts.line(points, mark=began_at.timestamp() if began_at else None),
+        since=samples[0].checked_at,
+        until=samples[-1].checked_at,
+        count=len(samples),
+        good=sum(sample.verdict == Health.HEALTHY for sample in samples),
+        latest=samples[-1],
+        latency_p95=answered[min(len(answered) - 1, int(len(answered) * 0.95))] if answered else None,
+        began_at=began_at if began_at and samples[0].checked_at <= began_at <= samples[-1].checked_at else None,
+    )

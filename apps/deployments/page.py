@@ -1,0 +1,86 @@
+"""All that the page of one deployment shows beside its log."""
+
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from apps.accounts.models import User
+from apps.approvals.models import Decision
+from apps.configuration.difference import changed_keys
+from apps.deployments import actions, permissions
+from apps.deployments.enums import DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.measured import measured_around
+from apps.deployments.models import Deployment
+from apps.deployments.progress import last_tries, progress_of, usual_of
+from apps.environments import permissions as environment_permissions
+from apps.environments.models import Hold, Lane
+
+
+def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[str, Any]:
+    """This function will load what the page shows. Queries: the same number for every deployment."""
+    hold = Hold.objects.open().filter(lane_id=deployment.lane_id).first()
+    return {
+        **progress_context(deployment, now=now),
+        **_controls(deployment, hold, by=by, now=now),
+        "measured": measured_around(deployment, now=now),
+        "decisions": _decisions(deployment),
+        "transitions": list(deployment.transitions.order_by("n")),
+        "changed_keys": _changed_keys(deployment),
+        "hold": hold,
+        "rollback": deployment.rollbacks.order_by("-number").first(),
+    }
+
+
+def rollback_offer(lane: Lane) -> dict[str, Any]:
+    """This function will tell what one click would bring back, how long that has taken, or why nothing can be."""
+    target = actions.rollback_target(lane)
+    before = Deployment.objects.filter(
+        lane=lane, kind=DeploymentKind.ROLLBACK, state=DeploymentState.SUCCEEDED, started_at__isnull=False
+    )
+    took = [deployment.took for deployment in before.order_by("-number")[:5]]
+    return {
+        "target": target if target else None,
+        "no_target": None if target else target,
+        "rollback_took": median(took) if took else None,
+    }
+
+
+def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]:
+    """This function will load what the live part of the page shows: how far it is, step by step."""
+    steps = last_tries(deployment.steps.order_by("seq", "attempt"))
+    usual = usual_of(deployment)
+    return {
+        "deployment": deployment,
+        "progress": progress_of(deployment, steps, usual, now=now),
+        "step_of": {step.seq: step for step in steps},
+        "usual": usual,
+        "elapsed": (deployment.ended_at or now) - (deployment.started_at or deployment.requested_at),
+        "failed_step": next((step for step in steps if step.verdict == StepVerdict.FAILED), None),
+    }
+
+
+def _decisions(deployment: Deployment) -> list[Decision]:
+    if deployment.promotion_id is None:
+        return []
+    standing = Decision.objects.standing().filter(promotion_id=deployment.promotion_id)
+    return list(standing.select_related("decided_by", "requirement__role"))
+
+
+def _changed_keys(deployment: Deployment) -> tuple[Any, ...]:
+    before = deployment.from_configuration.values if deployment.from_configuration else {}
+    return changed_keys(before, deployment.configuration.values)
+
+
+def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datetime) -> dict[str, Any]:
+    """Return the verdicts of the buttons that make sense as the attempt stands, and nothing for the others."""
+    controls: dict[str, Any] = {}
+    if deployment.is_open:
+        controls["may_cancel"] = permissions.may_cancel(by, deployment)
+    elif deployment.lane.live_release_id == deployment.release_id:
+        controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
+        controls |= rollback_offer(deployment.lane)
+    if deployment.state in (DeploymentState.UNKNOWN, DeploymentState.CANCELLING):
+        controls["may_abandon"] = permissions.may_abandon(by, deployment, now=now)
+    if hold is not None:
+        controls["may_lift_hold"] = environment_permissions.may_lift_hold(by, deployment.lane)
+    return controls

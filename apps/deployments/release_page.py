@@ -1,0 +1,179 @@
+"""One release on its way to production: where it is, what hinders it, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.accounts.enums import Capability
+from apps.accounts.models import User
+from apps.approvals.actions.facts import order_of
+from apps.approvals.models import Promotion
+from apps.approvals.page import changes_in, promotion_page
+from apps.audit.models import AuditEvent
+from apps.core.verdict import Verdict, refused
+from apps.deployments.enums import DeploymentState
+from apps.deployments.models import Deployment
+from apps.environments.enums import Health, Tier
+from apps.environments.models import Lane
+from apps.releases import permissions as release_permissions
+from apps.releases.enums import ReleaseState
+from apps.releases.models import Release
+from apps.workspaces.rights import Rights
+
+EVENTS_SHOWN = 25
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One environment on the way, as this release stands there."""
+
+    lane: Lane
+    promotion: Promotion | None
+    last: Deployment | None
+    succeeded: Deployment | None
+    is_live: bool
+    soaked: timedelta | None
+    verdict: Verdict
+
+    @property
+    def tone(self) -> str:
+        if self.last is not None and self.last.is_open:
+            return self.last.tone
+        if self.promotion is not None:
+            return self.promotion.tone
+        if self.is_live:
+            return "bad" if self.lane.health == Health.FAULTY else "ok"
+        if self.last is not None and self.last.state == DeploymentState.FAILED:
+            return "bad"
+        return "ok" if self.succeeded else "idle"
+
+    @property
+    def word(self) -> str:
+        if self.last is not None and self.last.is_open:
+            return self.last.label
+        if self.promotion is not None:
+            return self.promotion.label
+        if self.is_live:
+            return "Live, faulty" if self.lane.health == Health.FAULTY else "Live"
+        if self.last is not None and self.last.state == DeploymentState.FAILED:
+            return "Failed"
+        return "Verified" if self.succeeded else "Not here yet"
+
+    @property
+    def is_now(self) -> bool:
+        """Something goes on here at this moment, so the eye should land here."""
+        return self.promotion is not None or (self.last is not None and self.last.is_open)
+
+    @property
+    def gate(self) -> tuple[str, str, str]:
+        """Return tone, icon and words of the mark on the joint to the next environment."""
+        if self.succeeded or self.is_live:
+            return "", "check", "passed"
+        return ("bad", "x", "failed here") if self.tone == "bad" else ("idle", "lock", "not passed yet")
+
+
+def release_page(
+    release: Release, *, by: User, workspaces: tuple[UUID, ...], rights: Rights, now: datetime
+) -> dict[str, Any]:
+    """This function will load what is shown of a release. Queries: the same number for every release."""
+    stops = stops_of(release, workspaces=workspaces, rights=rights, now=now)
+    focus = _focus(stops)
+    artifact = getattr(release, "artifact", None)
+    return {
+        "release": release,
+        "wheels": artifact.manifest.get("wheels", []) if artifact else [],
+        "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
+        "brings": list(release.changes.order_by("position")),
+        "stops": stops,
+        "offers": [stop for stop in stops if stop.verdict],
+        "hindered": _hindered(stops),
+        "promotion": None,
+        **(promotion_page(focus.promotion, by=by) if focus and focus.promotion else _what_next(release, stops)),
+        "others_open": [stop.promotion for stop in stops if stop.promotion and stop is not focus],
+        "events": _events(release, stops, workspaces),
+        "may_release": release_permissions.may_release(by, release.service),
+        "may_quarantine": release_permissions.may_quarantine(by, release),
+    }
+
+
+def stops_of(release: Release, *, workspaces: tuple[UUID, ...], rights: Rights, now: datetime) -> tuple[Stop, ...]:
+    """This function will tell how the release stands in each environment of its service, first tier first."""
+    lanes = Lane.objects.visible_in(workspaces).standing().filter(service=release.service_id).with_cell()
+    ordered = list(lanes.order_by("environment__position", "environment__name"))
+    promotions = {
+        promotion.lane_id: promotion
+        for promotion in Promotion.objects.visible_in(workspaces).open().filter(release=release).with_subject()
+    }
+    attempts = Deployment.objects.visible_in(workspaces).filter(release=release).order_by("lane_id", "-number")
+    last = {attempt.lane_id: attempt for attempt in attempts.distinct("lane_id")}
+    good = attempts.filter(state=DeploymentState.SUCCEEDED).distinct("lane_id")
+    succeeded = {attempt.lane_id: attempt for attempt in good}
+    tiers_passed = {lane.environment.tier for lane in ordered if lane.pk in succeeded}
+    stops = []
+    for lane in ordered:
+        is_live = lane.live_release_id == release.pk
+        stops.append(
+            Stop(
+                lane=lane,
+                promotion=promotions.get(lane.pk),
+                last=last.get(lane.pk),
+                succeeded=succeeded.get(lane.pk),
+                is_live=is_live,
+                soaked=now - lane.live_since if is_live and lane.health == Health.HEALTHY else None,
+                verdict=_may_ask(release, lane, promotions.get(lane.pk), tiers_passed, rights),
+            )
+        )
+    return tuple(stops)
+
+
+def _may_ask(
+    release: Release, lane: Lane, promotion: Promotion | None, tiers_passed: set[str], rights: Rights
+) -> Verdict:
+    """Say whether it makes sense to offer the promotion; the action judges again, with everything that counts."""
+    name, where = f"{release.service} {release.version}", lane.environment.name
+    if release.state != ReleaseState.SEALED:
+        return refused("not_deployable", f"{name} is {release.label.lower()}: only a sealed release can be promoted.")
+    if promotion is not None:
+        return refused("already_open", f"Promotion #{promotion.number} asks for it in {where} already.")
+    if lane.live_release_id == release.pk:
+        return refused("already_runs", f"{name} runs in {where} already.")
+    if lane.live_release is not None and order_of(release) < order_of(lane.live_release):
+        return refused("version_too_low", f"{lane.live_release} in {where} is higher; to go back, roll back there.")
+    previous = Tier(lane.environment.tier).previous
+    if previous is not None and previous not in tiers_passed:
+        return refused("tier_skipped", f"{name} has not succeeded in {previous.label} yet, so {where} has to wait.")
+    return rights.may(Capability.PROMOTION_REQUEST, lane.workspace_id)
+
+
+def _focus(stops: Sequence[Stop]) -> Stop | None:
+    """Return the stop whose gates are shown: the one furthest on the way."""
+    return next((stop for stop in reversed(stops) if stop.promotion is not None), None)
+
+
+def _hindered(stops: Sequence[Stop]) -> Stop | None:
+    """Return the next stop that can't be asked for, so that the page answers "why not?"."""
+    if any(stop.verdict or stop.promotion for stop in stops):
+        return None
+    return next((stop for stop in stops if not stop.is_live and not stop.succeeded), None)
+
+
+def _what_next(release: Release, stops: Sequence[Stop]) -> Mapping[str, Any]:
+    """Show what would change in the environment that comes next, before anybody asks."""
+    stop = next((stop for stop in stops if stop.verdict), None)
+    if stop is None:
+        return {}
+    newest = stop.lane.configuration_versions.order_by("-number").first()
+    return {"changes": changes_in(stop.lane, release, newest.values if newest else {}), "next": stop}
+
+
+def _events(release: Release, stops: Sequence[Stop], workspaces: tuple[UUID, ...]) -> list[AuditEvent]:
+    promotions = release.promotions.filter(workspace_id__in=workspaces).values_list("pk", flat=True)
+    attempts = release.deployments.filter(workspace_id__in=workspaces).values_list("pk", flat=True)
+    about = Q(target_type="release", target_id=str(release.pk))
+    about |= Q(target_type="promotion", target_id__in=[str(pk) for pk in promotions.order_by("-number")[:EVENTS_SHOWN]])
+    about |= Q(target_type="deployment", target_id__in=[str(pk) for pk in attempts.order_by("-number")[:EVENTS_SHOWN]])
+    return list(AuditEvent.objects.visible_in(workspaces).filter(about).newest_first()[:EVENTS_SHOWN])

@@ -1,0 +1,84 @@
+"""Taking a deployment into one's hands. Each address shows what will happen, and does it when the form is sent."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.accounts.requests import AuthedRequest
+from apps.approvals.models import Promotion
+from apps.core.pages import render_page
+from apps.deployments import actions, permissions
+from apps.deployments.forms import ReasonForm, RollbackForm
+from apps.deployments.page import rollback_offer
+from apps.deployments.views.deployments import visible_deployment
+from apps.environments import actions as environment_actions
+from apps.environments import permissions as environment_permissions
+from apps.environments.models import Hold
+from apps.releases.models import Release
+
+shown_or_sent = require_http_methods(["GET", "HEAD", "POST"])
+
+
+@require_POST
+def deployment_create(request: AuthedRequest, promotion_id: UUID) -> HttpResponse:
+    promotions = Promotion.objects.visible_in(request.workspaces).with_subject()
+    promotion = get_object_or_404(promotions, pk=promotion_id)
+    deployment = actions.start_deployment(promotion, by=request.user, now=timezone.now())
+    return redirect("deployments:deployment-detail", deployment.number)
+
+
+@shown_or_sent
+def cancellation(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    permissions.may_cancel(request.user, deployment).require()
+    form = ReasonForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render_page(request, "deployments/cancellation.html", {"deployment": deployment, "form": form})
+    actions.cancel_deployment(deployment, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"Deployment {deployment} is being cancelled.")
+    return redirect("deployments:deployment-detail", number)
+
+
+@shown_or_sent
+def rollback(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    permissions.may_roll_back(request.user, deployment.lane).require()
+    form = RollbackForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {"deployment": deployment, "form": form, **rollback_offer(deployment.lane)}
+        return render_page(request, "deployments/rollback.html", context)
+    wanted = get_object_or_404(Release.objects.readable_in(request.workspaces), pk=form.cleaned_data["to"])
+    reason, now = form.cleaned_data["reason"], timezone.now()
+    begun = actions.roll_back(deployment.lane, to=wanted, reason=reason, by=request.user, now=now)
+    return redirect("deployments:deployment-detail", begun.number)
+
+
+@shown_or_sent
+def abandonment(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    now = timezone.now()
+    permissions.may_abandon(request.user, deployment, now=now).require()
+    form = ReasonForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render_page(request, "deployments/abandonment.html", {"deployment": deployment, "form": form})
+    actions.abandon_deployment(deployment, by=request.user, now=now, **form.cleaned_data)
+    messages.warning(request, f"Deployment {deployment} is abandoned. Its lane is on hold until a person lifts that.")
+    return redirect("deployments:deployment-detail", number)
+
+
+@shown_or_sent
+def hold_lift(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    environment_permissions.may_lift_hold(request.user, deployment.lane).require()
+    hold = get_object_or_404(Hold.objects.open(), lane=deployment.lane)
+    form = ReasonForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {"deployment": deployment, "hold": hold, "form": form}
+        return render_page(request, "deployments/hold_lift.html", context)
+    environment_actions.lift_hold(hold, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"The hold is lifted: promotions may start in {deployment.lane.environment} again.")
+    return redirect("deployments:deployment-detail", number)

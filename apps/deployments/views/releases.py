@@ -1,0 +1,19 @@
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from apps.accounts.requests import AuthedRequest
+from apps.core.pages import render_page
+from apps.deployments.release_page import release_page
+from apps.releases.models import Release
+
+
+@require_safe
+def release_detail(request: AuthedRequest, service: str, version: str) -> HttpResponse:
+    releases = Release.objects.readable_in(request.workspaces).select_related("service", "artifact")
+    release = get_object_or_404(releases, service__slug=service, version=version)
+    context = release_page(
+        release, by=request.user, workspaces=request.workspaces, rights=request.rights, now=timezone.now()
+    )
+    return render_page(request, "releases/release_detail.html", context)

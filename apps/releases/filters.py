@@ -1,0 +1,46 @@
+"""What the list of releases can be narrowed by; all of it stands in the address, so a list can be shared."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import Prefetch, Q
+
+from apps.environments.models import Lane
+from apps.releases.enums import ReleaseKind, ReleaseState
+from apps.releases.models import Release, Service
+from apps.releases.querysets import ReleaseQuerySet
+
+
+class ReleaseFilter(forms.Form):
+    q = forms.CharField(label="Search", required=False, max_length=100)
+    service = forms.ChoiceField(label="Service", required=False)
+    state = forms.ChoiceField(label="State", required=False, choices=[("", "Any state"), *ReleaseState.choices])
+    kind = forms.ChoiceField(label="Kind", required=False, choices=[("", "Any kind"), *ReleaseKind.choices])
+
+    def __init__(self, data: Any, *, workspaces: tuple[UUID, ...]) -> None:
+        super().__init__(data)
+        self.workspaces = workspaces
+        self.fields["q"].widget = forms.TextInput(attrs={"type": "search", "data-find": True})
+        services = Service.objects.readable_in(workspaces).order_by("name").values_list("slug", "name")
+        self.fields["service"].choices = [("", "Any service"), *services]
+
+    def releases(self) -> ReleaseQuerySet:
+        """Return the readable releases that match, with where they run; none, while the form has an error."""
+        lanes = Lane.objects.visible_in(self.workspaces).standing().select_related("environment")
+        found = Release.objects.readable_in(self.workspaces).select_related("service")
+        found = found.prefetch_related(Prefetch("live_in", lanes.order_by("environment__position"), to_attr="runs_in"))
+        if not self.is_valid():
+            return found.none()
+        wanted = self.cleaned_data
+        if wanted["service"]:
+            found = found.filter(service__slug=wanted["service"])
+        for name in ("state", "kind"):
+            if wanted[name]:
+                found = found.filter(**{name: wanted[name]})
+        return found.filter(_about(wanted["q"])) if wanted["q"] else found
+
+
+def _about(text: str) -> Q:
+    about = Q(version__icontains=text) | Q(tag__icontains=text) | Q(notes__icontains=text)
+    return about | Q(commit__startswith=text.lower()) | Q(artifact_digest__icontains=text.lower())

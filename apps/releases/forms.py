@@ -1,0 +1,97 @@
+"""What people write about releases. Rules that need the database are the actions'."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from apps.core.form_fields import LineField, LinesField
+from apps.releases import manifests, versions
+from apps.releases.models import Service
+
+MANIFEST_LIMIT = 500_000
+
+
+class ReleaseForm(forms.Form):
+    service = forms.ChoiceField(label="Service")
+    version = LineField(
+        label="Version",
+        max_length=80,
+        help_text="Semantic version, such as 2.14.0 or 3.0.0-rc.1. A version is never reused and never moved.",
+    )
+    tag = LineField(label="Git tag", max_length=100, required=False, help_text="Such as v2.14.0.")
+    commit = forms.RegexField(
+        label="Commit",
+        regex=r"^[0-9a-fA-F]{7,64}$",
+        required=False,
+        max_length=64,
+        error_messages={"invalid": "A commit is named by 7 to 64 hexadecimal digits."},
+    )
+    manifest = forms.CharField(
+        label="Manifest",
+        max_length=MANIFEST_LIMIT,
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "class": "mono"}),
+        help_text='JSON: {"program": …, "wheels": [{"name", "version", "filename", "sha256", "size"}, …]}. '
+        "Every file is verified against it before each deployment.",
+    )
+    digest = forms.RegexField(
+        label="Digest",
+        regex=r"^sha256:[0-9a-f]{64}$",
+        required=False,
+        help_text="What you expect the manifest to be. When it differs, nothing is created.",
+        error_messages={"invalid": "A digest is sha256: and 64 hexadecimal digits."},
+    )
+    notes = LinesField(label="Notes", max_length=100_000, required=False, widget=forms.Textarea(attrs={"rows": 5}))
+    seal = forms.BooleanField(
+        label="Seal it at once",
+        required=False,
+        help_text="A sealed release never changes again and can be promoted. A draft can't be deployed.",
+    )
+
+    def __init__(self, *args: Any, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        services = Service.objects.visible_in(workspaces).filter(retired_at=None).order_by("name")
+        self.services = {service.slug: service for service in services}
+        self.fields["service"].choices = [("", "Choose one"), *((slug, str(of)) for slug, of in self.services.items())]
+
+    def clean_service(self) -> Service:
+        return self.services[self.cleaned_data["service"]]
+
+    def clean_version(self) -> str:
+        try:
+            return str(versions.parse(self.cleaned_data["version"]))
+        except versions.VersionInvalid as error:
+            raise ValidationError(str(error), code="version_invalid") from error
+
+    def clean_commit(self) -> str:
+        return str(self.cleaned_data["commit"]).lower()
+
+    def clean_manifest(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads(self.cleaned_data["manifest"])
+            service = self.cleaned_data.get("service")
+            program = service.program if service else manifest.get("program", "")
+            manifests.check(manifest, program=program)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValidationError(f"This is not JSON: {error}.", code="manifest_invalid") from error
+        except (manifests.ManifestInvalid, AttributeError) as error:
+            raise ValidationError(str(error), code="manifest_invalid") from error
+        return dict(manifest)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        expected, manifest = cleaned.pop("digest", ""), cleaned.get("manifest")
+        if expected and manifest and (digest := manifests.digest_of(manifest)) != expected:
+            self.add_error("digest", f"The manifest has the digest {digest}, not this one. Nothing was created.")
+        return cleaned
+
+
+class ReasonForm(forms.Form):
+    reason = LineField(
+        label="Reason",
+        max_length=300,
+        widget=forms.TextInput(attrs={"placeholder": "What did you see?", "autocomplete": "off"}),
+        help_text="Kept in the audit trail.",
+    )
