@@ -142,9 +142,7 @@ class Lane(TenantModel):
     class Meta:
         ordering = ["service", "environment"]
         constraints = [
-            models.UniqueConstraint(
-                name="lane_once", fields=["environment", "service"], condition=Q(removed_at=None)
-            ),
+            models.UniqueConstraint(name="lane_once", fields=["environment", "service"], condition=Q(removed_at=None)),
             models.UniqueConstraint(name="lane_target_once", fields=["target_key"], condition=Q(removed_at=None)),
             models.CheckConstraint(name="lane_health_known", condition=Q(health__in=Health.values)),
             all_or_none("lane_live_whole", "live_release", "live_since"),

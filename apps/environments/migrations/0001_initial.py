@@ -8,218 +8,500 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('workspaces', '0001_initial'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Environment',
+            name="Environment",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.SlugField(max_length=40)),
-                ('name', models.CharField(max_length=60)),
-                ('tier', models.CharField(choices=[('LOCAL', 'Local'), ('DEV', 'Dev'), ('QA', 'QA'), ('STAGING', 'Staging'), ('PRODUCTION', 'Production')], max_length=10)),
-                ('position', models.PositiveSmallIntegerField(default=0)),
-                ('purpose', models.CharField(max_length=200)),
-                ('data_class', models.CharField(choices=[('SYNTHETIC', 'Synthetic'), ('MASKED', 'Synthetic or masked'), ('PRODUCTION_LIKE', 'Production-like, anonymised'), ('REAL', 'Real')], max_length=16)),
-                ('url_pattern', models.CharField(max_length=200)),
-                ('deployment_method', models.CharField(max_length=80)),
-                ('created_at', models.DateTimeField()),
-                ('destroyed_at', models.DateTimeField(blank=True, null=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('destroyed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("slug", models.SlugField(max_length=40)),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "tier",
+                    models.CharField(
+                        choices=[
+                            ("LOCAL", "Local"),
+                            ("DEV", "Dev"),
+                            ("QA", "QA"),
+                            ("STAGING", "Staging"),
+                            ("PRODUCTION", "Production"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0)),
+                ("purpose", models.CharField(max_length=200)),
+                (
+                    "data_class",
+                    models.CharField(
+                        choices=[
+                            ("SYNTHETIC", "Synthetic"),
+                            ("MASKED", "Synthetic or masked"),
+                            ("PRODUCTION_LIKE", "Production-like, anonymised"),
+                            ("REAL", "Real"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("url_pattern", models.CharField(max_length=200)),
+                ("deployment_method", models.CharField(max_length=80)),
+                ("created_at", models.DateTimeField()),
+                ("destroyed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "destroyed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'name'],
-                'permissions': [('deploy_environment', 'Deploy to this environment'), ('operate_environment', 'Operate this environment')],
+                "ordering": ["position", "name"],
+                "permissions": [
+                    ("deploy_environment", "Deploy to this environment"),
+                    ("operate_environment", "Operate this environment"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='EnvironmentGroupPermission',
+            name="EnvironmentGroupPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='environments.environment')),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.group')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
-                ('workspace', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "content_object",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="environments.environment"),
+                ),
+                ("group", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.group")),
+                ("permission", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.permission")),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="workspaces.workspace",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='EnvironmentUserPermission',
+            name="EnvironmentUserPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='environments.environment')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "content_object",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="environments.environment"),
+                ),
+                ("permission", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.permission")),
+                ("user", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="workspaces.workspace",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Lane',
+            name="Lane",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('executor', models.CharField(default='local', max_length=20)),
-                ('target_key', models.CharField(max_length=200)),
-                ('port', models.PositiveIntegerField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('removed_at', models.DateTimeField(blank=True, null=True)),
-                ('live_slot', models.CharField(blank=True, choices=[('BLUE', 'Blue'), ('GREEN', 'Green')], max_length=5)),
-                ('live_since', models.DateTimeField(blank=True, null=True)),
-                ('generation', models.PositiveBigIntegerField(default=0)),
-                ('health', models.CharField(choices=[('HEALTHY', 'Healthy'), ('FAULTY', 'Faulty'), ('UNKNOWN', 'No signal')], default='UNKNOWN', max_length=10)),
-                ('health_detail', models.CharField(blank=True, max_length=200)),
-                ('health_since', models.DateTimeField(blank=True, null=True)),
-                ('health_checked_at', models.DateTimeField(blank=True, null=True)),
-                ('environment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lanes', to='environments.environment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("executor", models.CharField(default="local", max_length=20)),
+                ("target_key", models.CharField(max_length=200)),
+                ("port", models.PositiveIntegerField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("removed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "live_slot",
+                    models.CharField(blank=True, choices=[("BLUE", "Blue"), ("GREEN", "Green")], max_length=5),
+                ),
+                ("live_since", models.DateTimeField(blank=True, null=True)),
+                ("generation", models.PositiveBigIntegerField(default=0)),
+                (
+                    "health",
+                    models.CharField(
+                        choices=[("HEALTHY", "Healthy"), ("FAULTY", "Faulty"), ("UNKNOWN", "No signal")],
+                        default="UNKNOWN",
+                        max_length=10,
+                    ),
+                ),
+                ("health_detail", models.CharField(blank=True, max_length=200)),
+                ("health_since", models.DateTimeField(blank=True, null=True)),
+                ("health_checked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="lanes", to="environments.environment"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('reason', models.CharField(max_length=300)),
-                ('deployment_id', models.UUIDField(blank=True, null=True)),
-                ('set_at', models.DateTimeField()),
-                ('lifted_at', models.DateTimeField(blank=True, null=True)),
-                ('lift_reason', models.CharField(blank=True, max_length=300)),
-                ('lifted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
-                ('lane', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='environments.lane')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("reason", models.CharField(max_length=300)),
+                ("deployment_id", models.UUIDField(blank=True, null=True)),
+                ("set_at", models.DateTimeField()),
+                ("lifted_at", models.DateTimeField(blank=True, null=True)),
+                ("lift_reason", models.CharField(blank=True, max_length=300)),
+                (
+                    "lifted_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="holds", to="environments.lane"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-set_at'],
+                "ordering": ["-set_at"],
             },
         ),
         migrations.CreateModel(
-            name='Freeze',
+            name="Freeze",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('scope', models.CharField(choices=[('LANE', 'One service in one environment'), ('ENVIRONMENT', 'One environment'), ('WORKSPACE', 'A workspace'), ('ALL', 'Everything')], max_length=12)),
-                ('reason', models.CharField(max_length=300)),
-                ('frozen_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('lifted_at', models.DateTimeField(blank=True, null=True)),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='freezes', to='environments.environment')),
-                ('frozen_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('lifted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
-                ('lane', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='freezes', to='environments.lane')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("LANE", "One service in one environment"),
+                            ("ENVIRONMENT", "One environment"),
+                            ("WORKSPACE", "A workspace"),
+                            ("ALL", "Everything"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("reason", models.CharField(max_length=300)),
+                ("frozen_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField(blank=True, null=True)),
+                ("lifted_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="freezes",
+                        to="environments.environment",
+                    ),
+                ),
+                (
+                    "frozen_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "lifted_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="freezes",
+                        to="environments.lane",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-frozen_at'],
+                "ordering": ["-frozen_at"],
             },
         ),
         migrations.CreateModel(
-            name='Resource',
+            name="Resource",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('DATA_STORE', 'Data store'), ('EVENT_CHANNEL', 'Event channel'), ('NAMESPACE', 'Namespace'), ('ENDPOINT', 'Endpoint')], max_length=14)),
-                ('uri', models.CharField(max_length=500)),
-                ('normalised', models.CharField(max_length=500)),
-                ('claimed_at', models.DateTimeField()),
-                ('released_at', models.DateTimeField(blank=True, null=True)),
-                ('claimed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('environment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='resources', to='environments.environment')),
-                ('released_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("DATA_STORE", "Data store"),
+                            ("EVENT_CHANNEL", "Event channel"),
+                            ("NAMESPACE", "Namespace"),
+                            ("ENDPOINT", "Endpoint"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("uri", models.CharField(max_length=500)),
+                ("normalised", models.CharField(max_length=500)),
+                ("claimed_at", models.DateTimeField()),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "claimed_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="resources",
+                        to="environments.environment",
+                    ),
+                ),
+                (
+                    "released_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['kind', 'uri'],
+                "ordering": ["kind", "uri"],
             },
         ),
         migrations.CreateModel(
-            name='Window',
+            name="Window",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('ALLOW', 'Deployments may start'), ('DENY', 'Deployments may not start')], default='ALLOW', max_length=5)),
-                ('weekdays', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), size=None)),
-                ('starts_at', models.TimeField()),
-                ('ends_at', models.TimeField()),
-                ('zone', models.CharField(max_length=64)),
-                ('label', models.CharField(max_length=80)),
-                ('environment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='windows', to='environments.environment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("ALLOW", "Deployments may start"), ("DENY", "Deployments may not start")],
+                        default="ALLOW",
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "weekdays",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(), size=None),
+                ),
+                ("starts_at", models.TimeField()),
+                ("ends_at", models.TimeField()),
+                ("zone", models.CharField(max_length=64)),
+                ("label", models.CharField(max_length=80)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="windows",
+                        to="environments.environment",
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['kind', 'starts_at'],
+                "ordering": ["kind", "starts_at"],
             },
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.UniqueConstraint(condition=models.Q(('destroyed_at', None)), fields=('workspace', 'slug'), name='environment_slug_once'),
+            model_name="environment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("destroyed_at", None)), fields=("workspace", "slug"), name="environment_slug_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.CheckConstraint(condition=models.Q(('tier__in', ['LOCAL', 'DEV', 'QA', 'STAGING', 'PRODUCTION'])), name='environment_tier_known'),
+            model_name="environment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("tier__in", ["LOCAL", "DEV", "QA", "STAGING", "PRODUCTION"])),
+                name="environment_tier_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.CheckConstraint(condition=models.Q(('data_class__in', ['SYNTHETIC', 'MASKED', 'PRODUCTION_LIKE', 'REAL'])), name='environment_data_class_known'),
+            model_name="environment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("data_class__in", ["SYNTHETIC", "MASKED", "PRODUCTION_LIKE", "REAL"])),
+                name="environment_data_class_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('data_class', 'REAL'), _negated=True), ('tier', 'PRODUCTION'), _connector='OR'), name='environment_real_data_in_production_only'),
+            model_name="environment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("data_class", "REAL"), _negated=True), ("tier", "PRODUCTION"), _connector="OR"
+                ),
+                name="environment_real_data_in_production_only",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='environment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('destroyed_at__isnull', True), ('destroyed_by__isnull', True)), models.Q(('destroyed_at__isnull', False), ('destroyed_by__isnull', False)), _connector='OR'), name='environment_destroyed_whole'),
+            model_name="environment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("destroyed_at__isnull", True), ("destroyed_by__isnull", True)),
+                    models.Q(("destroyed_at__isnull", False), ("destroyed_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="environment_destroyed_whole",
+            ),
         ),
         migrations.AlterUniqueTogether(
-            name='environmentgrouppermission',
-            unique_together={('group', 'permission', 'content_object')},
+            name="environmentgrouppermission",
+            unique_together={("group", "permission", "content_object")},
         ),
         migrations.AlterUniqueTogether(
-            name='environmentuserpermission',
-            unique_together={('user', 'permission', 'content_object')},
+            name="environmentuserpermission",
+            unique_together={("user", "permission", "content_object")},
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('target_key',), name='lane_target_once'),
+            model_name="lane",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at", None)), fields=("target_key",), name="lane_target_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.CheckConstraint(condition=models.Q(('health__in', ['HEALTHY', 'FAULTY', 'UNKNOWN'])), name='lane_health_known'),
+            model_name="lane",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("health__in", ["HEALTHY", "FAULTY", "UNKNOWN"])), name="lane_health_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.UniqueConstraint(condition=models.Q(('lifted_at', None)), fields=('lane',), name='hold_once'),
+            model_name="hold",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("lifted_at", None)), fields=("lane",), name="hold_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='hold',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lifted_at__isnull', True), ('lifted_by__isnull', True)), models.Q(('lifted_at__isnull', False), ('lifted_by__isnull', False)), _connector='OR'), name='hold_lifted_whole'),
+            model_name="hold",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lifted_at__isnull", True), ("lifted_by__isnull", True)),
+                    models.Q(("lifted_at__isnull", False), ("lifted_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="hold_lifted_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='freeze',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lifted_at__isnull', True), ('lifted_by__isnull', True)), models.Q(('lifted_at__isnull', False), ('lifted_by__isnull', False)), _connector='OR'), name='freeze_lifted_whole'),
+            model_name="freeze",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lifted_at__isnull", True), ("lifted_by__isnull", True)),
+                    models.Q(("lifted_at__isnull", False), ("lifted_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="freeze_lifted_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='freeze',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('environment__isnull', True), ('lane__isnull', False), ('scope', 'LANE')), models.Q(('environment__isnull', False), ('lane__isnull', True), ('scope', 'ENVIRONMENT')), models.Q(('environment__isnull', True), ('lane__isnull', True), ('scope__in', ['WORKSPACE', 'ALL'])), _connector='OR'), name='freeze_scope_matches'),
+            model_name="freeze",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("environment__isnull", True), ("lane__isnull", False), ("scope", "LANE")),
+                    models.Q(("environment__isnull", False), ("lane__isnull", True), ("scope", "ENVIRONMENT")),
+                    models.Q(
+                        ("environment__isnull", True), ("lane__isnull", True), ("scope__in", ["WORKSPACE", "ALL"])
+                    ),
+                    _connector="OR",
+                ),
+                name="freeze_scope_matches",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='freeze',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at', None), ('ends_at__gt', models.F('frozen_at')), _connector='OR'), name='freeze_ends_after_start'),
+            model_name="freeze",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("ends_at", None), ("ends_at__gt", models.F("frozen_at")), _connector="OR"),
+                name="freeze_ends_after_start",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.UniqueConstraint(condition=models.Q(('released_at', None)), fields=('normalised',), name='resource_owned_once'),
+            model_name="resource",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("released_at", None)), fields=("normalised",), name="resource_owned_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='resource',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('released_at__isnull', True), ('released_by__isnull', True)), models.Q(('released_at__isnull', False), ('released_by__isnull', False)), _connector='OR'), name='resource_released_whole'),
+            model_name="resource",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("released_at__isnull", True), ("released_by__isnull", True)),
+                    models.Q(("released_at__isnull", False), ("released_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="resource_released_whole",
+            ),
         ),
     ]

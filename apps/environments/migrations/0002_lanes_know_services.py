@@ -5,50 +5,84 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('configuration', '0001_initial'),
-        ('environments', '0001_initial'),
-        ('releases', '0001_initial'),
-        ('workspaces', '0001_initial'),
+        ("configuration", "0001_initial"),
+        ("environments", "0001_initial"),
+        ("releases", "0001_initial"),
+        ("workspaces", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='lane',
-            options={'ordering': ['service', 'environment']},
+            name="lane",
+            options={"ordering": ["service", "environment"]},
         ),
         migrations.AddField(
-            model_name='lane',
-            name='live_configuration',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='configuration.configurationversion'),
+            model_name="lane",
+            name="live_configuration",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="configuration.configurationversion",
+            ),
         ),
         migrations.AddField(
-            model_name='lane',
-            name='live_release',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='live_in', to='releases.release'),
+            model_name="lane",
+            name="live_release",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="live_in",
+                to="releases.release",
+            ),
         ),
         migrations.AddField(
-            model_name='lane',
-            name='previous_release',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='releases.release'),
+            model_name="lane",
+            name="previous_release",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="releases.release",
+            ),
         ),
         migrations.AddField(
-            model_name='lane',
-            name='rolled_back_from',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='releases.release'),
+            model_name="lane",
+            name="rolled_back_from",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="releases.release",
+            ),
         ),
         migrations.AddField(
-            model_name='lane',
-            name='service',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lanes', to='releases.service'),
+            model_name="lane",
+            name="service",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="lanes", to="releases.service"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('environment', 'service'), name='lane_once'),
+            model_name="lane",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at", None)), fields=("environment", "service"), name="lane_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='lane',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('live_release__isnull', True), ('live_since__isnull', True)), models.Q(('live_release__isnull', False), ('live_since__isnull', False)), _connector='OR'), name='lane_live_whole'),
+            model_name="lane",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("live_release__isnull", True), ("live_since__isnull", True)),
+                    models.Q(("live_release__isnull", False), ("live_since__isnull", False)),
+                    _connector="OR",
+                ),
+                name="lane_live_whole",
+            ),
         ),
     ]

@@ -7,165 +7,362 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('workspaces', '0001_initial'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Release',
+            name="Release",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('version', models.CharField(max_length=80)),
-                ('major', models.PositiveIntegerField()),
-                ('minor', models.PositiveIntegerField()),
-                ('patch', models.PositiveIntegerField()),
-                ('precedence', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('INITIAL', 'First release'), ('PATCH', 'Patch'), ('MINOR', 'Minor'), ('MAJOR', 'Major'), ('PRERELEASE', 'Pre-release')], max_length=10)),
-                ('state', models.CharField(choices=[('DRAFT', 'Draft'), ('SEALED', 'Sealed'), ('QUARANTINED', 'Quarantined'), ('RETIRED', 'Retired')], default='DRAFT', max_length=11)),
-                ('source', models.CharField(choices=[('FORM', 'Form'), ('API', 'API'), ('WEBHOOK', 'Git push'), ('IMPORT', 'Imported history')], max_length=8)),
-                ('is_published', models.BooleanField(default=False)),
-                ('tag', models.CharField(blank=True, max_length=100)),
-                ('commit', models.CharField(blank=True, max_length=64)),
-                ('artifact_digest', models.CharField(max_length=71)),
-                ('notes', models.TextField(blank=True)),
-                ('notes_source', models.CharField(blank=True, max_length=300)),
-                ('published_date', models.DateField(blank=True, null=True)),
-                ('content_hash', models.CharField(blank=True, max_length=64)),
-                ('created_at', models.DateTimeField()),
-                ('created_by_label', models.CharField(max_length=150)),
-                ('author_label', models.CharField(blank=True, max_length=150)),
-                ('sealed_at', models.DateTimeField(blank=True, null=True)),
-                ('quarantined_at', models.DateTimeField(blank=True, null=True)),
-                ('quarantined_by_label', models.CharField(blank=True, max_length=150)),
-                ('quarantine_reason', models.CharField(blank=True, max_length=300)),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
-                ('author', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('committer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('retired_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("version", models.CharField(max_length=80)),
+                ("major", models.PositiveIntegerField()),
+                ("minor", models.PositiveIntegerField()),
+                ("patch", models.PositiveIntegerField()),
+                ("precedence", models.CharField(max_length=200)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("INITIAL", "First release"),
+                            ("PATCH", "Patch"),
+                            ("MINOR", "Minor"),
+                            ("MAJOR", "Major"),
+                            ("PRERELEASE", "Pre-release"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("DRAFT", "Draft"),
+                            ("SEALED", "Sealed"),
+                            ("QUARANTINED", "Quarantined"),
+                            ("RETIRED", "Retired"),
+                        ],
+                        default="DRAFT",
+                        max_length=11,
+                    ),
+                ),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("FORM", "Form"),
+                            ("API", "API"),
+                            ("WEBHOOK", "Git push"),
+                            ("IMPORT", "Imported history"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("is_published", models.BooleanField(default=False)),
+                ("tag", models.CharField(blank=True, max_length=100)),
+                ("commit", models.CharField(blank=True, max_length=64)),
+                ("artifact_digest", models.CharField(max_length=71)),
+                ("notes", models.TextField(blank=True)),
+                ("notes_source", models.CharField(blank=True, max_length=300)),
+                ("published_date", models.DateField(blank=True, null=True)),
+                ("content_hash", models.CharField(blank=True, max_length=64)),
+                ("created_at", models.DateTimeField()),
+                ("created_by_label", models.CharField(max_length=150)),
+                ("author_label", models.CharField(blank=True, max_length=150)),
+                ("sealed_at", models.DateTimeField(blank=True, null=True)),
+                ("quarantined_at", models.DateTimeField(blank=True, null=True)),
+                ("quarantined_by_label", models.CharField(blank=True, max_length=150)),
+                ("quarantine_reason", models.CharField(blank=True, max_length=300)),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "committer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "retired_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['service', '-major', '-minor', '-patch', '-precedence'],
+                "ordering": ["service", "-major", "-minor", "-patch", "-precedence"],
             },
         ),
         migrations.CreateModel(
-            name='Artifact',
+            name="Artifact",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('WHEELS', 'Hash-locked wheels'), ('SOURCE', 'Built from source on push')], max_length=8)),
-                ('digest', models.CharField(max_length=71)),
-                ('manifest', models.JSONField()),
-                ('size', models.PositiveBigIntegerField(default=0)),
-                ('is_published', models.BooleanField(default=False)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
-                ('release', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='artifact', to='releases.release')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("WHEELS", "Hash-locked wheels"), ("SOURCE", "Built from source on push")],
+                        max_length=8,
+                    ),
+                ),
+                ("digest", models.CharField(max_length=71)),
+                ("manifest", models.JSONField()),
+                ("size", models.PositiveBigIntegerField(default=0)),
+                ("is_published", models.BooleanField(default=False)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+                (
+                    "release",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="artifact", to="releases.release"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Service',
+            name="Service",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('name', models.CharField(max_length=80)),
-                ('summary', models.CharField(blank=True, max_length=200)),
-                ('plane', models.CharField(choices=[('CONTROL', 'Control plane'), ('DATA', 'Data plane')], default='CONTROL', max_length=8)),
-                ('owner_team', models.CharField(max_length=80)),
-                ('repository', models.CharField(blank=True, max_length=300)),
-                ('artifact_kind', models.CharField(choices=[('WHEELS', 'Hash-locked wheels'), ('SOURCE', 'Built from source on push')], default='WHEELS', max_length=8)),
-                ('program', models.CharField(max_length=80)),
-                ('health_path', models.CharField(default='/', max_length=200)),
-                ('is_published', models.BooleanField(default=False)),
-                ('is_pinned', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField()),
-                ('retired_at', models.DateTimeField(blank=True, null=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('retired_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("slug", models.SlugField(max_length=60, unique=True)),
+                ("name", models.CharField(max_length=80)),
+                ("summary", models.CharField(blank=True, max_length=200)),
+                (
+                    "plane",
+                    models.CharField(
+                        choices=[("CONTROL", "Control plane"), ("DATA", "Data plane")], default="CONTROL", max_length=8
+                    ),
+                ),
+                ("owner_team", models.CharField(max_length=80)),
+                ("repository", models.CharField(blank=True, max_length=300)),
+                (
+                    "artifact_kind",
+                    models.CharField(
+                        choices=[("WHEELS", "Hash-locked wheels"), ("SOURCE", "Built from source on push")],
+                        default="WHEELS",
+                        max_length=8,
+                    ),
+                ),
+                ("program", models.CharField(max_length=80)),
+                ("health_path", models.CharField(default="/", max_length=200)),
+                ("is_published", models.BooleanField(default=False)),
+                ("is_pinned", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField()),
+                ("retired_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "retired_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['plane', 'name'],
-                'permissions': [('release_service', 'Release this service'), ('operate_service', 'Operate this service')],
+                "ordering": ["plane", "name"],
+                "permissions": [
+                    ("release_service", "Release this service"),
+                    ("operate_service", "Operate this service"),
+                ],
             },
         ),
         migrations.AddField(
-            model_name='release',
-            name='service',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='releases', to='releases.service'),
+            model_name="release",
+            name="service",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="releases", to="releases.service"
+            ),
         ),
         migrations.CreateModel(
-            name='ServiceGroupPermission',
+            name="ServiceGroupPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='releases.service')),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.group')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
-                ('workspace', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "content_object",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="releases.service"),
+                ),
+                ("group", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.group")),
+                ("permission", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.permission")),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="workspaces.workspace",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ServiceUserPermission',
+            name="ServiceUserPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='releases.service')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "content_object",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="releases.service"),
+                ),
+                ("permission", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.permission")),
+                ("user", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="workspaces.workspace",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.AddConstraint(
-            model_name='service',
-            constraint=models.CheckConstraint(condition=models.Q(('plane__in', ['CONTROL', 'DATA'])), name='service_plane_known'),
+            model_name="service",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("plane__in", ["CONTROL", "DATA"])), name="service_plane_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='service',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('retired_at__isnull', True), ('retired_by__isnull', True)), models.Q(('retired_at__isnull', False), ('retired_by__isnull', False)), _connector='OR'), name='service_retired_whole'),
+            model_name="service",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("retired_at__isnull", True), ("retired_by__isnull", True)),
+                    models.Q(("retired_at__isnull", False), ("retired_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="service_retired_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.UniqueConstraint(fields=('service', 'version'), name='release_version_once'),
+            model_name="release",
+            constraint=models.UniqueConstraint(fields=("service", "version"), name="release_version_once"),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['DRAFT', 'SEALED', 'QUARANTINED', 'RETIRED'])), name='release_state_known'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["DRAFT", "SEALED", "QUARANTINED", "RETIRED"])),
+                name="release_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['INITIAL', 'PATCH', 'MINOR', 'MAJOR', 'PRERELEASE'])), name='release_kind_known'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["INITIAL", "PATCH", "MINOR", "MAJOR", "PRERELEASE"])),
+                name="release_kind_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('content_hash', ''), ('sealed_at', None), ('state', 'DRAFT')), models.Q(models.Q(('state', 'DRAFT'), _negated=True), ('sealed_at__isnull', False), models.Q(('content_hash', ''), _negated=True)), _connector='OR'), name='release_sealed_whole'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("content_hash", ""), ("sealed_at", None), ("state", "DRAFT")),
+                    models.Q(
+                        models.Q(("state", "DRAFT"), _negated=True),
+                        ("sealed_at__isnull", False),
+                        models.Q(("content_hash", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="release_sealed_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('quarantine_reason', ''), ('quarantined_at', None), ('quarantined_by_label', '')), models.Q(('quarantined_at__isnull', False), models.Q(('quarantined_by_label', ''), _negated=True), models.Q(('quarantine_reason', ''), _negated=True)), _connector='OR'), name='release_quarantined_whole'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("quarantine_reason", ""), ("quarantined_at", None), ("quarantined_by_label", "")),
+                    models.Q(
+                        ("quarantined_at__isnull", False),
+                        models.Q(("quarantined_by_label", ""), _negated=True),
+                        models.Q(("quarantine_reason", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="release_quarantined_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='release',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('retired_at__isnull', True), ('retired_by__isnull', True)), models.Q(('retired_at__isnull', False), ('retired_by__isnull', False)), _connector='OR'), name='release_retired_whole'),
+            model_name="release",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("retired_at__isnull", True), ("retired_by__isnull", True)),
+                    models.Q(("retired_at__isnull", False), ("retired_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="release_retired_whole",
+            ),
         ),
         migrations.AlterUniqueTogether(
-            name='servicegrouppermission',
-            unique_together={('group', 'permission', 'content_object')},
+            name="servicegrouppermission",
+            unique_together={("group", "permission", "content_object")},
         ),
         migrations.AlterUniqueTogether(
-            name='serviceuserpermission',
-            unique_together={('user', 'permission', 'content_object')},
+            name="serviceuserpermission",
+            unique_together={("user", "permission", "content_object")},
         ),
     ]
