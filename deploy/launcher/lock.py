@@ -29,6 +29,9 @@ class Lock:
         os.set_inheritable(int(descriptor), False)
         return cls(data / NAME, int(descriptor))
 
+    def close(self) -> None:
+        self.file.close()
+
     def pass_on(self) -> str:
         os.set_inheritable(self.file.fileno(), True)
         return str(self.file.fileno())
