@@ -8,6 +8,7 @@ import shutil
 import stat
 import tarfile
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -108,6 +109,18 @@ class ArtifactStore:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
             sync_folder(final.parent)
+
+    def tidy(self, *, older_than_seconds: float = 3600) -> int:
+        """Take away what processes that were killed left half-written; return how many there were."""
+        limit = time.time() - older_than_seconds
+        drafts = [*self.root.glob("sha256/*/.incoming-*"), *self.root.glob("installed/.incoming-*")]
+        stale = [draft for draft in drafts if draft.stat().st_mtime < limit]
+        for draft in stale:
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink(missing_ok=True)
+        return len(stale)
 
     @contextmanager
     def _room(self) -> Iterator[None]:

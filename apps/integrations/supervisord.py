@@ -59,13 +59,15 @@ class Supervisor:
         text = _program(name, argv, folder=folder, log_file=log_file, env=env or {})
         self.remove(name)
         write_atomically(self._file(name), text)
-        self._call("reloadConfig")
         try:
+            self._call("reloadConfig")
             self._call("addProcessGroup", name)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != _ALREADY_ADDED:
                 self._file(name).unlink(missing_ok=True)
-                raise SupervisorError(f"supervisord refused the program {name}: {fault.faultString}") from fault
+                # What supervisord says after the first brace is its whole environment, secrets included.
+                reason = fault.faultString.partition("{")[0][:300]
+                raise SupervisorError(f"supervisord refused the program {name}: {reason}") from None
 
     def remove(self, name: str) -> bool:
         """Stop a program and forget it. False when there was none."""
@@ -130,7 +132,10 @@ def _program(name: str, argv: Sequence[str], *, folder: Path, log_file: Path, en
     for value in values.values():
         if re.search(r"[\r\n]|\s[;#]", value):
             raise SupervisorError(f"supervisord would take a part of this for a comment: {value!r}")
-    lines = [f"{key}={value.replace('%', '%%')}" for key, value in values.items() if value]
+    # supervisord expands %(...)s, in the name of a log file twice.
+    values = {key: value.replace("%", "%%") for key, value in values.items()}
+    values["stdout_logfile"] = values["stdout_logfile"].replace("%", "%%")
+    lines = [f"{key}={value}" for key, value in values.items() if value]
     return "\n".join([f"[program:{name}]", *lines, *_KEPT_ALIVE]) + "\n"
 
 

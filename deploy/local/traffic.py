@@ -103,7 +103,7 @@ async def ask(port: int, path: str) -> tuple[int | None, str]:
     parts = first.split(" ", 2)
     if len(parts) < 2 or not parts[1].isdigit():
         return None, "the connection was cut"
-    return int(parts[1]), first
+    return int(parts[1]), " ".join(parts[1:])
 
 
 def now() -> str:

@@ -28,7 +28,8 @@ WORKER = """
 import sys
 from pathlib import Path
 from apps.deployments.executors import guard
-guard.run(["/bin/sh", "-c", sys.argv[1]], cwd=Path("/"), log=print, silence=float(sys.argv[2]), env={"MARK": sys.argv[3]})
+script, silence, mark = sys.argv[1:]
+guard.run(["/bin/sh", "-c", script], cwd=Path("/"), log=print, silence=float(silence), env={"MARK": mark})
 """
 
 

@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -65,6 +66,16 @@ def test_configuration_is_the_slots_own(site: Site, greeter: Greeter) -> None:
     site.deploy(site.order(target, greeter("v1.0.0"), configuration=ConfigurationRef(2, {"greeting": "Good evening"})))
 
     assert site.read(target)[0] == "Good evening!\n"
+
+
+def test_a_deployed_program_sees_nothing_of_the_portals_environment(site: Site, greeter: Greeter) -> None:
+    target = site.new_target()
+    site.deploy(site.order(target, greeter("v1.0.0")))
+
+    (program,) = site.executor.slots.supervisor.states().values()
+    environment = Path(f"/proc/{program.pid}/environ").read_bytes().split(b"\0")
+
+    assert {entry.partition(b"=")[0] for entry in environment if entry} == {b"LANG", b"PATH", b"PYTHONUNBUFFERED"}
 
 
 def test_repeating_a_step_changes_nothing(site: Site, greeter: Greeter) -> None:
@@ -162,7 +173,7 @@ def test_a_release_that_does_not_start_never_gets_traffic(site: Site, greeter: G
     bad = site.order(target, greeter(make_greeter.BROKEN))
     site.step(StepKind.INSTALL, bad)
 
-    with pytest.raises(ReleaseFailed, match="No module named 'greeter.languages'") as failed:
+    with pytest.raises(ReleaseFailed, match=r"No module named 'greeter\.languages'") as failed:
         site.step(StepKind.START_GREEN, bad)
 
     assert not failed.value.serving

@@ -43,7 +43,7 @@ from apps.deployments.executors.manifest import program_of
 from apps.deployments.executors.slots import Slots
 from apps.integrations import http_request
 from apps.integrations.haproxy import FULL_WEIGHT, HaproxyError, ProxyUnreachable
-from apps.integrations.supervisord import SupervisorError, SupervisorUnreachable
+from apps.integrations.supervisord import SupervisorError
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class LocalExecutor:
             return Observation(Standing.IN_FLIGHT, "A step of this lane is at work on the target.")
         try:
             live = self.slots.serving(lane)
-        except (ProxyUnreachable, SupervisorUnreachable) as error:
+        except (HaproxyError, OutcomeUnknown) as error:
             return Observation(Standing.UNREACHABLE, str(error))
         if live is None:
             return Observation(Standing.NOT_APPLIED, "Nothing serves on this lane.")

@@ -21,6 +21,7 @@ from apps.integrations.supervisord import SupervisorError
 def reconcile(slots: Slots, rows: Iterable[LaneRow]) -> tuple[Correction, ...]:
     """Put every lane right and return what differed. One lane that can't be put right never holds up another."""
     rows = tuple(rows)
+    slots.installation.store.tidy()
     with contextlib.suppress(ExecutorError):
         slots.ensure(*(row.target for row in rows))  # all with one reload; who stands in the way is found below
     found: list[Correction] = []

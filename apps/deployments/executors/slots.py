@@ -17,6 +17,8 @@ from apps.integrations import http_request
 from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken
 from apps.integrations.supervisord import Supervisor
 
+_EMPTY_ENVIRONMENT = ("/usr/bin/env", "-i", "LANG=C.UTF-8", "PATH=/usr/bin:/bin", "PYTHONUNBUFFERED=1")
+
 
 class Slots:
     def __init__(
@@ -104,7 +106,8 @@ class Slots:
             raise TargetUntouched(f"{release.version} is not installed here.", code="not-installed")
         self.supervisor.add(
             self.program_name(lane, slot),
-            [str(python), "-I", "-B", str(self.launcher), str(program_file)],
+            # supervisord would hand down its own environment, which holds the portal's secrets.
+            [*_EMPTY_ENVIRONMENT, str(python), "-I", "-B", str(self.launcher), str(program_file)],
             folder=lane.slot_folder(slot),
             log_file=lane.slot_folder(slot) / "output.log",
         )

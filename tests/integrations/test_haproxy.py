@@ -1,0 +1,114 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken, ProxyUnreachable
+from deploy.launcher.ports import free_ports
+from tests.processes import DeploymentTarget
+
+
+@pytest.fixture
+def proxy(deployment_target: DeploymentTarget) -> Haproxy:
+    sockets = Path(os.environ["EAIP_HAPROXY_SOCKET"]).parent
+    return Haproxy(
+        runtime=sockets / "haproxy.sock",
+        master=sockets / "haproxy-master.sock",
+        config_dir=Path(os.environ["EAIP_HAPROXY_CONFIG_DIR"]),
+    )
+
+
+@pytest.fixture
+def backend(proxy: Haproxy) -> Iterator[Backend]:
+    backend = a_backend(f"calendar-{os.getpid()}")
+    yield backend
+    proxy.remove(backend.name)
+
+
+def a_backend(name: str, port: int | None = None) -> Backend:
+    sockets = {slot: Path(f"/tmp/none-{slot}.sock") for slot in ("blue", "green")}
+    return Backend(name, port or free_ports(1)[0], "/health", sockets)
+
+
+def test_a_backend_comes_and_its_weights_change(proxy: Haproxy, backend: Backend) -> None:
+    assert proxy.add(backend)
+    assert not proxy.add(backend), "a second time needs no reload"
+
+    proxy.set_weights(backend.name, {"blue": 0, "green": 256})
+
+    assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 0, "green": 256}
+    assert set(proxy.counters(backend.name)) == {"blue", "green"}
+
+
+def test_weights_survive_a_reload(proxy: Haproxy, backend: Backend) -> None:
+    proxy.add(backend)
+    proxy.set_weights(backend.name, {"blue": 200, "green": 56})
+
+    proxy.reload()
+
+    assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 200, "green": 56}
+
+
+def test_weights_survive_a_change_of_the_health_path(proxy: Haproxy, backend: Backend) -> None:
+    proxy.add(backend)
+    proxy.set_weights(backend.name, {"blue": 0, "green": 256})
+
+    proxy.add(Backend(backend.name, backend.port, "/other", backend.servers))
+
+    assert proxy.servers(backend.name)["green"].weight == 256
+
+
+def test_an_unknown_backend_is_an_error(proxy: Haproxy) -> None:
+    for ask in (proxy.servers, proxy.counters, lambda name: proxy.set_weights(name, {"blue": 1})):
+        with pytest.raises(HaproxyError):
+            ask("nobody")
+    assert not proxy.knows("nobody")
+
+
+def test_a_port_belongs_to_one_backend(proxy: Haproxy, backend: Backend) -> None:
+    proxy.add(backend)
+
+    with pytest.raises(PortTaken, match=f"already belongs to {backend.name}"):
+        proxy.add(a_backend("thief", backend.port))
+
+    assert not proxy.knows("thief")
+
+
+def test_a_configuration_that_is_refused_leaves_the_one_before(proxy: Haproxy, backend: Backend) -> None:
+    proxy.add(backend)
+    broken = proxy.config_dir / "zz-broken.cfg"
+    broken.write_text("frontend broken\n  no such word\n")
+    try:
+        with pytest.raises(HaproxyError, match="refused"):
+            proxy.add(a_backend("late"))
+    finally:
+        broken.unlink()
+
+    assert not (proxy.config_dir / "lane-late.cfg").exists()
+    assert proxy.knows(backend.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("a b", "/"),
+        ("a\nb", "/"),
+        ("../a", "/"),
+        ("A", "/"),
+        ("", "/"),
+        ("a", "health"),
+        ("a", "/x\nfrontend y"),
+        ("a", "/ x"),
+    ],
+)
+def test_nothing_can_be_smuggled_into_the_configuration(name: str, path: str) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        Backend(name, 20000, path, {"blue": Path("/tmp/a.sock")})
+
+
+def test_a_proxy_that_is_away_is_unreachable(tmp_path: Path) -> None:
+    gone = Haproxy(runtime=tmp_path / "a.sock", master=tmp_path / "b.sock", config_dir=tmp_path)
+
+    with pytest.raises(ProxyUnreachable):
+        gone.servers("any")
