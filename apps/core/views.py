@@ -69,7 +69,7 @@ def samples() -> dict[str, object]:
         "allowed": ALLOWED,
         "refused": refused("own_release", "You asked for this promotion, so somebody else has to approve it."),
         "form": SampleForm(initial={"version": "2.14.0"}),
-        "bad_form": SampleForm({"version": "", "environment": "moon", "strategy": "two"}),
+        "bad_form": SampleForm({"version": "", "environment": "moon", "strategy": "two"}, auto_id="bad_%s"),
         "messages_shown": [
             Sample("success", "Promotion of pypiserver 2.1.1 to QA is asked for."),
             Sample("info", "This release is deployed already; nothing was sent twice."),

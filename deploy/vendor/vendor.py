@@ -17,7 +17,8 @@ FOR_TESTS = ROOT / "tests" / "vendor"
 
 # package -> (files we take, licence file)
 FILES = {
-    "bootstrap": (["dist/css/bootstrap.min.css"], "LICENSE"),
+    # The components of Bootstrap are not used: base and layout utilities are half of it.
+    "bootstrap": (["dist/css/bootstrap-reboot.min.css", "dist/css/bootstrap-utilities.min.css"], "LICENSE"),
     "htmx.org": (["dist/htmx.min.js", "dist/ext/hx-sse.min.js"], "LICENSE"),
     "@fontsource-variable/inter": (["files/inter-latin-wght-normal.woff2"], "LICENSE"),
     "@fontsource-variable/jetbrains-mono": (["files/jetbrains-mono-latin-wght-normal.woff2"], "LICENSE"),
