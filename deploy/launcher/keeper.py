@@ -81,13 +81,16 @@ class Keeper:
 
     def run(self, program: Program, *, step: Step) -> None:
         """Run a program to its end. Raises DidNotStart when it fails."""
-        kept = self.start(program)
+        self.finish(self.start(program), step=step)
+
+    def finish(self, kept: Kept, *, step: Step) -> None:
+        """Wait for the end of a program that was started. Raises DidNotStart when it fails."""
         while kept.process.poll() is None:
             self.tick(0.1)
             step.tick()
         self.kept.remove(kept)
         if kept.process.returncode:
-            raise DidNotStart(f"{program.name} failed:\n{processes.last_lines(kept.log)}\n  log: {kept.log}")
+            raise DidNotStart(f"{kept.program.name} failed:\n{processes.last_lines(kept.log)}\n  log: {kept.log}")
 
     def drop(self, kept: Kept) -> None:
         processes.stop(kept.process, kept.program)

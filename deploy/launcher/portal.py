@@ -51,10 +51,11 @@ def _start(keeper: Keeper, data: Path, host: str, port: int) -> str:
     database = servers.database(keeper, data, secrets)
     os.environ.update(environment | database.environment())
     os.environ["REDIS_URL"] = servers.broker(keeper, data, secrets)
+    static_files = StaticFiles(keeper, data)  # beside the migration: neither needs the other
     _prepare_database(keeper, database)
     for name in ("DATABASE_ADMIN_URL", "DATABASE_OWNER_URL"):  # nothing that serves may have them
         os.environ.pop(name, None)
-    _collect_static_files(keeper, data)
+    static_files.wait()
     ports.require_free(host, port)
     return _serve(keeper, host, port)
 
@@ -113,13 +114,21 @@ def _prepare_database(keeper: Keeper, database: servers.Database) -> None:
         servers.write_remark(database.owner, wanted)
 
 
-def _collect_static_files(keeper: Keeper, data: Path) -> None:
-    stamp, wanted = data / "static.stamp", _fingerprint(["static/**/*", "apps/*/static/**/*"])
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    with Step("Collecting static files", "Static files collected") as step:
-        keeper.run(_manage("collectstatic", "--no-input", "--clear", "--verbosity", "0"), step=step)
-    stamp.write_text(wanted)
+class StaticFiles:
+    """Collects the static files in the background, when one of them has changed since they were collected last."""
+
+    def __init__(self, keeper: Keeper, data: Path) -> None:
+        self.keeper, self.stamp = keeper, data / "static.stamp"
+        self.wanted = _fingerprint(["static/**/*", "apps/*/static/**/*"])
+        known = self.stamp.read_text() if self.stamp.exists() else ""
+        command = _manage("collectstatic", "--no-input", "--clear", "--verbosity", "0")
+        self.collecting = None if known == self.wanted else keeper.start(command)
+
+    def wait(self) -> None:
+        if self.collecting:
+            with Step("Collecting static files", "Static files collected") as step:
+                self.keeper.finish(self.collecting, step=step)
+            self.stamp.write_text(self.wanted)
 
 
 def _fingerprint(patterns: list[str]) -> str:
