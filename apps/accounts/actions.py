@@ -1,10 +1,19 @@
+from datetime import datetime
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
-from apps.core.verdict import Denied
+from apps.audit.actors import Actor
+from apps.core.verdict import Denied, Invalid
 
 PREFERENCES = ("theme", "time_zone", "single_key_shortcuts")
+
+
+class AccountInvalid(Invalid):
+    code = "account_invalid"
 
 
 class SignInRefused(Denied):
@@ -12,6 +21,26 @@ class SignInRefused(Denied):
 
     code = "sign_in_refused"
     kind = "session.refused"
+
+
+@transaction.atomic
+def create_account(*, username: str, display_name: str, email: str, password: str, by: Actor, now: datetime) -> User:
+    """This function will make an account that can sign in and may do nothing yet.
+
+    Raises AccountInvalid: the name is taken or malformed, or the password is too weak.
+    """
+    user = User(username=username, display_name=display_name, email=email, date_joined=now)
+    try:
+        validate_password(password, user)
+        user.set_password(password)
+        user.full_clean(exclude=["password"])
+    except ValidationError as error:
+        raise AccountInvalid(" ".join(error.messages)) from error
+    user.save(force_insert=True)
+    audit.record(
+        "account.created", by=by, target=user, summary=f"Created the account {username}", after={"username": username}
+    )
+    return user
 
 
 @transaction.atomic

@@ -1,5 +1,10 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from apps.api import views
 
 app_name = "api"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("v1/releases", views.releases, name="releases"),
+    path("v1/webhooks/git/<slug:slug>", views.git_webhook, name="git-webhook"),
+]

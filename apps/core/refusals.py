@@ -11,11 +11,15 @@ from apps.core.verdict import Refusal
 
 TITLES = {
     400: "This request can't be read",
+    401: "Nobody is known to ask this",
     403: "You can't do this",
     404: "There is nothing at this address",
     405: "This address does not take that kind of request",
     409: "This is not possible as things stand now",
+    413: "This is too large",
+    415: "This is not in the form that is read here",
     422: "This can't be accepted as it is",
+    429: "This was asked too often",
 }
 
 
@@ -57,8 +61,8 @@ def tell(request: HttpRequest, telling: Telling) -> HttpResponse:
         response["HX-Retarget"] = "#refusal"
         response["HX-Reswap"] = "innerHTML show:top"
     else:
-        template = f"{telling.status}.html" if telling.status in TITLES else "400.html"
-        response = render(request, template, {"refusal": telling}, status=telling.status)
+        templates = [f"{telling.status}.html", "400.html"]
+        response = render(request, templates, {"refusal": telling}, status=telling.status)
     patch_vary_headers(response, ["HX-Request"])
     return response
 
@@ -66,4 +70,5 @@ def tell(request: HttpRequest, telling: Telling) -> HttpResponse:
 def _problem(telling: Telling) -> JsonResponse:
     body = {"type": f"urn:eaip:problem:{telling.code}", "title": telling.title, "status": telling.status,
             "detail": telling.sentence, "code": telling.code}  # fmt: skip
-    return JsonResponse(body, status=telling.status, content_type="application/problem+json")
+    headers = {"WWW-Authenticate": "Bearer"} if telling.status == 401 else None
+    return JsonResponse(body, status=telling.status, content_type="application/problem+json", headers=headers)

@@ -74,6 +74,17 @@ def kind_after(previous: Version | None, new: Version) -> ReleaseKind:
     return ReleaseKind.MINOR if new.minor != previous.minor else ReleaseKind.PATCH
 
 
+def next_core(previous: Version | None, *, breaking: bool, feature: bool) -> str:
+    """This function will name the version that is being worked on after a release, by what has come since."""
+    if previous is None:
+        return "0.1.0"
+    if breaking and previous.major:
+        return f"{previous.major + 1}.0.0"
+    if breaking or feature:
+        return f"{previous.major}.{previous.minor + 1}.0"
+    return f"{previous.major}.{previous.minor}.{previous.patch + 1}"
+
+
 def blocked_by(new: Version, existing: list[Version]) -> Version | None:
     """This function will return the version above which the new one must be and is not, if there is one.
 

@@ -1,6 +1,7 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 from django.db import transaction
 
@@ -33,10 +34,14 @@ class TokenRevoked(Conflict):
     code = "token_revoked"
 
 
-def create_workspace(*, slug: str, name: str, deployment_model: str, by: User | Actor, now: datetime) -> Workspace:
+def create_workspace(
+    *, slug: str, name: str, deployment_model: str, by: User | Actor, now: datetime, workspace_id: UUID | None = None
+) -> Workspace:
     """This function will take in a tenant. Its own rows are visible only in a scope that names it."""
     permissions.may_create_workspace(by).require()
-    workspace = Workspace(slug=slug, name=name, deployment_model=deployment_model, created_at=now)
+    workspace = Workspace(
+        pk=workspace_id or uuid4(), slug=slug, name=name, deployment_model=deployment_model, created_at=now
+    )
     with workspace_scope([workspace.pk]):
         workspace.save(force_insert=True)
         audit.record(

@@ -1,0 +1,82 @@
+import hashlib
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from apps.api import actions
+from apps.api.bodies import json_object, raw_body, require_json
+from apps.api.identities import service_of_webhook, token_of, webhook_actor
+from apps.api.pushes import read_push
+from apps.audit.actors import Actor
+from apps.audit.source import Source, coming_from, current_source
+from apps.core.refusals import Telling, tell
+from apps.releases import actions as release_actions
+from apps.workspaces.scope import workspace_scope
+
+
+# No cookie is read at these addresses, so no other site can make a browser ask here with somebody's rights.
+@csrf_exempt
+@login_not_required
+def releases(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _post_only(request)
+    now = timezone.now()
+    token = token_of(request, now)
+    require_json(request)
+    body = raw_body(request)
+    with workspace_scope([token.workspace_id]):
+        answer = actions.create_release_once(
+            token,
+            key=request.headers.get("Idempotency-Key", ""),
+            digest=hashlib.sha256(body).hexdigest(),
+            body=json_object(body),
+            by=Actor("TOKEN", str(token.pk), token.name),
+            now=now,
+        )
+    page = reverse("releases:release-detail", args=[answer.body["service"], answer.body["version"]])
+    headers = {"Location": page} | ({"Idempotency-Replayed": "true"} if answer.again else {})
+    return JsonResponse(answer.body, status=answer.status, headers=headers)
+
+
+@csrf_exempt
+@login_not_required
+def git_webhook(request: HttpRequest, slug: str) -> HttpResponse:
+    if request.method != "POST":
+        return _post_only(request)
+    body, now = raw_body(request), timezone.now()
+    service = service_of_webhook(request, slug, body)
+    require_json(request)
+    payload = json_object(body)
+    if request.headers.get("X-GitHub-Event", "") != "push":
+        return JsonResponse({"detail": "Only pushes are of interest here."})
+    push = read_push(payload, now)
+    if push is None or not push.is_release:
+        return JsonResponse({"detail": "Nothing is released from this branch or tag."})
+    with coming_from(_webhook_source()), workspace_scope([service.workspace_id]):
+        pushed = release_actions.receive_push(
+            service,
+            delivery_id=request.headers.get("X-GitHub-Delivery", ""),
+            body_digest=hashlib.sha256(body).hexdigest(),
+            ref=push.ref,
+            commit=push.commit,
+            pusher_label=push.pusher,
+            author_email=push.author_email,
+            committer_email=push.committer_email,
+            by=webhook_actor(service),
+            now=now,
+        )
+    return JsonResponse({"id": str(pushed.pk), "detail": f"{pushed} is being built."}, status=202)
+
+
+def _webhook_source() -> Source:
+    source = current_source()
+    return Source("webhook", source.ip, source.user_agent, "", source.request_id)
+
+
+def _post_only(request: HttpRequest) -> HttpResponse:
+    response = tell(request, Telling(405, "method_not_allowed", "Only POST is answered here."))
+    response["Allow"] = "POST"
+    return response
