@@ -9,6 +9,8 @@ DATA_DIR = env.path("EAIP_DATA_DIR", BASE_DIR / ".run")
 
 DEBUG = env.flag("DEBUG")
 DEMONSTRATION = env.flag("DEMONSTRATION")
+# Told to everybody who starts the demonstration, and on its sign-in page.
+DEMONSTRATION_PASSWORD = env.text("DEMONSTRATION_PASSWORD", "eaip-demonstration")
 SECRET_KEY = env.text("SECRET_KEY", "not-secret-only-for-management-commands" if DEBUG else None)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
@@ -179,7 +181,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-# Clocks of the engine (architecture.md, Durability rules). Tests run with seconds, `make reliability` with these values.
+# Clocks of the engine (architecture.md, Durability rules). Tests run with seconds, `make reliability` with these.
 ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)
 ENGINE_BEAT = env.seconds("ENGINE_BEAT_SECONDS", 5)
 ENGINE_GUARD_SILENCE = env.seconds("ENGINE_GUARD_SILENCE_SECONDS", 20)
@@ -220,5 +222,9 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx2": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "celery.redirected": {"level": "WARNING"}},
+    "loggers": {
+        "httpx2": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "celery.redirected": {"level": "WARNING"},
+    },
 }

@@ -23,9 +23,11 @@ class SignIn(auth_views.LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         accounts = (
-            User.objects.filter(is_active=True).order_by("date_joined", "username") if settings.DEMONSTRATION else ()
+            User.objects.filter(is_active=True).order_by("date_joined", "username")[:12]
+            if settings.DEMONSTRATION
+            else ()
         )
-        password = getattr(settings, "DEMONSTRATION_PASSWORD", "")
+        password = settings.DEMONSTRATION_PASSWORD
         return super().get_context_data(demonstration_accounts=accounts, demonstration_password=password, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
