@@ -235,16 +235,8 @@ class Haproxy:
         for path in self.config_dir.glob("lane-*.cfg"):
             if path != self._fragment(backend.name) and str(backend.port) in _BIND.findall(path.read_text()):
                 raise PortTaken(f"Port {backend.port} already belongs to {path.stem.removeprefix('lane-')}.")
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", backend.port))
-            except OSError as error:
-                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise
-                raise PortTaken(
-                    f"Port {backend.port} is taken by another program: {os.strerror(error.errno)}."
-                ) from error
+        if reason := _why_taken(backend.port):
+            raise PortTaken(f"Port {backend.port} is taken by another program: {reason}.")
 
     def _reload_or_restore(self, before: Mapping[Path, str | None]) -> None:
         try:
@@ -256,6 +248,33 @@ class Haproxy:
                 else:
                     write_atomically(path, text)
             raise
+
+
+def set_aside_taken_ports(config_dir: Path) -> dict[str, int]:
+    """Before the proxy starts: take out the backends whose port somebody else has, or none would start.
+
+    Returns their ports by name. Whoever adds them again later is told PortTaken, or gets them back.
+    """
+    taken = {}
+    for path in config_dir.glob("lane-*.cfg"):
+        for port in map(int, _BIND.findall(path.read_text())):
+            if _why_taken(port):
+                taken[path.stem.removeprefix("lane-")] = port
+                path.unlink()
+    return taken
+
+
+def _why_taken(port: int) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            return os.strerror(error.errno)
+    return ""
 
 
 def _weights(fragment: str) -> dict[str, int]:

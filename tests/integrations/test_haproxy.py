@@ -1,10 +1,11 @@
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken, ProxyUnreachable
+from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken, ProxyUnreachable, set_aside_taken_ports
 from deploy.launcher.ports import free_ports
 from tests.processes import DeploymentTarget
 
@@ -73,6 +74,17 @@ def test_a_port_belongs_to_one_backend(proxy: Haproxy, backend: Backend) -> None
         proxy.add(a_backend("thief", backend.port))
 
     assert not proxy.knows("thief")
+
+
+def test_a_backend_whose_port_was_taken_meanwhile_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    free, taken = a_backend("free"), a_backend("taken")
+    for backend in (free, taken):
+        (tmp_path / f"lane-{backend.name}.cfg").write_text(backend.fragment())
+
+    with socket.create_server(("127.0.0.1", taken.port)):
+        assert set_aside_taken_ports(tmp_path) == {"taken": taken.port}
+
+    assert [path.name for path in tmp_path.iterdir()] == ["lane-free.cfg"]
 
 
 def test_a_configuration_that_is_refused_leaves_the_one_before(proxy: Haproxy, backend: Backend) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LEFTOVER_GRACE = 0.2
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def prctl(option: int, value: int) -> None:
@@ -57,16 +58,20 @@ def send(number: int) -> None:
 
 def spawn(spec: dict[str, Any]) -> int:
     guard = os.getpid()
+    # A TERM between fork and exec would meet the guard's handler in the copy and be lost: it waits until exec.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         return pid
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != guard:
             os._exit(125)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
+        for number in (*ENDING, signal.SIGPIPE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(1, 2)
         os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), 65536))
@@ -161,7 +166,7 @@ def main(status_fd: int) -> None:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     watch = Watch(spec, 0, reading)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, watch.on_signal)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     watch.child = spawn(spec)
