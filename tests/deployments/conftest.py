@@ -1,6 +1,8 @@
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,15 +10,24 @@ from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
-from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Environment, Lane
 from apps.releases.models import Release
 from apps.workspaces.scope import workspace_scope
+from tests.cast import Cast
 from tests.deployments.file_target import Judge
 from tests.world import World, make_world
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the full set of places to fail at to `make reliability`, or to who asks for it with -m or by name."""
+    if os.environ.get("EAIP_TEST_CLOCKS") == "real" or config.option.markexpr or config.option.keyword:
+        return
+    chosen = [item for item in items if not item.get_closest_marker("reliability")]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("reliability")])
+    items[:] = chosen
 
 
 @pytest.fixture
@@ -26,7 +37,13 @@ def judge(settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     monkeypatch.setenv("EAIP_TARGET_DIR", str(tmp_path / "target"))
     settings.EXECUTORS = {"local": "tests.deployments.file_target.executor"}
     settings.TARGET_DIR = tmp_path / "target"
+    settings.ENGINE_VERIFY_INTERVAL = timedelta(seconds=0.01)
     return Judge(tmp_path / "target")
+
+
+def whole(cast: Cast) -> AbstractContextManager[None]:
+    """A scope that sees all workspaces."""
+    return workspace_scope([workspace.pk for workspace in cast.workspaces])
 
 
 @dataclass
@@ -94,6 +111,6 @@ class Stage:
 
 @pytest.fixture
 def stage(transactional_db: None, cast, judge: Judge) -> Stage:
-    with workspace_scope([PLATFORM_WORKSPACE_ID, *(workspace.pk for workspace in cast.workspaces)]):
+    with whole(cast):
         world = make_world(cast)
     return Stage(world, judge)

@@ -84,7 +84,7 @@ class Place:
         found = Standings()
         for line in self.lines():
             found.fence = max(found.fence, line["fence"])
-            if line["effect"] == "start":
+            if line["effect"] in ("start", "keep"):
                 found.slots[line["slot"]] = line
             elif line["effect"] == "switch":
                 found.live = line["slot"]
@@ -230,9 +230,10 @@ class FileTarget:
             if kind in (StepKind.VERIFY_ARTIFACT, StepKind.INSTALL):
                 return StepResult("done", changed=False)
             if kind is StepKind.START_GREEN:
-                wanted = slot or self._kept(order, found) or ("blue" if found.live == "green" else "green")
+                kept = self._kept(order, found)
+                wanted = slot or kept or ("blue" if found.live == "green" else "green")
                 if slot is None:
-                    place.write("start", wanted, order)
+                    place.write("keep" if kept else "start", wanted, order)
                 return StepResult(f"runs in {wanted}", changed=slot is None, slot=Slot(wanted))
             if slot is None:
                 raise OutcomeUnknown("no slot is ours")

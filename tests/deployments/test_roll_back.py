@@ -1,0 +1,121 @@
+"""Going back by one click."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.core.verdict import Denied
+from apps.deployments import actions, runner
+from apps.deployments.enums import DeploymentState as S
+from apps.deployments.models import Deployment
+from apps.environments import actions as environment_actions
+from apps.environments.enums import FreezeScope
+from apps.environments.models import Hold
+
+
+def _roll_back(stage, **more: object) -> Deployment:
+    with stage.everything():
+        deployment = actions.roll_back(
+            stage.world.lane(stage.world.dev),
+            reason="Users complain",
+            by=stage.world.cast.devops,
+            now=timezone.now(),
+            **more,
+        )
+    runner.run(deployment.pk)
+    return stage.fresh(deployment)
+
+
+def test_one_click_brings_the_release_before_back_and_holds_the_lane(stage) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+
+    back = _roll_back(stage)
+
+    lane = stage.lane()
+    assert (back.state, back.rolls_back_id) == (S.SUCCEEDED, live.pk)
+    assert (lane.live_release.version, lane.rolled_back_from.version) == ("1.0.0", "1.1.0")
+    assert stage.judge.serves(lane.target_key) == "1.0.0"
+    assert len(stage.judge.effects(lane.target_key, "start")) == 2  # what was warm was not started again
+    with stage.everything():
+        assert Hold.objects.open().filter(lane=lane).exists()
+
+
+def test_the_target_is_named_before_the_click(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+
+    with stage.everything():
+        target = actions.rollback_target(stage.lane())
+
+    assert (target.release.version, target.is_warm) == ("1.0.0", True)
+
+
+def test_without_an_earlier_release_it_says_so(stage) -> None:
+    stage.deploy()
+
+    with stage.everything():
+        target = actions.rollback_target(stage.lane())
+
+        assert not target
+        assert "No other release has run here before" in target.sentence
+        with pytest.raises(actions.NoRollbackTarget):
+            actions.roll_back(stage.lane(), reason="Why", by=stage.world.cast.devops, now=timezone.now())
+
+
+def test_a_release_whose_artifact_is_gone_is_no_target(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    stage.deploy("1.2.0")
+    stage.judge.behave(v1_1_0={"artifact": "gone"})
+
+    with stage.everything():
+        assert actions.rollback_target(stage.lane()).release.version == "1.0.0"
+
+
+def test_a_release_may_be_named(stage) -> None:
+    first = stage.deploy()
+    stage.deploy("1.1.0")
+    stage.deploy("1.2.0")
+
+    assert _roll_back(stage, to=first.release).state == S.SUCCEEDED
+    assert stage.lane().live_release.version == "1.0.0"
+
+
+def test_it_passes_freeze_and_hold_and_says_so(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    now, people = timezone.now(), stage.world.cast
+    with stage.everything():
+        environment_actions.freeze(
+            scope=FreezeScope.ENVIRONMENT, environment=stage.world.dev, workspace_id=people.platform.pk,
+            reason="Year end", ends_at=now + timedelta(days=1), by=people.devops, now=now - timedelta(seconds=1),
+        )  # fmt: skip
+
+    back = _roll_back(stage)
+
+    assert back.state == S.SUCCEEDED
+    with stage.everything():
+        event = AuditEvent.objects.get(kind="deployment.queued", target_id=str(back.pk))
+        assert "Passes the freeze “Year end”" in event.summary
+
+
+def test_who_may_not_roll_back_is_refused(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+
+    with stage.everything(), pytest.raises(Denied):
+        actions.roll_back(stage.lane(), reason="Why", by=stage.world.cast.auditor, now=timezone.now())
+
+
+def test_a_rollback_that_did_not_run_can_be_asked_for_again(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    with stage.everything():
+        people, now = stage.world.cast, timezone.now()
+        queued = actions.roll_back(stage.lane(), reason="Users complain", by=people.devops, now=now)
+        actions.cancel_deployment(queued, reason="Wrong lane", by=people.devops, now=now)
+
+    assert _roll_back(stage).state == S.SUCCEEDED
