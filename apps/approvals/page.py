@@ -8,7 +8,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.facts import open_case
-from apps.approvals.enums import PromotionState
+from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.inbox import GateBox, RequirementRow, gate_box
 from apps.approvals.models import Promotion
 from apps.approvals.plan import plan_difference
@@ -18,6 +18,7 @@ from apps.changelogs.models import ChangelogEntry
 from apps.configuration.difference import ChangedKey, changed_keys
 from apps.environments.models import Lane
 from apps.policies.clauses import Gate
+from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
 from apps.releases.models import Release
 from apps.workspaces import rights
@@ -68,6 +69,15 @@ class ShownBox:
     plan_changes: tuple[str, ...]
 
     @property
+    def headline(self) -> str:
+        """Say the outcome in words: what failed first, then whom it waits for."""
+        failed = [result.title for result in self.open_gates if result.outcome == Outcome.FAILED]
+        if not failed or not self.box.promotion.is_open:
+            return self.box.headline
+        mine = " It also waits for you." if self.box.mine else ""
+        return f"Held back by {' and '.join(title.lower() for title in failed)}.{mine}"
+
+    @property
     def open_gates(self) -> tuple[GateResult, ...]:
         return tuple(result for result in self.box.open if not self._is_told_by_people(result))
 
@@ -77,6 +87,8 @@ class ShownBox:
 
     @property
     def open_people(self) -> tuple[RequirementRow, ...]:
+        if not self.box.promotion.is_open:
+            return ()
         return tuple(row for row in self.box.requirements if row.decision is None)
 
     @property
@@ -97,7 +109,7 @@ class ShownBox:
 
     @property
     def tone(self) -> str:
-        if any(result.outcome == "FAILED" for result in self.open_gates) and self.box.promotion.is_open:
+        if any(result.outcome == Outcome.FAILED for result in self.open_gates) and self.box.promotion.is_open:
             return "bad"
         return self.box.promotion.tone
 
@@ -114,7 +126,7 @@ def promotion_page(promotion: Promotion, *, by: User) -> dict[str, Any]:
         "shown": box,
         "changes": changes_in(promotion.lane, promotion.release, promotion.configuration.values),
         "deployments": list(promotion.deployments.order_by("-number")),
-        "may_withdraw": permissions.may_withdraw(by, promotion, right=operate),
+        "may_withdraw": promotion.state in WAITING and permissions.may_withdraw(by, promotion, right=operate),
         "may_start": rights.may(by, Capability.PROMOTION_REQUEST, promotion.workspace_id, promotion.lane.environment),
         "fallback": next((result for result in box.box.results if result.name == Gate.ROLLBACK_READINESS), None),
     }

@@ -14,6 +14,7 @@ from apps.approvals.inbox import inbox, inbox_entries
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
 from apps.approvals.preview import preview
+from apps.core import live
 from apps.core.keyset import page_of
 from apps.core.pages import moved, render_page
 from apps.core.verdict import Refusal
@@ -106,7 +107,8 @@ def _visible(request: AuthedRequest, number: int) -> Promotion:
 def _promotion_page(
     request: AuthedRequest, promotion: Promotion, form: DecisionForm | None = None, *, refusal: Refusal | None = None
 ) -> HttpResponse:
-    context = {**promotion_page(promotion, by=request.user), "decision_form": form, "told": refusal}
+    stream = live.stream("promotion", subject=promotion.pk) if promotion.is_open else None
+    context = {**promotion_page(promotion, by=request.user), "decision_form": form, "told": refusal, "stream": stream}
     status = 422 if form is not None else 200
     if refusal is not None:
         request.refusal, status = refusal, refusal.status

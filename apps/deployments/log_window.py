@@ -105,6 +105,11 @@ def lines_between(deployment: Deployment, first: int, last: int) -> Iterator[Lin
                 yield line
 
 
+def step_of(deployment: Deployment, number: int) -> int | None:
+    """This function will say to which step a line belongs; None where there is no such line."""
+    return next((line.step_seq for line in lines_between(deployment, number, number)), None)
+
+
 def _bounds(wanted: Wanted, total: int) -> tuple[int, int]:
     if wanted.first:
         end = min(max(wanted.last or wanted.first, wanted.first), wanted.first + SHOWN - 1)

@@ -19,6 +19,7 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.enums import Health, Tier
 from apps.environments.models import Lane
+from apps.releases import notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
@@ -37,7 +38,6 @@ class Stop:
     succeeded: Deployment | None
     is_live: bool
     soaked: timedelta | None
-    verdict: Verdict
 
     @property
     def tone(self) -> str:
@@ -80,19 +80,22 @@ def release_page(
     release: Release, *, by: User, workspaces: tuple[UUID, ...], rights: Rights, now: datetime
 ) -> dict[str, Any]:
     """This function will load what is shown of a release. Queries: the same number for every release."""
-    stops = stops_of(release, workspaces=workspaces, rights=rights, now=now)
-    focus = _focus(stops)
+    stops = stops_of(release, workspaces=workspaces, now=now)
+    asks = {stop: _may_ask(release, stop, stops, rights) for stop in stops}
+    offers = [stop for stop, verdict in asks.items() if verdict]
+    focus = focus_of(stops)
     artifact = getattr(release, "artifact", None)
     return {
         "release": release,
         "wheels": artifact.manifest.get("wheels", []) if artifact else [],
+        "notes": notes.to_html(release.notes),
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
-        "offers": [stop for stop in stops if stop.verdict],
-        "hindered": _hindered(stops),
+        "offers": offers,
+        "why_not": _why_not(asks),
         "promotion": None,
-        **(promotion_page(focus.promotion, by=by) if focus and focus.promotion else _what_next(release, stops)),
+        **(promotion_page(focus.promotion, by=by) if focus and focus.promotion else _what_next(release, offers)),
         "others_open": [stop.promotion for stop in stops if stop.promotion and stop is not focus],
         "events": _events(release, stops, workspaces),
         "may_release": release_permissions.may_release(by, release.service),
@@ -100,7 +103,7 @@ def release_page(
     }
 
 
-def stops_of(release: Release, *, workspaces: tuple[UUID, ...], rights: Rights, now: datetime) -> tuple[Stop, ...]:
+def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -> tuple[Stop, ...]:
     """This function will tell how the release stands in each environment of its service, first tier first."""
     lanes = Lane.objects.visible_in(workspaces).standing().filter(service=release.service_id).with_cell()
     ordered = list(lanes.order_by("environment__position", "environment__name"))
@@ -112,7 +115,6 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], rights: Rights, 
     last = {attempt.lane_id: attempt for attempt in attempts.distinct("lane_id")}
     good = attempts.filter(state=DeploymentState.SUCCEEDED).distinct("lane_id")
     succeeded = {attempt.lane_id: attempt for attempt in good}
-    tiers_passed = {lane.environment.tier for lane in ordered if lane.pk in succeeded}
     stops = []
     for lane in ordered:
         is_live = lane.live_release_id == release.pk
@@ -124,16 +126,14 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], rights: Rights, 
                 succeeded=succeeded.get(lane.pk),
                 is_live=is_live,
                 soaked=now - lane.live_since if is_live and lane.health == Health.HEALTHY else None,
-                verdict=_may_ask(release, lane, promotions.get(lane.pk), tiers_passed, rights),
             )
         )
     return tuple(stops)
 
 
-def _may_ask(
-    release: Release, lane: Lane, promotion: Promotion | None, tiers_passed: set[str], rights: Rights
-) -> Verdict:
+def _may_ask(release: Release, stop: Stop, stops: Sequence[Stop], rights: Rights) -> Verdict:
     """Say whether it makes sense to offer the promotion; the action judges again, with everything that counts."""
+    lane, promotion = stop.lane, stop.promotion
     name, where = f"{release.service} {release.version}", lane.environment.name
     if release.state != ReleaseState.SEALED:
         return refused("not_deployable", f"{name} is {release.label.lower()}: only a sealed release can be promoted.")
@@ -144,30 +144,31 @@ def _may_ask(
     if lane.live_release is not None and order_of(release) < order_of(lane.live_release):
         return refused("version_too_low", f"{lane.live_release} in {where} is higher; to go back, roll back there.")
     previous = Tier(lane.environment.tier).previous
-    if previous is not None and previous not in tiers_passed:
+    passed = {there.lane.environment.tier for there in stops if there.succeeded}
+    if previous is not None and previous not in passed:
         return refused("tier_skipped", f"{name} has not succeeded in {previous.label} yet, so {where} has to wait.")
     return rights.may(Capability.PROMOTION_REQUEST, lane.workspace_id)
 
 
-def _focus(stops: Sequence[Stop]) -> Stop | None:
+def focus_of(stops: Sequence[Stop]) -> Stop | None:
     """Return the stop whose gates are shown: the one furthest on the way."""
     return next((stop for stop in reversed(stops) if stop.promotion is not None), None)
 
 
-def _hindered(stops: Sequence[Stop]) -> Stop | None:
-    """Return the next stop that can't be asked for, so that the page answers "why not?"."""
-    if any(stop.verdict or stop.promotion for stop in stops):
-        return None
-    return next((stop for stop in stops if not stop.is_live and not stop.succeeded), None)
+def _why_not(asks: Mapping[Stop, Verdict]) -> str:
+    """Answer "why can't I promote it?" for the next stop, where nothing goes on and nothing is offered."""
+    if any(verdict or stop.is_now for stop, verdict in asks.items()):
+        return ""
+    return next((why.sentence for stop, why in asks.items() if not stop.is_live and not stop.succeeded), "")
 
 
-def _what_next(release: Release, stops: Sequence[Stop]) -> Mapping[str, Any]:
+def _what_next(release: Release, offers: Sequence[Stop]) -> Mapping[str, Any]:
     """Show what would change in the environment that comes next, before anybody asks."""
-    stop = next((stop for stop in stops if stop.verdict), None)
-    if stop is None:
+    if not offers:
         return {}
-    newest = stop.lane.configuration_versions.order_by("-number").first()
-    return {"changes": changes_in(stop.lane, release, newest.values if newest else {}), "next": stop}
+    lane = offers[-1].lane
+    newest = lane.configuration_versions.order_by("-number").first()
+    return {"changes": changes_in(lane, release, newest.values if newest else {}), "next": offers[-1]}
 
 
 def _events(release: Release, stops: Sequence[Stop], workspaces: tuple[UUID, ...]) -> list[AuditEvent]:

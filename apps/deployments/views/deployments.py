@@ -6,12 +6,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.core import live
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.deployments import ansi
 from apps.deployments.filters import DeploymentFilter
 from apps.deployments.forms import LogForm
-from apps.deployments.log_window import lines_between, window_of
+from apps.deployments.log_window import Wanted, lines_between, window_of
 from apps.deployments.models import Deployment
 from apps.deployments.page import deployment_page
 from apps.workspaces.scope import workspace_scope
@@ -28,13 +29,16 @@ def deployment_list(request: AuthedRequest) -> HttpResponse:
 
 @require_safe
 def deployment_detail(request: AuthedRequest, number: int) -> HttpResponse:
+    wanted = LogForm(request.GET).wanted()
+    seen = get_object_or_404(Deployment.objects.visible_in(request.workspaces), number=number)
+    stream = _stream(seen, wanted) if seen.is_open else None
     deployment = visible_deployment(request, number)
-    log = window_of(deployment, LogForm(request.GET).wanted())
+    deployment.log_lines = seen.log_lines  # the stream goes on from here
+    log = window_of(deployment, wanted)
     context = {
         **deployment_page(deployment, by=request.user, now=timezone.now()),
-        "log": log,
-        "follows": deployment.is_open,
-    }
+        "log": log, "stream": stream, "follows": deployment.is_open,
+    }  # fmt: skip
     return render_page(request, "deployments/deployment_detail.html", context, part="log-lines")
 
 
@@ -45,6 +49,12 @@ def log_raw(request: AuthedRequest, number: int) -> StreamingHttpResponse:
     response["Content-Disposition"] = f'attachment; filename="deployment-{deployment.number}.log"'
     response["X-Accel-Buffering"] = "no"
     return response
+
+
+def _stream(deployment: Deployment, wanted: Wanted) -> live.Stream:
+    if wanted == Wanted():
+        return live.stream("deployment", subject=deployment.pk, marks={"log": str(deployment.log_lines)})
+    return live.stream("deployment-progress", subject=deployment.pk)
 
 
 def visible_deployment(request: AuthedRequest, number: int) -> Deployment:

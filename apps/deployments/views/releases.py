@@ -4,6 +4,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.core import live
 from apps.core.pages import render_page
 from apps.deployments.release_page import release_page
 from apps.releases.models import Release
@@ -13,7 +14,8 @@ from apps.releases.models import Release
 def release_detail(request: AuthedRequest, service: str, version: str) -> HttpResponse:
     releases = Release.objects.readable_in(request.workspaces).select_related("service", "artifact")
     release = get_object_or_404(releases, service__slug=service, version=version)
+    stream = live.stream("release", subject=release.pk)
     context = release_page(
         release, by=request.user, workspaces=request.workspaces, rights=request.rights, now=timezone.now()
     )
-    return render_page(request, "releases/release_detail.html", context)
+    return render_page(request, "releases/release_detail.html", {**context, "stream": stream})

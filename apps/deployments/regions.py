@@ -1,0 +1,69 @@
+"""The live parts of the page of a deployment: drawn once for all who watch it."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.template.loader import render_to_string
+
+from apps.core import live
+from apps.deployments.log_window import Wanted, step_of, window_of
+from apps.deployments.models import Deployment
+from apps.deployments.page import progress_context
+
+TOPICS = ("deployment:{subject}",)
+
+
+def watched(ask: live.Ask) -> QuerySet[Deployment]:
+    return Deployment.objects.visible_in(ask.workspaces).filter(pk=ask.subject)
+
+
+def _is_open(ask: live.Ask) -> bool:
+    return watched(ask).open().exists()
+
+
+def _drawn(template: str) -> live.Render:
+    def draw(ask: live.Ask) -> str:
+        return render_to_string(template, _context(ask))
+
+    return draw
+
+
+def _context(ask: live.Ask) -> dict[str, Any]:
+    deployment = watched(ask).with_subject().get()
+    rollback = deployment.rollbacks.order_by("-number").first()
+    return {**progress_context(deployment, now=ask.now), "rollback": rollback, "is_update": True}
+
+
+def _log(ask: live.Ask) -> live.Marked:
+    """Append what came after the last line that the page has; the first of it may belong to the section at its end."""
+    deployment = watched(ask).with_subject().get()
+    last = int(ask.mark or 0)
+    log = window_of(deployment, Wanted(after=last))
+    if not log.sections:
+        return live.Marked((), str(last))
+    sections, parts = list(log.sections), []
+    if last and step_of(deployment, last) == sections[0].step_seq:
+        lines = render_to_string("deployments/_log_lines.html", {"lines": sections.pop(0).lines})
+        parts.append(live.Part("#log-lines > section:last-of-type > ol", lines, "beforeend"))
+    steps = {step.seq: step for step in deployment.steps.order_by("seq", "attempt")}
+    rest = render_to_string("deployments/_log_sections.html", {"log": {"sections": sections}, "step_of": steps})
+    parts += [
+        live.Part("#log-lines", rest, "beforeend"),
+        live.Part("#log-extent", f"{deployment.log_lines} lines", "innerHTML"),
+    ]
+    return live.Marked(parts, str(log.last))
+
+
+HERO = live.region("hero", topics=TOPICS, render=_drawn("deployments/_hero.html"), is_moving=_is_open)
+OUTCOME = live.region("outcome", topics=TOPICS, render=_drawn("deployments/_outcome.html"), is_moving=_is_open)
+STEPS = live.region("steps", topics=TOPICS, render=_drawn("deployments/_steps.html"), is_moving=_is_open)
+LOG = live.region("log", topics=TOPICS, render=_log)
+
+
+def _may_watch(ask: live.Ask) -> bool:
+    return watched(ask).exists()
+
+
+# Whoever looks at an earlier part of the log, or searches it, gets no new lines put below it.
+live.page("deployment", HERO, OUTCOME, STEPS, LOG, may_watch=_may_watch)
+live.page("deployment-progress", HERO, OUTCOME, STEPS, may_watch=_may_watch)
