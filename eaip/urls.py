@@ -1,14 +1,18 @@
 from django.urls import include, path
 
+from apps.dashboards import environment_urls, service_urls
 from apps.deployments import release_urls
 from apps.releases import urls as releases
+
+# Pages about a release or a service that show what stands above them are composed by the app that knows it.
+release_pages = [*releases.urlpatterns, *release_urls.urlpatterns, *service_urls.urlpatterns]
 
 urlpatterns = [
     path("", include("apps.dashboards.urls")),
     path("", include("apps.accounts.urls")),
     path("", include("apps.core.urls")),
-    path("", include(([*releases.urlpatterns, *release_urls.urlpatterns], releases.app_name))),
-    path("environments/", include("apps.environments.urls")),
+    path("", include((release_pages, releases.app_name))),
+    path("environments/", include((environment_urls.urlpatterns, "environments"))),
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
     path("audit/", include("apps.audit.urls")),

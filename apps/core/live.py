@@ -3,9 +3,9 @@
 An app names the parts of its pages once, in `regions.py`, imported when the app is ready:
 
     STEPS = live.region("steps", topics=("deployment:{subject}",), render=lambda ask: render_to_string(...))
-    live.page("deployments", STEPS, live.NAVIGATION, may_watch=lambda ask: ...)
+    live.page("deployment", STEPS, may_watch=lambda ask: ...)
 
-The view hands `live.stream("deployments", subject=deployment.pk)` to the template, which shows it by
+The view hands `live.stream("deployment", subject=deployment.pk)` to the template, which shows it by
 `{% include "components/live.html" with stream=stream only %}`. eaip/live streams the rest.
 
 A hint is no truth and may be lost, late or repeated. A dead Redis costs nobody more than a second, and then nothing
@@ -169,6 +169,10 @@ def page(name: str, *regions: Region, may_watch: Callable[[Ask], bool] = lambda 
     """Put a page into the register: /live/<name>/ or, with a subject, /live/<name>/<id>/."""
     pages[name] = LivePage(name, regions, may_watch)
     return pages[name]
+
+
+# Regions of the frame, which every live page carries.
+frame: list[Region] = []
 
 
 @dataclass(frozen=True)

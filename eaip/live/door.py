@@ -85,7 +85,7 @@ def _narrowed(workspaces: tuple[UUID, ...], wanted: str) -> tuple[UUID, ...] | N
 
 def _owed(page: live.LivePage, ask: live.Ask, cursor: live.Cursor | None) -> frozenset[str]:
     if cursor is None or _moved_since(cursor):
-        return frozenset(region.name for region in page.regions)
+        return frozenset(region.name for region in (*page.regions, *live.frame))
     return frozenset(
         region.name
         for region in page.regions

@@ -190,7 +190,7 @@ class Hub:
         self._feeds: dict[Hashable, Feed] = {}
 
     def feeds_of(self, page: live.LivePage, ask: live.Ask, viewer: live.Viewer) -> list[Feed]:
-        return [self._feed(region, ask, viewer) for region in page.regions]
+        return [self._feed(region, ask, viewer) for region in (*page.regions, *live.frame)]
 
     def _feed(self, region: live.Region, ask: live.Ask, viewer: live.Viewer) -> Feed:
         if region.everywhere:

@@ -1,0 +1,121 @@
+"""What needs somebody: the strip of figures, the list "Needs you", and which promotions each person may decide."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from apps.approvals.enums import PromotionState
+from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.permissions import Vote, eligible
+from apps.dashboards.cells import UNSUCCESSFUL
+from apps.dashboards.places import Place
+from apps.deployments.models import Deployment
+from apps.environments.enums import Tier
+from apps.environments.models import Hold
+from apps.workspaces.models import Membership, Workspace
+
+MOST_FAILURES = 5
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How much is going on: over the workspaces in question."""
+
+    deploying: int
+    awaiting: int
+    on_hold: int
+
+
+def workspaces_with_figures(workspaces: tuple[UUID, ...]) -> "QuerySet[Workspace]":
+    """Return the workspaces with `deploying`, `awaiting` and `on_hold`, in one query."""
+    undecided = Requirement.objects.standing().filter(
+        ~Exists(Decision.objects.standing().filter(requirement=OuterRef("pk"))), promotion=OuterRef("pk")
+    )
+    awaiting = Promotion.objects.filter(Exists(undecided), state=PromotionState.PENDING)
+    return Workspace.objects.visible_in(workspaces).annotate(
+        deploying=_counted(Deployment.objects.open()),
+        awaiting=_counted(awaiting),
+        on_hold=_counted(Hold.objects.open()),
+    )
+
+
+def _counted(rows: "QuerySet[Deployment] | QuerySet[Promotion] | QuerySet[Hold]") -> Coalesce:
+    of_workspace = rows.filter(workspace=OuterRef("pk")).order_by().values("workspace").annotate(n=Count("pk"))
+    return Coalesce(Subquery(of_workspace.values("n")), 0)
+
+
+def figures_of(workspaces: Sequence[Workspace]) -> Figures:
+    """Return the figures of all these workspaces together."""
+    return Figures(
+        deploying=sum(workspace.deploying for workspace in workspaces),
+        awaiting=sum(workspace.awaiting for workspace in workspaces),
+        on_hold=sum(workspace.on_hold for workspace in workspaces),
+    )
+
+
+def failures(workspaces: tuple[UUID, ...]) -> "QuerySet[Deployment]":
+    """Return attempts that ended badly and were the last ones of their lanes, newest first."""
+    newer = Deployment.objects.filter(lane=OuterRef("lane"), number__gt=OuterRef("number"))
+    last = Deployment.objects.visible_in(workspaces).filter(
+        ~Exists(newer), state__in=list(UNSUCCESSFUL), lane__removed_at=None
+    )
+    return last.exclude(lane__live_release=F("release")).with_subject().order_by("-number")
+
+
+def deciders(workspaces: tuple[UUID, ...]) -> dict[UUID, list[Promotion]]:
+    """Return which pending promotions each person may decide, by the rule that the action asks; four queries."""
+    standing = Prefetch("decisions", Decision.objects.standing().select_related("requirement__role"), to_attr="votes")
+    required = Prefetch("requirements", Requirement.objects.standing().select_related("role"), to_attr="required")
+    pending = Promotion.objects.visible_in(workspaces).filter(state=PromotionState.PENDING).with_subject()
+    members = defaultdict(list)
+    for membership in Membership.objects.visible_in(workspaces).current().select_related("user"):
+        members[membership.workspace_id, membership.role_id].append(membership.user)
+    awaited: dict[UUID, list[Promotion]] = defaultdict(list)
+    for promotion in pending.order_by("requested_at").prefetch_related(standing, required):
+        votes = tuple(
+            Vote(vote.requirement_id, vote.decided_by_id, str(vote.requirement.role)) for vote in promotion.votes
+        )
+        for person in {
+            person
+            for requirement in promotion.required
+            for person in eligible(members[promotion.workspace_id, requirement.role_id], requirement, promotion, votes)
+        }:
+            awaited[person.pk].append(promotion)
+    return awaited
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Something that happens by itself at a known moment."""
+
+    icon: str
+    tone: str
+    title: str
+    at: datetime
+    sentence: str = ""
+
+
+def coming_up(places: Sequence[Place]) -> list[Coming]:
+    """Return when windows open and close and when freezes end, soonest first."""
+    found = {
+        Coming("snowflake", "bad", f"Freeze of {place.name} ends", place.freeze.ends_at, place.freeze.reason)
+        for place in places
+        if place.freeze and place.freeze.ends_at
+    }
+    for place in places:
+        state = place.state
+        if state is not None and state.next_open:
+            found.add(Coming("calendar-clock", "idle", f"{place.name} window opens", state.next_open, state.sentence))
+        elif state is not None and state.closes_at:
+            found.add(Coming("door-open", "ok", f"{place.name} window closes", state.closes_at, state.sentence))
+    return sorted(found, key=lambda coming: (coming.at, coming.title))[:6]
+
+
+def production_of(places: Sequence[Place]) -> Place | None:
+    """Return the first production environment that has windows: its window stands in the strip."""
+    return next((place for place in places if place.environment.tier == Tier.PRODUCTION and place.state), None)

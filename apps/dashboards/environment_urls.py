@@ -1,0 +1,23 @@
+"""Pages of the namespace `environments`: composed here, since policies, health and configuration stand above them."""
+
+from django.urls import path
+
+from apps.dashboards.views import environments
+
+urlpatterns = [
+    path("", environments.environment_list, name="environment-list"),
+    path("new/", environments.environment_create, name="environment-create"),
+    path("freezes/<uuid:freeze_id>/lift/", environments.freeze_lift, name="freeze-lift"),
+    path("resources/<uuid:resource_id>/release/", environments.resource_release, name="resource-release"),
+    path("windows/<uuid:window_id>/removal/", environments.window_remove, name="window-remove"),
+    path("lanes/<uuid:lane_id>/removal/", environments.lane_remove, name="lane-remove"),
+    path("lanes/<uuid:lane_id>/configuration/", environments.configuration_list, name="configuration-list"),
+    path("lanes/<uuid:lane_id>/configuration/new/", environments.configuration_create, name="configuration-create"),
+    path("<slug:workspace>/<slug:slug>/", environments.environment_detail, name="environment-detail"),
+    path("<slug:workspace>/<slug:slug>/freezes/", environments.freeze_create, name="freeze-create"),
+    path("<slug:workspace>/<slug:slug>/resources/", environments.resource_create, name="resource-create"),
+    path("<slug:workspace>/<slug:slug>/lanes/", environments.lane_create, name="lane-create"),
+    path("<slug:workspace>/<slug:slug>/windows/", environments.window_create, name="window-create"),
+    path("<slug:workspace>/<slug:slug>/destruction/", environments.environment_destroy, name="environment-destroy"),
+    path("<slug:workspace>/<slug:slug>/recreation/", environments.environment_recreate, name="environment-recreate"),
+]

@@ -1,0 +1,54 @@
+"""What the frame of every page shows of the whole portal, loaded once for a request."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.approvals.inbox import inbox
+from apps.approvals.models import Promotion
+from apps.dashboards import attention, places
+from apps.environments.models import Freeze
+from apps.workspaces.models import Workspace
+
+
+@dataclass
+class Navigation:
+    """Three queries, each made when first asked for: workspaces with figures, freezes in force, what I may approve."""
+
+    request: HttpRequest
+    now: datetime
+
+    @property
+    def everywhere(self) -> tuple[UUID, ...]:
+        return self.request.workspaces
+
+    @cached_property
+    def workspaces(self) -> list[Workspace]:
+        return list(attention.workspaces_with_figures(self.everywhere))
+
+    @cached_property
+    def freezes(self) -> list[Freeze]:
+        return places.frozen_now(self.everywhere, self.now)
+
+    @cached_property
+    def awaiting(self) -> list[Promotion]:
+        return list(inbox(self.request.user, self.everywhere).order_by("requested_at"))
+
+    @cached_property
+    def chosen(self) -> Workspace | None:
+        """The workspace that the address narrows the page to."""
+        wanted = self.request.GET.get("ws", "")
+        return next((workspace for workspace in self.workspaces if str(workspace.pk) == wanted), None)
+
+
+def navigation_of(request: Any) -> Navigation:
+    """Return the request's navigation, the same one each time."""
+    if not hasattr(request, "navigation"):
+        request.navigation = Navigation(request, timezone.now())  # noqa: TID251  the request's own moment
+    navigation: Navigation = request.navigation
+    return navigation

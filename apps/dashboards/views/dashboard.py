@@ -1,0 +1,49 @@
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from apps.core import live
+from apps.core.pages import render_page
+from apps.dashboards import attention, page
+from apps.dashboards.matrix import Filters
+from apps.dashboards.navigation import navigation_of
+from apps.environments.enums import Tier
+from apps.releases.enums import Plane
+
+
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    now = timezone.now()
+    frame = navigation_of(request)
+    if request.GET.get("ws") and frame.chosen is None:
+        raise Http404
+    shown = [frame.chosen] if frame.chosen else frame.workspaces
+    workspaces = tuple(workspace.pk for workspace in shown)
+    filters = Filters.read(request.GET)
+    stream = live.stream("dashboard", query={**filters.__dict__, "ws": request.GET.get("ws", "")})
+    places = page.standing_places(workspaces, frame.freezes, now=now)
+    failures = page.failures(workspaces)
+    context = {
+        **page.board(workspaces, filters, page.of_tier(places, filters.tier), frame.freezes, now=now),
+        **page.strip(attention.figures_of(shown), failures, places, now=now),
+        **page.feed(workspaces),
+        "awaiting": [promotion for promotion in frame.awaiting if promotion.workspace_id in workspaces],
+        "coming": attention.coming_up(places),
+        "filters": filters,
+        "planes": Plane.choices,
+        "tiers": Tier.choices,
+        "ws": request.GET.get("ws", ""),
+        "stream": stream,
+        "new_release_url": _address("releases:release-create"),
+        "environments_url": _address("environments:environment-list"),
+        "services_url": _address("releases:service-create"),
+    }
+    return render_page(request, "dashboards/dashboard.html", context, part="board")
+
+
+def _address(view: str) -> str:
+    try:
+        return reverse(view)
+    except NoReverseMatch:
+        return ""
