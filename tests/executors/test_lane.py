@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from apps.deployments.executors.contract import OutcomeUnknown, Slot, StaleFence
+from apps.deployments.executors.contract import OutcomeUnknown, Slot, StaleFence, TargetUntouched
 from apps.deployments.executors.lane import Lane, SlotRecord
 
 
@@ -65,5 +65,5 @@ def test_a_slot_remembers_who_brought_what(lane: Lane) -> None:
 
 @pytest.mark.parametrize("key", ["../x", "a/b", "", "A", "x" * 41])
 def test_a_key_is_never_a_path(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ValueError, match="not a key"):
+    with pytest.raises(TargetUntouched, match="Not a key"):
         Lane(tmp_path, key)

@@ -167,6 +167,19 @@ def test_a_port_of_another_lane_is_refused_by_name(site: Site, greeter: Greeter)
         site.step(StepKind.START_GREEN, site.order(thief, greeter("v1.0.0")))
 
 
+@pytest.mark.parametrize(("field", "value"), [("port", 0), ("health_path", "/a b"), ("health_path", "/x\nbind :1")])
+def test_a_lane_that_can_not_be_is_refused_before_any_effect(
+    site: Site, greeter: Greeter, field: str, value: object
+) -> None:
+    target = dataclasses.replace(site.new_target(), **{field: value})
+
+    with pytest.raises(TargetUntouched, match="The lane can't be set up") as refused:
+        site.step(StepKind.START_GREEN, site.order(target, greeter("v1.0.0")))
+
+    assert not refused.value.retry
+    assert site.executor.slots.supervisor.states() == {}
+
+
 def test_a_release_that_does_not_start_never_gets_traffic(site: Site, greeter: Greeter) -> None:
     target = site.new_target()
     site.deploy(site.order(target, greeter("v2.0.0")))
@@ -300,6 +313,19 @@ def test_what_serves_is_never_discarded_or_retired(site: Site, greeter: Greeter)
         site.executor.retire(target, live, fence=order.fence)
 
     assert site.read(target)[1] == "1.0.0"
+
+
+def test_a_lane_that_is_given_up_leaves_nothing_running_and_frees_its_port(site: Site, greeter: Greeter) -> None:
+    target = site.new_target()
+    order = site.order(target, greeter("v1.0.0"))
+    site.deploy(order)
+
+    site.executor.remove(target, fence=order.fence)
+
+    assert site.executor.slots.supervisor.states() == {}
+    assert site.executor.probe(order).state is Standing.NOT_APPLIED
+    with socket.create_server(("127.0.0.1", target.port)):
+        assert not site.executor.slots.proxy.knows(target.lane_key)
 
 
 def test_cancel_ends_a_waiting_step_within_a_second(site: Site, greeter: Greeter) -> None:

@@ -22,6 +22,8 @@ After a switch the row of the lane must say `StepResult.slot` (also `Observation
 of SWITCH. KEEP_BLUE leaves the old slot running for instant rollback; `retire(target, slot, fence)` ends it, after
 ENGINE_WARM, or leave it to `reconcile(rows)` with `warm=None`.
 
+A lane that is given up: `remove(target, fence=)` ends both slots and frees the port; its data folder stays.
+
 A rollback is an order like any other with `rolls_back` set to the deployment that it undoes and `release` and
 `configuration` of what shall serve again: the same steps, but nothing is asked of the network, and a slot that is
 still warm with that release is taken as it is, so that only the weights change. If the bad release never got traffic,
@@ -277,6 +279,8 @@ class Executor(Protocol):
     def discard(self, order: Order, *, log: Log) -> None: ...
 
     def retire(self, target: TargetRef, slot: Slot, *, fence: int) -> bool: ...
+
+    def remove(self, target: TargetRef, *, fence: int) -> None: ...
 
     def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness: ...
 

@@ -34,7 +34,7 @@ class SlotRecord:
 class Lane:
     def __init__(self, root: Path, key: str) -> None:
         if not _KEY.fullmatch(key):
-            raise ValueError(f"not a key of a lane: {key!r}")
+            raise TargetUntouched(f"Not a key of a lane: {key!r}.", retry=False, code="target-invalid")
         self.key, self.folder = key, root / key
 
     def slot_folder(self, slot: Slot) -> Path:

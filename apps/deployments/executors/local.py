@@ -157,6 +157,13 @@ class LocalExecutor:
                 raise NotIdle(f"{slot.value} serves: it can't be retired.")
             return self.slots.stop(lane, slot)
 
+    def remove(self, target: TargetRef, *, fence: int) -> None:
+        lane = self.slots.lane(target)
+        with _named(serving=False), lane.at_work(patience=self.clocks.patience), lane.fenced(fence):
+            for slot in Slot:
+                self.slots.stop(lane, slot)
+            self.slots.proxy.remove(lane.key)
+
     def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness:
         try:
             complete = self.slots.installation.is_complete(release)

@@ -35,9 +35,11 @@ class Slots:
         self.installation, self.proxy, self.supervisor = installation, proxy, supervisor
 
     def ensure(self, *targets: TargetRef) -> None:
-        """Make the proxy know these lanes. Raises TargetUntouched: a port is taken, or the proxy is away."""
+        """Make the proxy know these lanes. Raises TargetUntouched: invalid, a port is taken, or the proxy is away."""
         try:
             self.proxy.add(*(self.backend(target) for target in targets))
+        except ValueError as error:
+            raise TargetUntouched(f"The lane can't be set up: {error}.", retry=False, code="target-invalid") from error
         except PortTaken as error:
             raise TargetUntouched(str(error), retry=False, code="port-taken") from error
         except HaproxyError as error:
