@@ -18,10 +18,6 @@ class Span:
     width: float
     words: str
 
-    @property
-    def text_x(self) -> float:
-        return max(16, self.x - 6)
-
 
 @dataclass(frozen=True)
 class Band:
@@ -41,10 +37,15 @@ def band_of(windows: Sequence[WindowRule], *, name: str, now: datetime) -> Band 
     zone = allowing[0].zone
     local = now.astimezone(ZoneInfo(zone))
     today = [rule for rule in allowing if local.isoweekday() in rule.weekdays]
-    spans = tuple(Span(_x(rule.starts_at), _width(rule), f"{rule.starts_at:%H}{TO}{rule.ends_at:%H}") for rule in today)
+    spans = tuple(Span(_x(rule.starts_at), _width(rule), _words(rule)) for rule in today)
     hours = "; ".join(dict.fromkeys(hours_of(rule) for rule in allowing))
     label = f"{name} window today: {hours}; now {local:%H:%M} there"
     return Band(spans, _x(local.time()), label, hours)
+
+
+def _words(rule: WindowRule) -> str:
+    """The span's hours under it; none beside the marks of midnight, where they would cover each other."""
+    return f"{rule.starts_at:%H}{TO}{rule.ends_at:%H}" if 20 < _x(rule.starts_at) < 190 else ""
 
 
 def hours_of(rule: WindowRule) -> str:

@@ -64,6 +64,11 @@ class Matrix:
     left_out: int
 
     @property
+    def is_wide(self) -> bool:
+        """More environments than fit side by side: the matrix scrolls."""
+        return len(self.places) > 6
+
+    @property
     def width(self) -> int:
         return len(self.places) + 1
 
