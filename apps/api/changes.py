@@ -19,7 +19,7 @@ _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
 
 
 def changes_of(repository: GitRepository, since: str | None, until: str) -> list[dict[str, Any]]:
-    """This function will return the changes between two commits, newest first; those that only set a version are none."""
+    """This function will return what changed between two commits, newest first; setting a version is no change."""
     commits = repository.commits(since, until)
     return [change_of(commit) for commit in commits if not commit.subject.startswith("chore(release)")]
 

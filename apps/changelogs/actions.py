@@ -82,9 +82,13 @@ def _key(release: Release) -> tuple[int, int, int, str]:
 
 
 def _entry(release: Release, position: int, change: Mapping[str, Any]) -> ChangelogEntry:
+    if not isinstance(change, Mapping):
+        raise ChangesInvalid("Each change is an object with a text.")
     known = {"text", "kind", "scope", "is_breaking", "commit", "author_label"}
     if unknown := set(change) - known:
         raise ChangesInvalid(f"A change has no {', '.join(sorted(unknown))}.")
+    if not all(isinstance(change.get(name, ""), str) for name in known - {"is_breaking"}) or "text" not in change:
+        raise ChangesInvalid("A change has a text; all but is_breaking are texts.")
     kind = change.get("kind", ChangeKind.OTHER)
     if kind not in ChangeKind.values:
         raise ChangesInvalid(f"There is no kind of change {kind!r}.")
