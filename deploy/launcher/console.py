@@ -37,7 +37,7 @@ class Step:
 
     def tick(self, detail: str = "") -> None:
         now = time.monotonic()
-        every = 0.5 if self.terminal else LINE_EVERY_SECONDS
+        every = 1.0 if self.terminal else LINE_EVERY_SECONDS
         first = self.shown == self.started
         if now - self.started < SILENT_SECONDS or (not first and now - self.shown < every):
             return
