@@ -33,7 +33,11 @@ def findings(page: Page) -> list[str]:
 
 
 def assert_fit_for_everyone(page: Page, url: str) -> None:
-    """This function will open the address in each width and theme, and fail on a finding or on sideways scrolling."""
+    assert findings_in_every_form(page, url) == []
+
+
+def findings_in_every_form(page: Page, url: str) -> list[str]:
+    """This function will open the address in each width and theme, and name each violation and sideways scrolling."""
     found = []
     for width in WIDTHS:
         for theme in THEMES:
@@ -44,4 +48,4 @@ def assert_fit_for_everyone(page: Page, url: str) -> None:
     page.set_viewport_size({"width": NARROWEST, "height": 800})
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append(f"{NARROWEST}: scrolls sideways: {page.evaluate(WIDEST)}")
-    assert found == []
+    return found
