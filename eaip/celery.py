@@ -12,9 +12,10 @@ class Sweep(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
+        from apps.api.runner import see_to_pushes
         from apps.deployments.sweeper import Sweeper
 
-        self.sweeper = Sweeper()
+        self.sweeper = Sweeper(see_to_pushes)
         self.sweeper.start()
 
     def stop(self, worker: Any) -> None:

@@ -11,9 +11,3 @@ from apps.audit.source import Source, coming_from
 def build_pushed(*, id: str, **_: object) -> None:
     with coming_from(Source(via="task")):
         runner.work_on(UUID(id), now=timezone.now())
-
-
-@shared_task(name="api.build_due")
-def build_due(**_: object) -> int:
-    with coming_from(Source(via="task")):
-        return runner.build_due(now=timezone.now())

@@ -68,7 +68,8 @@ class Pool:
 class Sweeper:
     """`start` and `stop` belong to the worker's process; between them everything happens in threads of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: Callable[[], object]) -> None:
+        """`others` is work of apps that stand above this one, looked after as often as a sweep."""
         self._token = uuid4()
         self._is_first = True
         self._over = threading.Event()
@@ -80,6 +81,7 @@ class Sweeper:
                 ("sweeper", settings.ENGINE_SWEEP.total_seconds(), self.sweep),
                 ("health", min(TICK_SECONDS, settings.HEALTH_INTERVAL.total_seconds()), self.check_health),
                 ("reconciler", settings.ENGINE_RECONCILE.total_seconds(), self.reconcile),
+                *((other.__name__, settings.ENGINE_SWEEP.total_seconds(), other) for other in others),
             )
         ]
 
@@ -122,7 +124,7 @@ class Sweeper:
         if sweep_lease.take("prune", self._token, PRUNE_EVERY):
             health_actions.prune()
 
-    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+    def _every(self, seconds: float, work: Callable[[], object]) -> None:
         while not self._over.is_set():
             began = time.monotonic()
             try:
