@@ -65,14 +65,20 @@ class Stage:
         with self.everything():
             return self.world.next_release(version)
 
-    def promotion(self, release: Release | None = None, environment: Environment | None = None) -> Promotion:
+    def promotion(
+        self,
+        release: Release | None = None,
+        environment: Environment | None = None,
+        *,
+        starts_by_itself: bool = False,
+    ) -> Promotion:
         with self.everything():
             return approval_actions.request_promotion(
                 release or self.world.release,
                 lane=self.world.lane(environment or self.world.dev),
                 by=self.world.cast.release_engineer,
                 now=timezone.now(),
-                starts_by_itself=False,
+                starts_by_itself=starts_by_itself,
             )
 
     def start(self, release: Release | None = None, environment: Environment | None = None) -> Deployment:

@@ -1,0 +1,81 @@
+"""Celery carries hints only: whatever becomes of the broker, what is due is found in the database."""
+
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from apps.core import hints
+from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
+from deploy.launcher import ports, processes
+from deploy.launcher.engines import Valkey
+from tests.engines import PASSWORD, wait_until
+from tests.processes import Child, eventually, start_worker
+
+
+@pytest.fixture
+def broker(tmp_path: Path):
+    """A Valkey of this test's own, which it may stop."""
+    server = Valkey(tmp_path / "valkey", port=ports.free_ports(1)[0], password=PASSWORD, durable=False)
+    server.prepare()
+
+    def start() -> Child:
+        log = tmp_path / "valkey.log"
+        program = server.program()
+        child = Child(program=program, process=processes.spawn(program, log), log=log)
+        wait_until(server.is_ready, process=child.process, log=log)
+        return child
+
+    return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0", start
+
+
+def test_with_the_broker_absent_from_the_start_a_deployment_runs(stage, settings, tmp_path: Path) -> None:
+    nowhere = f"redis://127.0.0.1:{ports.free_ports(1)[0]}/0"
+    settings.REDIS_URL = nowhere
+
+    with start_worker(tmp_path, environment={"REDIS_URL": nowhere}) as worker:
+        deployment = stage.start()
+
+        ended = eventually(stage.ended(deployment), within_seconds=30, because=worker.output)
+
+    assert ended.state == S.SUCCEEDED
+
+
+def test_with_the_broker_stopped_and_flushed_in_the_middle_it_goes_on(stage, broker, settings, tmp_path: Path) -> None:
+    url, start = broker
+    settings.REDIS_URL = url
+    with start() as server, start_worker(tmp_path, environment={"REDIS_URL": url}) as worker:
+        stage.judge.hold(StepKind.INSTALL)
+        running = stage.start()
+        eventually(lambda: stage.judge.is_waiting(StepKind.INSTALL), within_seconds=30, because=worker.output)
+
+        redis.Redis.from_url(url).flushall()
+        server.kill()
+        stage.judge.let_go(StepKind.INSTALL)
+
+        assert eventually(stage.ended(running), within_seconds=30, because=worker.output).state == S.SUCCEEDED
+        following = stage.start(stage.release("1.1.0"))
+        assert eventually(stage.ended(following), within_seconds=30, because=worker.output).state == S.SUCCEEDED
+        assert worker.is_running()
+
+        with start():
+            last = stage.start(stage.release("1.2.0"))
+            assert eventually(stage.ended(last), within_seconds=30, because=worker.output).state == S.SUCCEEDED
+    stage.judge.require_once(stage.lane().target_key)
+
+
+def test_a_hint_to_nowhere_costs_a_page_little_and_then_nothing(stage, settings, monkeypatch) -> None:
+    monkeypatch.setattr(hints, "_resting_until", 0.0)
+    from celery import current_app
+
+    monkeypatch.setitem(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{ports.free_ports(1)[0]}/0")
+
+    began = time.monotonic()
+    deployment = stage.start()
+    first = time.monotonic() - began
+
+    assert first < 2
+    assert hints._resting_until > time.monotonic()
+    assert stage.fresh(deployment).state == S.QUEUED
