@@ -1,7 +1,8 @@
 """The use cases of promotions."""
 
-from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, decide
+from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, UnknownChoice, decide
 from apps.approvals.actions.endings import mark, withdraw
+from apps.approvals.actions.facts import NoPolicy
 from apps.approvals.actions.requests import (
     AlreadyOpen,
     AlreadyRuns,
@@ -13,6 +14,7 @@ from apps.approvals.actions.requests import (
     WrongLane,
     request_promotion,
 )
+from apps.approvals.actions.requirements import UnknownRole
 from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_waiting
 
 __all__ = [
@@ -21,10 +23,13 @@ __all__ = [
     "AlreadyRuns",
     "LaneGone",
     "NoConfiguration",
+    "NoPolicy",
     "NotDeployable",
     "NotWaiting",
     "StalePlan",
     "TierSkipped",
+    "UnknownChoice",
+    "UnknownRole",
     "VersionTooLow",
     "WrongLane",
     "decide",

@@ -1,0 +1,98 @@
+"""Promotions as far as a test wants them, by the actions that people and the engine call."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from apps.accounts.models import User
+from apps.approvals import actions
+from apps.approvals.enums import Choice, PromotionState
+from apps.approvals.models import Promotion
+from apps.audit.actors import SYSTEM
+from apps.environments.models import Environment, Lane
+from apps.integrations.artifact_store import ArtifactStore
+from apps.releases.models import Release
+from tests.cast import NOW
+from tests.world import World
+
+
+def ask(world: World, environment: Environment, release: Release | None = None, **fields: Any) -> Promotion:
+    """Ask as the release engineer (the customer's operator in their environment)."""
+    theirs = environment.workspace_id == world.cast.customer.pk
+    values = {"by": world.cast.customer_operator if theirs else world.cast.release_engineer, "now": NOW, **fields}
+    return actions.request_promotion(release or world.release, lane=lane_of(environment, world), **values)
+
+
+def lane_of(environment: Environment, world: World) -> Lane:
+    return Lane.objects.get(pk=world.lane(environment).pk)
+
+
+def say(
+    promotion: Promotion, role: str, by: Any, *, choice: str = Choice.APPROVE, comment: str = "", **fields: Any
+) -> Promotion:
+    """Decide for a role on the plan that the page shows now."""
+    requirement = promotion.requirements.get(role_id=role)
+    values = {"plan_hash": Promotion.objects.get(pk=promotion.pk).plan_hash, "now": NOW, **fields}
+    return actions.decide(requirement, choice=choice, comment=comment, by=by, **values)
+
+
+def approve_all(promotion: Promotion, world: World, *, now: datetime = NOW) -> Promotion:
+    people: dict[str, User] = {
+        "ENGINEERING_MANAGER": world.cast.engineering_manager,
+        "DEVOPS": world.cast.devops,
+        "CUSTOMER_OPERATOR": world.cast.customer_operator,
+    }
+    for requirement in promotion.requirements.standing():
+        promotion = say(promotion, requirement.role_id, people[requirement.role_id], now=now)
+    return promotion
+
+
+def deploy(promotion: Promotion, *, now: datetime = NOW) -> Promotion:
+    """Do what the engine does with a ready promotion, up to the end."""
+    actions.mark(promotion, PromotionState.DEPLOYING, by=SYSTEM, now=now)
+    store(promotion.release)
+    move(promotion.lane, promotion.release, now=now, configuration=promotion.configuration)
+    return actions.mark(promotion, PromotionState.COMPLETED, by=SYSTEM, now=now, outcome="Deployed.")
+
+
+def move(lane: Lane, release: Release | None, *, now: datetime = NOW, **columns: Any) -> None:
+    """Let another release run there; in the product only the engine writes this."""
+    lane = Lane.objects.get(pk=lane.pk)
+    lane.previous_release, lane.live_release = lane.live_release, release
+    lane.live_configuration = columns.get("configuration", lane.live_configuration)
+    lane.live_since = now if release else None
+    lane.save()
+
+
+def store(release: Release) -> None:
+    """Put the files of a release into the artifact store: their content is what `make_manifest` digested."""
+    wheel = release.artifact.manifest["wheels"][0]
+    content = f"{wheel['name']} {wheel['version']} ".encode()
+    ArtifactStore(settings.ARTIFACT_DIR).put([content], sha256=wheel["sha256"])
+
+
+def bring(world: World, environment: Environment, release: Release | None = None) -> Promotion:
+    """Let a release succeed in an environment and in all before it."""
+    promotion: Promotion | None = None
+    for step in (world.dev, world.qa, world.staging, world.production):
+        promotion = ask(world, step, release)
+        promotion = deploy(approve_all(promotion, world))
+        if step == environment:
+            break
+    assert promotion is not None
+    return promotion
+
+
+def ask_for_production(world: World, release: Release | None = None, **fields: Any) -> Promotion:
+    """Bring a release up to Staging, and ask for Production."""
+    bring(world, world.staging, release)
+    return ask(world, world.production, release, **fields)
+
+
+def outcome_of(promotion: Promotion, gate: str) -> str:
+    return next(row["outcome"] for row in promotion.gates if row["name"] == gate)
+
+
+def sentence_of(promotion: Promotion, gate: str) -> str:
+    return next(row["sentence"] for row in promotion.gates if row["name"] == gate)
