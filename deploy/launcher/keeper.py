@@ -116,14 +116,19 @@ class Keeper:
         for rank in sorted({kept.program.rank for kept in self.kept}, reverse=True):
             going = [kept for kept in self.kept if kept.program.rank == rank and kept.process.poll() is None]
             for kept in going:
-                kept.process.send_signal(kept.program.stop_signal)
+                children = processes.descendants(kept.process.pid) if kept.program.ends_with_children else ()
+                processes.signal_all([kept.process.pid, *children], kept.program.stop_signal)
             since = time.monotonic()
             while still := [kept for kept in going if kept.process.poll() is None]:
                 for kept in still:
-                    if self.hurried or time.monotonic() - since > kept.program.stop_seconds:
+                    if self._has_waited_enough(kept, time.monotonic() - since):
                         os.killpg(kept.process.pid, signal.SIGKILL)
                 self._wait_while_stopping()
         self.kept.clear()
+
+    def _has_waited_enough(self, kept: Kept, seconds: float) -> bool:
+        alone = kept.program.ends_with_children and not any(processes.descendants(kept.process.pid))
+        return self.hurried or alone or seconds > kept.program.stop_seconds
 
     def _wait_while_stopping(self) -> None:
         try:

@@ -25,10 +25,12 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     keeper = Keeper(make_private(data / "log"), stop_pipe)
     code = 0
     try:
-        address = _start(keeper, data, host, port)
+        target = DeploymentTarget(data)
+        address = _start(keeper, data, host, port, target.environment())
         began = lock.read()["began"]  # by the process that took the lock, before anything was installed
         lock.note(pid=os.getppid(), began=began, address=address)
         say(f"\nEAIP Operations answers after {time.monotonic() - began:.0f} s:  {address}\n")
+        target.start(keeper)
         _work_behind_it(keeper, data)
         while True:
             keeper.tick(1)
@@ -45,9 +47,9 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     return code
 
 
-def _start(keeper: Keeper, data: Path, host: str, port: int) -> str:
+def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment) -> str:
     secrets = credentials.load(data)
-    environment = _basics(data, secrets, port) | _deployment_target(keeper, data)
+    environment = _basics(data, secrets, port) | target
     database = servers.database(keeper, data, secrets)
     os.environ.update(environment | database.environment())
     os.environ["REDIS_URL"] = servers.broker(keeper, data, secrets)
@@ -80,24 +82,29 @@ def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
     return {name: os.environ.get(name) or value for name, value in chosen.items()} | fixed
 
 
-def _deployment_target(keeper: Keeper, data: Path) -> Environment:
-    """Start what keeps and fronts deployed programs. What was deployed comes back by itself with it."""
-    sockets = socket_directory(data)
-    proxy = HAProxy(data / "haproxy", sockets)
-    supervisor = Supervisord(data / "supervisor", sockets, data / "log")
-    with Step("Starting the deployment target", "Deployment target started (HAProxy, supervisor)") as step:
-        for engine in (proxy, supervisor):
-            engine.prepare()
-        started = [(engine, keeper.start(engine.program())) for engine in (proxy, supervisor)]
-        for engine, kept in started:
-            keeper.wait_ready(kept, engine.is_ready, step=step)
-    return {
-        "EAIP_HAPROXY_SOCKET": str(proxy.socket),
-        "EAIP_HAPROXY_MASTER_SOCKET": str(proxy.master_socket),
-        "EAIP_HAPROXY_CONFIG_DIR": str(proxy.directory),
-        "EAIP_SUPERVISOR_SOCKET": str(supervisor.socket),
-        "EAIP_SUPERVISOR_CONFIG_DIR": str(supervisor.directory),
-    }
+class DeploymentTarget:
+    """What fronts deployed programs, and what keeps them."""
+
+    def __init__(self, data: Path) -> None:
+        sockets = socket_directory(data)
+        self.proxy = HAProxy(data / "haproxy", sockets)
+        self.supervisor = Supervisord(data / "supervisor", sockets, data / "log")
+
+    def environment(self) -> Environment:
+        return {
+            "EAIP_HAPROXY_SOCKET": str(self.proxy.socket),
+            "EAIP_HAPROXY_MASTER_SOCKET": str(self.proxy.master_socket),
+            "EAIP_HAPROXY_CONFIG_DIR": str(self.proxy.directory),
+            "EAIP_SUPERVISOR_SOCKET": str(self.supervisor.socket),
+            "EAIP_SUPERVISOR_CONFIG_DIR": str(self.supervisor.directory),
+        }
+
+    def start(self, keeper: Keeper) -> None:
+        """Start both. Everything that was deployed comes back by itself, which keeps the machine busy for a moment."""
+        with Step("Starting the deployment target", "Deployment target started (HAProxy, supervisor)") as step:
+            for engine in (self.proxy, self.supervisor):
+                engine.prepare()
+                keeper.wait_ready(keeper.start(engine.program()), engine.is_ready, step=step)
 
 
 def _prepare_database(keeper: Keeper, database: servers.Database) -> None:
@@ -145,7 +152,7 @@ def _serve(keeper: Keeper, host: str, port: int) -> str:
     web = _python(
         "web",
         *("-m", "uvicorn", "eaip.asgi:application", "--host", host, "--port", str(port)),
-        *("--no-access-log", "--timeout-graceful-shutdown", "2", "--backlog", "4096"),
+        *("--no-access-log", "--timeout-graceful-shutdown", "1", "--backlog", "4096"),
     )
     with Step("Starting the web server", "Web server started") as step:
         serving = keeper.start(web)
@@ -173,7 +180,8 @@ def _work_behind_it(keeper: Keeper, data: Path) -> None:
     if os.environ["DEMONSTRATION"] == "1":
         target = make_private(Path(os.environ["EAIP_TARGET_DIR"]))
         keeper.start(_python("traffic", "-m", "deploy.local.traffic", *map(str, _traffic_files(target))))
-        keeper.start(_manage("load_demonstration", shown=True))
+        quiet = dict(os.environ) | {"LOG_LEVEL": "WARNING"}  # its own lines are for people, the log's are not
+        keeper.start(_manage("load_demonstration", environment=quiet, shown=True))
 
 
 def _traffic_files(target: Path) -> tuple[Path, Path]:
@@ -193,4 +201,6 @@ def _manage(command: str, *arguments: str, environment: Environment | None = Non
 
 
 def _python(name: str, *arguments: str) -> Program:
-    return Program(name=name, command=(sys.executable, *arguments), environment=dict(os.environ), rank=2)
+    return Program(
+        name=name, command=(sys.executable, *arguments), environment=dict(os.environ), rank=2, stop_seconds=3
+    )

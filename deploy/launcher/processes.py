@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,10 @@ _DEATH_SIGNAL, _SUBREAPER = 1, 36  # linux/prctl.h
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What to start, and how to end it. `rank` orders the end: the highest ranks go first."""
+    """What to start, and how to end it. `rank` orders the end: the highest ranks go first.
+
+    `ends_with_children`: its children are asked to end with it, and when none is left, it needn't be waited for.
+    """
 
     name: str
     command: tuple[str | Path, ...]
@@ -28,6 +31,7 @@ class Program:
     stop_seconds: float = 5.0
     rank: int = 0
     restarts: bool = True
+    ends_with_children: bool = False
     shown: bool = False
     before: Callable[[], None] | None = None
     become: Callable[[], None] | None = None
@@ -98,17 +102,19 @@ def descendants(of: int) -> Iterator[int]:
         waiting += found
 
 
+def signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def end_descendants(*, grace_seconds: float = 2.0) -> int:
     """End whatever is left below this process, which must have called `adopt_orphans`; return how many there were."""
     met: set[int] = set()
     until = time.monotonic() + grace_seconds
     while left := set(descendants(os.getpid())):
         late = time.monotonic() > until
-        for pid in left if late else left - met:
-            try:
-                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-            except ProcessLookupError:
-                continue
+        signal_all(left if late else left - met, signal.SIGKILL if late else signal.SIGTERM)
         met |= left
         _reap()
         time.sleep(0.02)
