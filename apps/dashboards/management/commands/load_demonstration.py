@@ -41,13 +41,15 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", default=True, help="stay until all runs (default)")
 
     def handle(self, *, accounts: bool, wait: bool, **options: Any) -> None:
-        if not accounts:
+        if accounts:
+            self._show_accounts()
+        else:
             self._load(wait)
-        self._show_accounts()
 
     def _load(self, wait: bool) -> None:
         if self._is_loaded():
             self._keep_up()
+            self._show_accounts()
             return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
@@ -63,6 +65,8 @@ class Command(BaseCommand):
     def _bring_up(self, wait: bool) -> None:
         self._say("Loading the demonstration: accounts, environments, services and their releases")
         journey = self._world()
+        self._show_accounts()
+        self._show_accounts()  # people may sign in while the programs come up
         with _everything():
             greeter = Service.objects.get(slug=catalogue.GREETER)
         catalogue.tell_repository(greeter, port=_port())
@@ -135,6 +139,7 @@ class Command(BaseCommand):
             catalogue.tell_repository(Service.objects.get(slug=catalogue.GREETER), port=_port())
             visits.write_lanes(_visits_file(), _lanes())
         self._say("The demonstration is loaded.")
+        self._show_accounts()
 
     def _show_accounts(self) -> None:
         self._say(f"Accounts of the demonstration, all with the password {people.PASSWORD}:")
