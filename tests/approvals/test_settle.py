@@ -25,7 +25,7 @@ from tests.approvals.promotions import (
     outcome_of,
     sentence_of,
 )
-from tests.cast import NOW
+from tests.cast import NOW, make_person
 from tests.world import last_event
 
 pytestmark = pytest.mark.django_db
@@ -62,8 +62,9 @@ def test_a_freeze_takes_readiness_away_and_gives_it_back(world, woken):
 def test_in_a_customers_scope_the_platforms_catalogue_and_freezes_are_known(world):
     bring(world, world.staging)
     customer = world.cast.customer
+    colleague = make_person("colleague", "Colleague", ("CUSTOMER_OPERATOR",), customer)
     with workspace_scope([customer.pk]):
-        promotion = ask(world, world.customer_production)
+        promotion = ask(world, world.customer_production, by=colleague)
         assert outcome_of(promotion, "previous_tier") == "PASSED"
         assert approve_all(promotion, world).state == PromotionState.READY
     environment_actions.freeze(
