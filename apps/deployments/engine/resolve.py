@@ -53,7 +53,8 @@ def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | No
     Shapes: returns the rollback that follows, if one does.
     """
     deployment = attempt.deployment
-    deployment.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
+    with workspace_scope([deployment.workspace_id]):
+        deployment.refresh_from_db(fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
     by = deployment.cancel_requested_by or SYSTEM
     why = f"Cancelled by {by}: {deployment.cancel_reason}"
     if deployment.state != S.CANCELLING:

@@ -1,0 +1,176 @@
+"""A wish to cancel is a row; the owner obeys it at each beat, whoever comes after it when the owner is dead."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.core.texts import TextInvalid
+from apps.core.verdict import Denied
+from apps.deployments import actions, runner
+from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
+from apps.deployments.models import Deployment
+from apps.environments.models import Hold
+from apps.releases.enums import ReleaseState
+from apps.releases.models import Release
+from tests.processes import eventually, start_worker
+
+
+def _cancel(stage, deployment: Deployment) -> None:
+    with stage.everything():
+        actions.cancel_deployment(deployment, reason="Wrong release", by=stage.world.cast.devops, now=timezone.now())
+    runner.cancel(deployment.pk)
+
+
+def _run_until(stage, step: StepKind, deployment: Deployment) -> threading.Thread:
+    """Start the attempt in a thread and return when it stands in the step."""
+    stage.judge.hold(step)
+
+    def work() -> None:
+        try:
+            runner.run(deployment.pk)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: stage.judge.is_waiting(step))
+    return thread
+
+
+def test_what_waits_is_cancelled_at_once(stage) -> None:
+    deployment = stage.start()
+
+    _cancel(stage, deployment)
+    runner.run(deployment.pk)
+
+    with stage.everything():
+        ended = stage.fresh(deployment)
+        assert ended.state == S.CANCELLED
+        assert ended.outcome == "Cancelled by DevOps: Wrong release"
+        assert not ended.promotion.starts_by_itself
+    assert not stage.judge.effects(ended.target_key)
+
+
+@pytest.mark.parametrize("step", [StepKind.INSTALL, StepKind.START_GREEN, StepKind.CHECK_GREEN, StepKind.SWITCH])
+def test_before_the_switch_it_is_cancelled_and_leaves_nothing(stage, step: StepKind) -> None:
+    stage.deploy()
+    deployment = stage.start(stage.release("1.1.0"))
+    thread = _run_until(stage, step, deployment)
+
+    _cancel(stage, deployment)
+    thread.join(20)
+
+    ended = stage.fresh(deployment)
+    assert ended.state == S.CANCELLED
+    assert stage.states(deployment)[-2:] == ["CANCELLING", "CANCELLED"]
+    assert stage.judge.serves(ended.target_key) == "1.0.0"
+    started = len(stage.judge.effects(ended.target_key, "start"))
+    assert len(stage.judge.effects(ended.target_key, "stop")) == started - 1
+    with stage.everything():
+        assert Release.objects.get(version="1.1.0").state == ReleaseState.SEALED
+        assert not Hold.objects.open().exists()
+        assert AuditEvent.objects.filter(kind="deployment.cancel_requested", target_id=str(ended.pk)).exists()
+
+
+def test_after_the_switch_it_is_taken_back_without_blaming_the_release(stage) -> None:
+    stage.deploy()
+    deployment = stage.start(stage.release("1.1.0"))
+    thread = _run_until(stage, StepKind.DRAIN_BLUE, deployment)
+
+    _cancel(stage, deployment)
+    eventually(lambda: stage.fresh(deployment).state != S.VERIFYING)
+    stage.judge.let_go(StepKind.DRAIN_BLUE)
+    thread.join(20)
+
+    ended = stage.fresh(deployment)
+    assert (ended.state, stage.rollback_of(ended).state) == (S.FAILED, S.SUCCEEDED)
+    assert stage.judge.serves(ended.target_key) == "1.0.0"
+    with stage.everything():
+        assert Release.objects.get(version="1.1.0").state == ReleaseState.SEALED
+        assert Hold.objects.open().exists()
+
+
+def test_the_wish_is_obeyed_when_the_owner_is_dead(stage, redis_url, tmp_path: Path) -> None:
+    stage.deploy()
+    stage.judge.hold(StepKind.CHECK_GREEN)
+    with start_worker(tmp_path) as worker:
+        deployment = stage.start(stage.release("1.1.0"))
+        eventually(lambda: stage.judge.is_waiting(StepKind.CHECK_GREEN), because=worker.output)
+        worker.kill()
+
+    _cancel(stage, deployment)
+    stage.judge.let_go(StepKind.CHECK_GREEN)
+    eventually(
+        lambda: [runner.handle(due) for due in runner.due_work(unclaimed=runner.AT_ONCE) if due.kind != "SETTLE"]
+    )
+
+    assert stage.fresh(deployment).state == S.CANCELLED
+    assert stage.judge.serves(deployment.target_key) == "1.0.0"
+
+
+def test_what_nobody_can_tell_is_cancelled_when_the_target_says_untouched(stage) -> None:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"START_GREEN": "bug"})
+    deployment = stage.deploy("1.1.0")
+    assert deployment.state == S.UNKNOWN
+
+    _cancel(stage, deployment)
+    eventually(lambda: runner.due_work(unclaimed=runner.AT_ONCE, one=deployment.pk))
+    runner.run(deployment.pk)
+
+    assert stage.fresh(deployment).state == S.CANCELLED
+
+
+def test_what_has_ended_is_not_cancelled(stage) -> None:
+    deployment = stage.deploy()
+
+    with pytest.raises(Denied, match="has ended"):
+        _cancel(stage, deployment)
+
+
+def test_a_rollback_that_runs_is_not_cancelled(stage) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    with stage.everything():
+        back = actions.roll_back(stage.lane(), reason="Why", by=stage.world.cast.devops, now=timezone.now())
+    thread = _run_until(stage, StepKind.SWITCH, back)
+
+    with pytest.raises(Denied, match="brings back what worked"):
+        _cancel(stage, back)
+    stage.judge.let_go(StepKind.SWITCH)
+    thread.join(20)
+
+    assert stage.fresh(back).state == S.SUCCEEDED
+
+
+def test_a_reason_must_be_given(stage) -> None:
+    deployment = stage.start()
+
+    with stage.everything(), pytest.raises(TextInvalid):
+        actions.cancel_deployment(deployment, reason=" ", by=stage.world.cast.devops, now=timezone.now())
+
+
+def test_a_person_abandons_what_nobody_can_tell_and_the_lane_is_held(stage) -> None:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"START_GREEN": "bug", "probe": "UNREACHABLE"})
+    deployment = stage.deploy("1.1.0")
+
+    with stage.everything():
+        actions.abandon_deployment(
+            deployment, reason="The machine is gone", by=stage.world.cast.devops, now=timezone.now()
+        )
+
+        assert stage.fresh(deployment).state == S.ABANDONED
+        assert Hold.objects.open().filter(lane=deployment.lane).exists()
+
+
+def test_what_the_engine_still_has_is_not_abandoned(stage) -> None:
+    deployment = stage.start()
+
+    with stage.everything(), pytest.raises(Denied, match="the engine still has it"):
+        actions.abandon_deployment(deployment, reason="Impatience", by=stage.world.cast.devops, now=timezone.now())
