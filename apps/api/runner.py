@@ -81,7 +81,7 @@ def _build(pushed: PushedCommit, workspace_id: UUID, now: datetime) -> None:
     try:
         _require_there(pushed, repository)
         # Outside any transaction: it takes seconds.
-        built = build(repository, pushed.commit, store=artifact_store(), log=lambda line: log.info("build: %s", line))
+        built = build(repository, pushed.commit, store=artifact_store(), log=lambda line: log.debug("build: %s", line))
         with workspace_scope([workspace_id]):
             if not _still_waits(pushed):
                 return

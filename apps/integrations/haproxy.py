@@ -11,6 +11,7 @@ import io
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from apps.integrations.atomic_file import write_atomically
 
 FULL_WEIGHT = 256
+HAND_OVER_SECONDS = 1.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/%?=&+-]{0,199}")
 _SERVER = re.compile(r"^\s*server (\S+) .* weight (\d+)$", re.MULTILINE)
@@ -116,6 +118,20 @@ def _quoted(path: Path) -> str:
     return text
 
 
+def _connect(connection: socket.socket, path: Path) -> None:
+    """Connect; while a reload hands the socket to the next worker, nobody listens on it for a moment."""
+    until = time.monotonic() + HAND_OVER_SECONDS
+    while True:
+        try:
+            connection.connect(str(path))
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 class Haproxy:
     def __init__(self, *, runtime: Path, master: Path, config_dir: Path, timeout: float = 5.0) -> None:
         self.runtime, self.master, self.config_dir, self.timeout = runtime, master, config_dir, timeout
@@ -204,7 +220,7 @@ class Haproxy:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(timeout or self.timeout)
-                connection.connect(str(path))
+                _connect(connection, path)
                 connection.sendall(line.encode() + b"\n")
                 parts = []
                 while part := connection.recv(65536):

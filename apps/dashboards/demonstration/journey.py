@@ -13,12 +13,16 @@ from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
 from apps.approvals.models import Promotion
 from apps.core.verdict import Refusal
+from apps.deployments import actions as deployment_actions
+from apps.deployments.enums import DeploymentState
 from apps.environments.models import Lane
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 
 ALL_THE_WAY = ("dev", "qa", "staging", "production")
 DECIDERS = {"ENGINEERING_MANAGER": "engineering-manager", "DEVOPS": "devops", "CUSTOMER_OPERATOR": "customer-operator"}
+
+MOST_ATTEMPTS = 3
 
 Say = Callable[[str], None]
 
@@ -103,7 +107,7 @@ class Journey:
             self._tell(f"{named}: waits for approval", str(asked.pk))
             return None
         self._approve(asked, now)
-        return True
+        return self._start_again(asked, named, now)
 
     def _ask(self, release: Release, lane: Lane, named: str, now: datetime) -> bool | None:
         if release.state != ReleaseState.SEALED:
@@ -139,6 +143,22 @@ class Journey:
                 )
             except (actions.StalePlan, actions.NotWaiting, actions.AlreadyDecided):
                 return  # looked at again at the next step
+
+    def _start_again(self, promotion: Promotion, named: str, now: datetime) -> bool:
+        """Return whether it goes on. What did not run is started again by a person alone."""
+        if promotion.state != PromotionState.READY:
+            return True
+        attempts = list(promotion.deployments.order_by("-number"))
+        if not attempts or attempts[0].state != DeploymentState.ERRORED:
+            return True
+        self._tell(f"{named}: {attempts[0].outcome}", str(attempts[0].pk))
+        if len(attempts) >= MOST_ATTEMPTS:
+            return False
+        try:
+            deployment_actions.start_deployment(promotion, by=self.people["release-engineer"], now=now)
+        except Refusal:
+            return True  # looked at again at the next step
+        return True
 
     def _tell(self, sentence: str, about: str) -> None:
         if (about, sentence) not in self.told:
