@@ -34,7 +34,7 @@ WHEN: dict[PromotionState, str] = {
     S.COMPLETED: "its deployment succeeded",
     S.FAILED: "its deployment failed",
     S.REJECTED: "a person said no",
-    S.EXPIRED: "its time passed before it could start",
+    S.EXPIRED: "its time passed, or its lane was removed, before it could start",
     S.SUPERSEDED: "a higher version was asked for, or runs there now",
     S.WITHDRAWN: "a person took it back",
 }

@@ -10,7 +10,7 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments import actions as environment_actions
-from apps.environments.models import Window
+from apps.environments.models import Lane, Window
 from apps.policies.models import PolicyVersion
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
@@ -153,6 +153,25 @@ def test_a_waiting_promotion_expires(world):
 
     assert ended.state == PromotionState.EXPIRED
     assert last_event("promotion.expired").actor_type == "SYSTEM"
+
+
+def test_a_promotion_to_a_lane_that_was_removed_is_over(world):
+    promotion = ask(world, world.dev)
+    environment_actions.remove_lane(lane_of(world.dev, world), by=world.cast.devops, now=NOW)
+
+    ended = actions.settle(promotion, now=NOW)
+
+    assert (ended.state, ended.outcome) == (PromotionState.EXPIRED, "Greeter is no longer in Dev.")
+
+
+def test_what_was_rolled_back_in_staging_does_not_go_on(world):
+    promotion = approve_all(ask_for_production(world), world)
+    Lane.objects.filter(pk=world.lane(world.staging).pk).update(rolled_back_from=world.release)
+
+    settled = actions.settle(promotion, now=NOW)
+
+    assert settled.state == PromotionState.PENDING
+    assert outcome_of(settled, "previous_tier") == "FAILED"
 
 
 def test_what_is_being_deployed_or_over_is_left_alone(world):

@@ -123,7 +123,7 @@ def request_promotion(
 def _take_turns(lane: Lane) -> None:
     """Let one asker at a time go on for a lane, so that each finds what the one before asked for.
 
-    Not by the row's lock: the engine takes that one after a promotion's, and this comes before them.
+    Not by the row's lock: the engine holds that one while it starts and ends attempts, and needs none of this.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"promotion to {lane.pk}"])

@@ -80,15 +80,9 @@ def settle_locked(promotion: Promotion, *, now: datetime) -> Promotion:
     """This function will do the work of `settle` on a promotion that the caller has locked."""
     if promotion.state not in WAITING:
         return promotion
-    if now >= promotion.expires_at:
-        return advance(
-            promotion,
-            PromotionState.EXPIRED,
-            by=SYSTEM,
-            now=now,
-            sentence="expired before it could start",
-            outcome="Its time passed before it could start. Ask again if it is still wanted.",
-        )
+    if why := _why_over(promotion, now):
+        sentence = f"expired. {why}"
+        return advance(promotion, PromotionState.EXPIRED, by=SYSTEM, now=now, sentence=sentence, outcome=why)
     case = open_case(promotion)
     if case.plan_hash != promotion.plan_hash:
         _replan(case, now=now)
@@ -100,6 +94,15 @@ def settle_locked(promotion: Promotion, *, now: datetime) -> Promotion:
     results = evaluate(case.policy, facts)
     _keep(case, results, now=now)
     return _move(promotion, results, now=now)
+
+
+def _why_over(promotion: Promotion, now: datetime) -> str:
+    lane = promotion.lane
+    if lane.removed_at or lane.environment.destroyed_at:
+        return f"{lane.service} is no longer in {lane.environment}."
+    if now >= promotion.expires_at:
+        return "Its time passed before it could start. Ask again if it is still wanted."
+    return ""
 
 
 def _settle_if_free(pk: UUID, *, now: datetime) -> Promotion | None:

@@ -1,6 +1,7 @@
 """What a release has behind it, asked past the scope: a customer's promotion depends on the platform's tiers.
 
 Answers only for releases that the asker may see anyway, and only with where and when the release's owner ran them.
+What was rolled back there last counts for nothing.
 """
 
 from django.db import migrations
@@ -15,7 +16,7 @@ CREATE FUNCTION tiers_passed(asked uuid) RETURNS TABLE (tier text, passed_at tim
     JOIN public.approvals_promotion p ON p.release_id = r.id AND p.workspace_id = r.workspace_id
     JOIN public.environments_lane l ON l.id = p.lane_id AND l.service_id = r.service_id
     JOIN public.environments_environment e ON e.id = l.environment_id
-    WHERE r.id = asked AND p.state = 'COMPLETED'
+    WHERE r.id = asked AND p.state = 'COMPLETED' AND l.rolled_back_from_id IS DISTINCT FROM r.id
       AND (r.is_published OR COALESCE(r.workspace_id = ANY ({SCOPE}), false))
     ORDER BY e.tier, p.ended_at DESC
 $$;
