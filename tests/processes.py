@@ -92,6 +92,7 @@ def start_worker(
     environment: Mapping[str, str] | None = None,
     concurrency: int = 4,
     name: str = "worker",
+    modules: tuple[str, ...] = (),
     limit_seconds: float = 60,
 ) -> Child:
     """Start a worker; return it when it is ready to work (with the broker gone: when it has tried to reach it)."""
@@ -99,6 +100,7 @@ def start_worker(
         name,
         *("-m", "celery", "-A", "eaip", "worker", "--pool", "threads", "--concurrency", str(concurrency)),
         *("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
+        *(f"--include={module}" for module in modules),
         more=environment,
     )
     log = logs / f"{name}.log"

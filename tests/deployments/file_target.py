@@ -123,7 +123,7 @@ class Place:
     def append(self, line: Mapping[str, Any]) -> None:
         descriptor = os.open(self.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, (json.dumps(line) + "\n").encode())
+            os.write(descriptor, (json.dumps({**line, "at": time.time()}) + "\n").encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
