@@ -36,6 +36,7 @@ def inbox_page(request: AuthedRequest) -> HttpResponse:
         "mine": entries[: len(mine.rows)],
         "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
         "is_cut": len(others) > OTHERS_SHOWN,
+        "stream": live.stream("navigation"),
     }
     return render_page(request, "approvals/inbox.html", context, part="inbox")
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,7 +10,7 @@ from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Promotion
 from apps.configuration import actions as configuration_actions
-from tests.approvals.promotions import approve_all, ask, ask_for_production, bring, lane_of, say
+from tests.approvals.promotions import approve_all, ask, ask_for_production, bring, lane_of, move, say
 from tests.cast import NOW
 from tests.drill import HTMX, get, post, signed_in, text_of
 from tests.world import HOSTILE, World
@@ -49,7 +51,7 @@ def test_the_inbox_shows_mine_first_and_who_can_answer_the_others(world, promoti
     theirs = text_of(get(engineer, INBOX))
 
     assert "You decide as Engineering manager" in mine
-    assert mine.index("greeter 1.0.0 to Production".capitalize()) < mine.index("Waiting for others")
+    assert mine.index("Greeter 1.0.0 to Production") < mine.index("Waiting for others")
     assert "Nothing waits for you" in theirs
     assert "Engineering manager can decide." in theirs
 
@@ -132,7 +134,7 @@ def test_a_reason_that_can_not_be_kept_is_told_with_the_input_kept(world):
 
     assert response.status_code == 422
     assert "control character" in text_of(response)
-    assert 'name="waits" id="id_waits" checked' in text_of(response).replace('aria-describedby="id_waits_helptext" ', "")
+    assert re.search(r'name="waits"[^>]* checked', text_of(response))
 
 
 def test_the_gate_box_says_the_outcome_and_who_may_answer(world, promotion):
@@ -193,13 +195,7 @@ def test_a_rejection_ends_it(world, promotion):
 
 def test_a_stale_page_is_told_what_changed_and_keeps_the_comment(world, promotion):
     shown = decision(promotion, "DEVOPS", comment="Looks fine to me")
-    lane = lane_of(world.production, world)
-    bring_to = world.next_release("1.0.1")
-    lane.live_release, lane.live_since = world.release, NOW
-    configuration = configuration_actions.current_version(lane)
-    lane.live_configuration = configuration
-    lane.save()
-    assert bring_to.pk
+    move(lane_of(world.production, world), world.release)
 
     response = post(world.cast.devops, address(promotion, "decision-create"), shown)
 
@@ -213,9 +209,7 @@ def test_a_stale_page_is_told_what_changed_and_keeps_the_comment(world, promotio
 
 def test_after_a_stale_page_the_same_form_decides_on_the_new_plan(world, promotion):
     shown = decision(promotion, "DEVOPS")
-    lane = lane_of(world.production, world)
-    lane.live_release, lane.live_since = world.release, NOW
-    lane.save()
+    move(lane_of(world.production, world), world.release)
     stale = text_of(post(world.cast.devops, address(promotion, "decision-create"), shown))
     new_hash = stale.split('name="plan_hash" value="')[1][:64]
 

@@ -52,7 +52,9 @@ def release_create(request: AuthedRequest) -> HttpResponse:
 
 @require_POST
 def release_seal(request: AuthedRequest, service: str, version: str) -> HttpResponse:
-    release = actions.seal_release(_visible(request, service, version), by=request.user, now=timezone.now())
+    release = _visible(request, service, version)
+    permissions.may_release(request.user, release.service).require()
+    release = actions.seal_release(release, by=request.user, now=timezone.now())
     return _done(request, release, "is sealed: it never changes again and can be promoted.")
 
 
