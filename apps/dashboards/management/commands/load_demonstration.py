@@ -65,7 +65,6 @@ class Command(BaseCommand):
     def _bring_up(self, wait: bool) -> None:
         self._say("Loading the demonstration: accounts, environments, services and their releases")
         journey = self._world()
-        self._show_accounts()
         self._show_accounts()  # people may sign in while the programs come up
         with _everything():
             greeter = Service.objects.get(slug=catalogue.GREETER)
@@ -139,7 +138,6 @@ class Command(BaseCommand):
             catalogue.tell_repository(Service.objects.get(slug=catalogue.GREETER), port=_port())
             visits.write_lanes(_visits_file(), _lanes())
         self._say("The demonstration is loaded.")
-        self._show_accounts()
 
     def _show_accounts(self) -> None:
         self._say(f"Accounts of the demonstration, all with the password {people.PASSWORD}:")

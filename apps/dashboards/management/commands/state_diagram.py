@@ -81,6 +81,7 @@ SECTIONS = (
         deployments.TABLE,
         "deployment.queued",
         lambda before, after: f"deployment.{after.value.lower()}",
+        deployments.WHEN,
     ),
 )
 
