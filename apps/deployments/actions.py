@@ -47,7 +47,7 @@ def start_deployment(promotion: Promotion, *, by: User | Actor, now: datetime) -
 
 
 @transaction.atomic
-def cancel_deployment(deployment: Deployment, *, reason: str, by: User | Actor, now: datetime) -> Deployment:
+def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: datetime) -> Deployment:
     """This function will end an attempt that waits, or leave the wish to end it, which its owner obeys at each beat.
 
     Raises Denied: this person may not, or it has ended. Raises TextInvalid: for the reason, which must be given.
@@ -61,8 +61,7 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User | Actor, 
         if deployment.promotion is not None:
             approval_actions.mark(deployment.promotion, PromotionState.PENDING, by=by, now=now, outcome=why)
         return deployment
-    deployment.cancel_requested_at, deployment.cancel_reason = now, reason
-    deployment.cancel_requested_by = by if isinstance(by, User) else None
+    deployment.cancel_requested_at, deployment.cancel_requested_by, deployment.cancel_reason = now, by, reason
     deployment.save(update_fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
     audit.record(
         "deployment.cancel_requested",
@@ -130,7 +129,7 @@ def _locked(deployment: Deployment) -> Deployment:
 
 
 def _target_named(lane: Lane, release: Release) -> RollbackTarget | Verdict:
-    if release.pk == lane.live_release_id:
+    if release.pk == lane.live_release_id and not rollback.is_adrift(lane):
         raise NoRollbackTarget(f"{release.version} runs here now.")
     earlier = rollback.earlier_with(lane, release)
     if earlier is None:

@@ -32,6 +32,8 @@ def may_start(by: User | Actor, promotion: Promotion) -> Verdict:
 def may_cancel(by: User | Actor, deployment: Deployment) -> Verdict:
     """This function will say whether somebody may ask for the end of a deployment."""
     verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
+    if not isinstance(by, User):
+        verdicts.append(refused("not_a_person", "Only a person may cancel a deployment."))
     if not deployment.is_open:
         verdicts.append(refused("ended", f"Deployment {deployment} has ended: {deployment.label.lower()}."))
     elif deployment.cancel_requested_at is not None:

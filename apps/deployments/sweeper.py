@@ -17,7 +17,7 @@ from django.db import Error, close_old_connections, connection
 
 from apps.deployments import runner
 from apps.deployments.engine import lease, reconciliation, sweep_lease
-from apps.health import actions as health_actions
+from apps.health import checks as health_checks
 from apps.health import runner as health
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Sweeper:
 
     def _prune(self) -> None:
         if sweep_lease.take("prune", self._token, PRUNE_EVERY):
-            health_actions.prune()
+            health_checks.prune()
 
     def _every(self, seconds: float, work: Callable[[], object]) -> None:
         while not self._over.is_set():

@@ -29,6 +29,24 @@ TABLE: dict[DeploymentState, frozenset[DeploymentState]] = {
     **{state: frozenset() for state in TERMINAL},
 }
 
+# What brings an attempt into each state (docs/reference/states.md).
+WHEN: dict[DeploymentState, str] = {
+    S.QUEUED: "started by a person, or by the engine when its promotion is ready",
+    S.STARTING: "claimed by a worker, all gates judged again; or tried once more; a rollback begins here",
+    S.MIGRATING: "artifact verified and installed, and the plan has migrations",
+    S.APPLYING: "artifact verified and installed; the new slot starts and takes the traffic over",
+    S.VERIFYING: "the new slot has the traffic",
+    S.CANCELLING: "a person asked for the end",
+    S.UNKNOWN: "its worker was lost, or nobody can tell what came of a step: the target is asked",
+    S.SUCCEEDED: "verified; the lane says so from here on",
+    S.FAILED: "the release can't be prepared, does not start, or is not healthy",
+    S.ERRORED: "our own fault, and the target is as it was",
+    S.CANCELLED: "cancelled, and the target is as it was",
+    S.SUPERSEDED: "its plan or its promotion changed before it started",
+    S.EXPIRED: "a gate turned, or nobody started it in time",
+    S.ABANDONED: "a person gave up finding out",
+}
+
 
 class NotAnEdge(ValueError):
     """Programming error: the table has no such change."""

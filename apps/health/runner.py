@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.environments.enums import Health
-from apps.health import actions
+from apps.health import checks
 from apps.health.models import HealthCheck
 from apps.workspaces.scope import workspace_scope
 
@@ -25,12 +25,12 @@ def due(at_most: int) -> list[tuple[UUID, UUID]]:
 
 def sample(workspace_id: UUID, check_id: UUID) -> None:
     with workspace_scope([workspace_id]):
-        check = actions.take(check_id)
+        check = checks.take(check_id)
     if check is None:
         return
     verdict, status, latency_ms, detail = ask(check)
     with workspace_scope([workspace_id]):
-        actions.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail, now=timezone.now())
+        checks.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail, now=timezone.now())
 
 
 def ask(check: HealthCheck) -> tuple[Health, int | None, float | None, str]:

@@ -196,7 +196,14 @@ class FileTarget:
         log("discarded")
 
     def retire(self, target: TargetRef, slot: Slot, *, fence: int) -> bool:
-        raise NotImplementedError
+        place = Place(target.lane_key)
+        with place.door(fence) as found:
+            if slot.value == found.live:
+                raise NotIdle(f"{slot} serves")
+            if slot.value not in found.slots:
+                return False
+            place.append({"effect": "stop", "slot": slot.value, "fence": fence, "deployment": "", "version": ""})
+            return True
 
     def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness:
         if self._behaviour(release.version).get("artifact") == "gone":

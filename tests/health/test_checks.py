@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.audit.models import AuditEvent
 from apps.environments.enums import Health
 from apps.environments.models import Lane
-from apps.health import actions, runner
+from apps.health import checks, runner
 from apps.health.models import HealthCheck, HealthSample
 from tests.deployments.conftest import whole
 from tests.world import World, make_world
@@ -61,7 +61,7 @@ def watched(transactional_db: None, cast) -> Iterator[tuple[World, HealthCheck, 
             Lane.objects.filter(pk=lane.pk).update(
                 port=port, live_release=world.release, live_since=timezone.now(), live_slot="BLUE"
             )
-            check = actions.watch(Lane.objects.with_cell().get(pk=lane.pk), now=timezone.now())
+            check = checks.watch(Lane.objects.with_cell().get(pk=lane.pk), now=timezone.now())
         yield world, check, service
 
 
@@ -163,7 +163,7 @@ def test_due_checks_are_found_over_all_workspaces_and_only_where_something_runs(
     world, check, _service = watched
     with world.everything():
         theirs = Lane.objects.with_cell().get(pk=world.lane(world.customer_production).pk)
-        actions.watch(theirs, now=timezone.now())
+        checks.watch(theirs, now=timezone.now())
 
         assert runner.due(10) == [(check.workspace_id, check.pk)]
 
@@ -180,7 +180,7 @@ def test_old_samples_go(watched, settings) -> None:
         HealthSample.objects.filter(lane_id=check.lane_id).update(checked_at=timezone.now() - settings.HEALTH_KEEP * 2)
     _ask(world, check)
 
-    assert actions.prune() == 1
+    assert checks.prune() == 1
 
     with world.everything():
         assert HealthSample.objects.filter(lane_id=check.lane_id).count() == 1

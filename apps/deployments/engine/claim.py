@@ -17,7 +17,7 @@ from apps.deployments import transitions
 from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import journal
 from apps.deployments.engine.crashpoints import crashpoint
-from apps.deployments.enums import DeploymentState
+from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
 from apps.workspaces.scope import workspace_scope
@@ -90,13 +90,20 @@ def _start(deployment: Deployment, now: datetime) -> str:
         | {
             "started_at": CLOCK,
             "deadline_at": clock_in(settings.ENGINE_APPLY_LIMIT + settings.ENGINE_VERIFY_LIMIT),
-            "from_release": deployment.lane.live_release,
-            "from_configuration": deployment.lane.live_configuration,
-        },
+        }
+        | _before(deployment),
     )
     if promotion is not None:
         approval_actions.mark(promotion, PromotionState.DEPLOYING, by=SYSTEM, now=now)
     return ""
+
+
+def _before(deployment: Deployment) -> dict[str, object]:
+    """What runs now; a rollback knows already what it undoes."""
+    if deployment.kind == DeploymentKind.ROLLBACK:
+        return {}
+    lane = deployment.lane
+    return {"from_release": lane.live_release, "from_configuration": lane.live_configuration}
 
 
 def _turned(deployment: Deployment, promotion: Promotion, now: datetime) -> str:

@@ -28,7 +28,7 @@ from apps.deployments.executors.contract import ExecutorError, LaneRow, NotIdle,
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
-from apps.health import actions as health_actions
+from apps.health import checks as health_checks
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseState
 from apps.workspaces.scope import workspace_scope
@@ -44,7 +44,7 @@ def succeed(attempt: Attempt, slot: Slot, *, why: str) -> None:
         transitions.advance(deployment, S.SUCCEEDED, by=SYSTEM, now=now, why=why)
         journal.close(deployment)
         _move(lane, deployment, slot, now)
-        health_actions.watch(lane, now=now)
+        health_checks.watch(lane, now=now)
         if deployment.kind == DeploymentKind.ROLLBACK:
             reason = f"{wording.place(lane)} was rolled back to {deployment.release.version} by {deployment}."
             environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)

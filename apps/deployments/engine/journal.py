@@ -24,19 +24,25 @@ def plan(deployment: Deployment) -> None:
     steps = Step.objects.filter(deployment=deployment)
     steps.filter(verdict=StepVerdict.RUNNING).update(verdict=StepVerdict.UNKNOWN, ended_at=CLOCK)
     steps.filter(verdict=StepVerdict.PLANNED).update(verdict=StepVerdict.SKIPPED)
-    for seq, step in enumerate(executor_of(deployment.lane).plan(order_of(deployment)), 1):
-        intent = {"state": step.state, "expected_seconds": step.expected_seconds}
-        Step.objects.create(
-            workspace_id=deployment.workspace_id,
-            deployment=deployment,
-            seq=seq,
-            attempt=deployment.attempt,
-            kind=step.kind,
-            label=step.label[:120],
-            intent=intent,
-            intent_sha256=_digest(intent),
-            fence=deployment.fence,
-        )
+    Step.objects.bulk_create(
+        _planned(deployment, seq, step)
+        for seq, step in enumerate(executor_of(deployment.lane).plan(order_of(deployment)), 1)
+    )
+
+
+def _planned(deployment: Deployment, seq: int, step: StepPlan) -> Step:
+    intent = {"state": step.state, "expected_seconds": step.expected_seconds}
+    return Step(
+        workspace_id=deployment.workspace_id,
+        deployment=deployment,
+        seq=seq,
+        attempt=deployment.attempt,
+        kind=step.kind,
+        label=step.label[:120],
+        intent=intent,
+        intent_sha256=_digest(intent),
+        fence=deployment.fence,
+    )
 
 
 def begin(deployment: Deployment, seq: int, step: StepPlan, order: Order) -> None:

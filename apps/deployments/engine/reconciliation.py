@@ -1,5 +1,6 @@
 """Makes the target match the rows of lanes where nothing is under way: after a start, and from time to time."""
 
+import contextlib
 import logging
 from collections import defaultdict
 from uuid import UUID
@@ -11,10 +12,11 @@ from django.utils import timezone
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
+from apps.core.durations import in_words
 from apps.deployments import wording
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
 from apps.deployments.enums import DeploymentKind, DeploymentState
-from apps.deployments.executors.contract import Correction, Executor, LaneRow, SlotRow
+from apps.deployments.executors.contract import Correction, Executor, ExecutorError, LaneRow, SlotRow
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
 from apps.workspaces.scope import workspace_scope
@@ -43,13 +45,49 @@ def reconcile(workspace_id: UUID, lane_ids: list[UUID]) -> int:
 
 def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
     lanes = {row.target.lane_key: lane for lane, row in pairs}
-    corrections = executor.reconcile(tuple(row for _lane, row in pairs))
+    corrections = [*_retired(executor, pairs), *executor.reconcile(tuple(row for _lane, row in pairs))]
+    unmended = {correction.lane_key for correction in corrections if not correction.mended}
+    for key, lane in lanes.items():
+        if lane.removed_at is not None and key not in unmended:
+            _empty(lane)
     for correction in corrections:
         if correction.mended:
             _record(lanes[correction.lane_key], correction)
         else:
             log.warning("%s can't be reconciled: %s", correction.lane_key, correction.detail)
     return len(corrections)
+
+
+def _retired(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> list[Correction]:
+    """Stop what was kept for instant rollback for long enough."""
+    found = []
+    for lane, row in pairs:
+        if row.live is None or row.warm is not None:
+            continue
+        with contextlib.suppress(ExecutorError):  # reconciliation comes to the same slot, and says what is wrong
+            if executor.retire(row.target, row.live.slot.other, fence=row.fence):
+                words = f"{in_words(settings.ENGINE_WARM)} after {lane.live_release} took over"
+                detail = f"the slot kept for instant rollback was stopped {words}"
+                found.append(Correction(row.target.lane_key, detail, mended=True))
+    return found
+
+
+def _empty(lane: Lane) -> None:
+    """Nothing runs any more in a lane that was removed."""
+    with workspace_scope([lane.workspace_id]):
+        changes = {"live_release": None, "live_configuration": None, "live_slot": "", "live_since": None}
+        if Lane.objects.filter(pk=lane.pk, live_release=lane.live_release).update(**changes):
+            audit.record(
+                "lane.switched",
+                by=SYSTEM,
+                target=lane,
+                summary=f"{wording.place(lane)} runs nothing any more",
+                environment_id=lane.environment_id,
+                service_id=lane.service_id,
+                before={"release": str(lane.live_release), "slot": lane.live_slot},
+                after={"release": "", "slot": ""},
+            )
+            live.hint(lane.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")
 
 
 def _record(lane: Lane, correction: Correction) -> None:
@@ -70,7 +108,7 @@ def _row(lane: Lane) -> LaneRow:
     live_one, warm = None, None
     brought = Deployment.objects.filter(lane=lane, state=DeploymentState.SUCCEEDED).order_by("-number")
     latest = brought.select_related("release__artifact", "configuration").first()
-    if lane.live_release_id and latest:
+    if lane.live_release_id and latest and lane.removed_at is None:
         live_one = _slot_row(lane, latest, lane.live_slot)
         warm = _warm(lane, latest)
     return LaneRow(target=target_of(lane), fence=last or 0, live=live_one, warm=warm)

@@ -11,7 +11,7 @@ from apps.core.verdict import Verdict, refused
 from apps.deployments import transitions, wording
 from apps.deployments.clock import clock_in
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
-from apps.deployments.enums import DeploymentKind, DeploymentState
+from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
 from apps.releases.enums import ReleaseState
@@ -66,7 +66,8 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
     if lane.live_release_id is None:
         return refused("nothing_live", "Nothing runs here yet, so there is nothing to go back from.")
     reasons: list[str] = []
-    for deployment in _earlier(lane):
+    proved = [deployment for deployment in (live_deployment(lane),) if deployment and is_adrift(lane)]
+    for deployment in [*proved, *_earlier(lane)]:
         found = usable(lane, deployment.release, deployment.configuration)
         if isinstance(found, RollbackTarget):
             return found
@@ -74,6 +75,18 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
     if not reasons:
         return refused("no_earlier_release", "No other release has run here before. Deploy a newer one instead.")
     return refused("no_rollback_target", " ".join([*reasons, "Deploy a newer release instead."]))
+
+
+def is_adrift(lane: Lane) -> bool:
+    """This function will say whether nobody vouches that the target runs what the lane says: a person decides there.
+
+    So it is after a rollback that failed, and after an attempt that was abandoned; until something succeeds.
+    """
+    last = Deployment.objects.filter(lane=lane, state__in=TERMINAL).order_by("-number").first()
+    if last is None:
+        return False
+    failed_back = last.kind == DeploymentKind.ROLLBACK and last.state == DeploymentState.FAILED
+    return failed_back or last.state == DeploymentState.ABANDONED
 
 
 def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) -> RollbackTarget | Verdict:

@@ -68,15 +68,17 @@ def start_rollback(
 ) -> Deployment:
     """This function will queue the way back; the caller holds the lane's lock. Raises LaneBusy: as above."""
     require_free(lane, now=now)
+    # Where nobody vouches for what serves, there is no attempt to be undone, only one to be made true again.
+    adrift = rollback.is_adrift(lane)
     return _queue(
         Deployment(
             lane=lane,
             kind=DeploymentKind.ROLLBACK,
             release=target.release,
             configuration=target.configuration,
-            from_release=lane.live_release,
-            from_configuration=lane.live_configuration,
-            rolls_back=rollback.live_deployment(lane),
+            from_release=None if adrift else lane.live_release,
+            from_configuration=None if adrift else lane.live_configuration,
+            rolls_back=None if adrift else rollback.live_deployment(lane),
             reason=reason[:300],
         ),
         by=by,

@@ -24,8 +24,13 @@ _CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 
 @transaction.atomic
-def watch(lane: Lane, *, now: datetime) -> HealthCheck:
-    """This function will see to it that a lane is asked for its health from now on, at its own address."""
+def watch(lane: Lane, *, now: datetime) -> HealthCheck | None:
+    """This function will see to it that a lane is asked for its health from now on, at its own address.
+
+    Shapes: None for a lane without a port on this machine.
+    """
+    if lane.port is None:
+        return None
     check, _made = HealthCheck.objects.update_or_create(
         lane=lane,
         workspace_id=lane.workspace_id,

@@ -1,0 +1,89 @@
+"""The target is made to match the rows of lanes where nothing is under way."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.deployments import actions, runner
+from apps.deployments.engine import reconciliation
+from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import Slot
+from apps.environments import actions as environment_actions
+from apps.environments.models import Lane
+from tests.deployments.file_target import Place
+
+
+def test_what_was_live_before_stays_warm_and_is_retired_later(stage, settings) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    place = Place(live.target_key)
+
+    reconciliation.reconcile_all()
+    assert {line["version"] for line in place.standings().slots.values()} == {"1.0.0", "1.1.0"}
+
+    settings.ENGINE_WARM = timedelta(0)
+    reconciliation.reconcile_all()
+
+    assert {line["version"] for line in place.standings().slots.values()} == {"1.1.0"}
+    with stage.everything():
+        event = AuditEvent.objects.get(kind="lane.reconciled")
+        assert "kept for instant rollback was stopped" in event.summary
+
+
+def test_what_the_rows_know_nothing_of_is_stopped(stage) -> None:
+    live = stage.deploy()
+    place = Place(live.target_key)
+    other = Slot(place.standings().live).other.value
+    place.append(
+        {"effect": "start", "slot": other, "fence": live.fence, "deployment": "?", "version": "9.9.9", "digest": ""}
+    )
+
+    reconciliation.reconcile_all()
+
+    assert [line["version"] for line in place.standings().slots.values()] == ["1.0.0"]
+
+
+def test_a_lane_with_an_attempt_under_way_is_left_alone(stage) -> None:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"CHECK_GREEN": "bug"})
+    lost = stage.deploy("1.1.0")
+    assert lost.state == S.UNKNOWN
+
+    reconciliation.reconcile_all()
+
+    assert len(Place(lost.target_key).standings().slots) == 2
+
+
+def test_what_runs_in_a_removed_lane_is_stopped(stage) -> None:
+    live = stage.deploy()
+    with stage.everything():
+        environment_actions.remove_lane(stage.lane(), by=stage.world.cast.devops, now=timezone.now())
+
+    reconciliation.reconcile_all()
+
+    assert stage.judge.serves(live.target_key) is None
+    with stage.everything():
+        assert Lane.objects.get(pk=live.lane_id).live_release is None
+
+
+def test_after_a_failed_rollback_a_person_makes_the_lane_true_again(stage) -> None:
+    first = stage.deploy()
+    stage.judge.behave(v1_1_0={"health": "bad"}, v1_0_0={"START_GREEN": "fail"})
+    stage.deploy("1.1.0")
+    assert stage.judge.serves(first.target_key) == "1.1.0"
+    reconciliation.reconcile_all()
+    assert stage.judge.serves(first.target_key) == "1.1.0"  # automation keeps off
+
+    stage.judge.behave()
+    with stage.everything():
+        target = actions.rollback_target(stage.lane())
+        assert target.release.version == "1.0.0"
+        again = actions.roll_back(stage.lane(), reason="Mended", by=stage.world.cast.devops, now=timezone.now())
+    runner.run(again.pk)
+
+    assert stage.fresh(again).state == S.SUCCEEDED
+    assert stage.judge.serves(first.target_key) == "1.0.0"
+    with stage.everything(), pytest.raises(actions.NoRollbackTarget):
+        actions.roll_back(stage.lane(), reason="Once more", by=stage.world.cast.devops, now=timezone.now())
