@@ -98,7 +98,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Part:
-    """HTML for the elements that a CSS selector finds, swapped in as htmx's `hx-swap` says."""
+    """HTML for the elements that a CSS selector finds, swapped in as htmx's `hx-swap` says.
+
+    Without a target the HTML brings its own `<hx-partial>` elements: cheaper where there are many.
+    """
 
     target: str
     html: str

@@ -36,8 +36,7 @@ def services(workspaces: tuple[UUID, ...], wanted: dict[str, str]) -> "QuerySet[
 def row(service: Service, workspaces: tuple[UUID, ...], freezes: Sequence[Freeze], *, now: datetime) -> dict[str, Any]:
     """Return where the service runs: its row of the matrix. Queries: two."""
     standing = places.load(workspaces, freezes, now=now)
-    rows = matrix.rows_of(Service.objects.filter(pk=service.pk), workspaces, standing, freezes, now=now)
-    return {"places": standing, "cells": rows[0].cells if rows else []}
+    return {"places": standing, "cells": matrix.row_of(service.slug, workspaces, standing, now=now)}
 
 
 def releases(service: Service, workspaces: tuple[UUID, ...]) -> "QuerySet[Release]":

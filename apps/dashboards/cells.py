@@ -1,7 +1,6 @@
-"""What one cell of the matrix says: pure, from the mapping that `querysets.with_cells` gives. Exceptions come first."""
+"""What one cell of the matrix says: pure, from a row of `querysets.cells`. Exceptions come first."""
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -12,24 +11,23 @@ from django.urls import reverse
 
 from apps.approvals.enums import PromotionState
 from apps.core import durations
+from apps.dashboards.querysets import Raw
 from apps.deployments.enums import OPEN, DeploymentKind, DeploymentState
 from apps.environments.enums import Health
 from apps.policies.enums import Outcome
-
-Raw = Mapping[str, Any]
 
 UNSUCCESSFUL = {
     DeploymentState.FAILED: "Failed",
     DeploymentState.ABANDONED: "Abandoned",
     DeploymentState.ERRORED: "Did not run",
 }
+EXCEPTIONS = frozenset({"run", "wait", "warn", "bad", "idle"})
 # What a promotion waits for, by the gate that keeps it.
 WAITS = {
     "approvals": ("wait", "user-check", "{} needs approval"),
     "window": ("fine", "calendar-clock", "{} waits for the window"),
     "freeze": ("fine", "snowflake", "{} waits for the freeze"),
 }
-EXCEPTIONS = frozenset({"run", "wait", "warn", "bad", "idle"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Cell:
     id: str
     kind: str
     environment: str
-    environment_id: str = ""
     version: str = ""
     at: datetime | None = None
     age: str = ""
@@ -78,92 +75,77 @@ def _address(view: str, *args: str | int) -> str:
     return reverse(view, args=args)
 
 
-def cell_id(lane_id: str) -> str:
+def cell_id(lane_id: UUID) -> str:
     """Return the short id of a lane's cell: a matrix of 600 repeats it 600 times."""
-    return "c" + base64.urlsafe_b64encode(UUID(lane_id).bytes).decode().rstrip("=")
+    return "c" + base64.urlsafe_b64encode(lane_id.bytes).decode().rstrip("=")
 
 
 def nothing(environment: str) -> Cell:
     return Cell("", "na", environment, word="Not here")
 
 
-def cell_of(
-    raw: Raw,
-    *,
-    service: str,
-    environment: str,
-    now: datetime,
-    before: str = "",
-    ahead_of: int | None = None,
-    is_frozen: bool = False,
-) -> Cell:
+def cell_of(raw: Raw, *, before: str = "", ahead_of: int | None = None, now: datetime) -> Cell:
     """Return the cell of a lane. `before` names the environment to its left, `ahead_of` counts what is newer there."""
-    cell = _attempted(raw, environment) or _stood(raw, environment)
+    cell = _attempted(raw) or _stood(raw)
     notes = [cell.more, _behind(raw, before, ahead_of) if cell.kind in ("fine", "wait") else ""]
-    notes += ["Frozen" if is_frozen else "", "On hold" if raw["hold"] and cell.word != "On hold" else ""]
-    more = " · ".join(note for note in notes if note)
-    return replace(cell, service=service, more=more, age=_age(cell.at, now))
+    notes += ["Frozen" if raw.is_frozen else "", "On hold" if raw.hold and cell.word != "On hold" else ""]
+    return replace(cell, more=" · ".join(note for note in notes if note), age=_age(cell.at, now))
 
 
-def _attempted(raw: Raw, environment: str) -> Cell | None:
-    attempt = raw["attempt"]
-    if not attempt:
+def _cell(raw: Raw, kind: str, *, tone: str = "", **said: Any) -> Cell:
+    """A cell of what stands there, unless `said` says otherwise."""
+    stands = {"version": raw.version or "", "at": raw.since}
+    return Cell(cell_id(raw.lane_id), kind, raw.environment, service=raw.slug, tone=tone or kind, **{**stands, **said})
+
+
+def _attempted(raw: Raw) -> Cell | None:
+    if raw.attempt_number is None:
         return None
-    state = DeploymentState(attempt["state"])
-    common = {"id": cell_id(raw["id"]), "environment": environment, "environment_id": raw["environment"],
-              "version": attempt["version"], "at": _moment(attempt["at"]), "number": attempt["number"]}  # fmt: skip
+    state = DeploymentState(raw.attempt_state)
+    attempt = {"version": raw.attempt_version, "at": raw.attempt_at, "number": raw.attempt_number}
     if state in OPEN:
+        done, total = raw.done or 0, raw.total or 0
+        more = "" if total or not raw.version else f"{raw.version} is live"
         kind = "warn" if state == DeploymentState.UNKNOWN else "run"
-        done, total = attempt["done"] or 0, attempt["total"] or 0
-        more = "" if total or not raw["version"] else f"{raw['version']} is live"
-        return Cell(
-            kind=kind, tone=kind, word=_step(attempt, state, done, total), done=done, total=total, more=more, **common
-        )
-    if state in UNSUCCESSFUL and raw["version"] != attempt["version"]:
+        return _cell(raw, kind, word=_step(raw, state, done, total), done=done, total=total, more=more, **attempt)
+    if state in UNSUCCESSFUL and raw.version != raw.attempt_version:
         kind = "warn" if state == DeploymentState.ERRORED else "bad"
-        return Cell(kind=kind, tone=kind, word=UNSUCCESSFUL[state], more=_stays(raw["version"]), **common)
+        more = f"{raw.version} stays live" if raw.version else "Nothing runs here"
+        return _cell(raw, kind, word=UNSUCCESSFUL[state], more=more, **attempt)
     return None
 
 
-def _step(attempt: Raw, state: DeploymentState, done: int, total: int) -> str:
+def _step(raw: Raw, state: DeploymentState, done: int, total: int) -> str:
     if state in (DeploymentState.QUEUED, DeploymentState.UNKNOWN, DeploymentState.CANCELLING) or not total:
         return state.label
     step = f"tep {min(done + 1, total)} of {total}"
-    return f"Rolling back, s{step}" if attempt["kind"] == DeploymentKind.ROLLBACK else f"S{step}"
+    return f"Rolling back, s{step}" if raw.attempt_kind == DeploymentKind.ROLLBACK else f"S{step}"
 
 
-def _stays(version: str | None) -> str:
-    return f"{version} stays live" if version else "Nothing runs here"
+def _stood(raw: Raw) -> Cell:
+    if raw.version and raw.health == Health.FAULTY:
+        return _cell(raw, "bad", word="Faulty", more=raw.health_detail)
+    if raw.rolled_back_from:
+        return _cell(raw, "warn", icon="undo-2", word="Rolled back", more=f"from {raw.rolled_back_from}")
+    if raw.hold:
+        return _cell(raw, "warn", icon="hand", word="On hold", more=raw.hold)
+    if raw.waiting_number is not None:
+        return _waiting(raw)
+    return _quiet(raw)
 
 
-def _stood(raw: Raw, environment: str) -> Cell:
-    common = {"id": cell_id(raw["id"]), "environment": environment, "environment_id": raw["environment"],
-              "version": raw["version"] or "", "at": _moment(raw["since"])}  # fmt: skip
-    if raw["version"] and raw["health"] == Health.FAULTY:
-        return Cell(kind="bad", tone="bad", word="Faulty", more=raw["health_detail"], **common)
-    if raw["rolled_back_from"]:
-        more = f"from {raw['rolled_back_from']}"
-        return Cell(kind="warn", tone="warn", icon="undo-2", word="Rolled back", more=more, **common)
-    if raw["hold"]:
-        return Cell(kind="warn", tone="warn", icon="hand", word="On hold", more=raw["hold"], **common)
-    if raw["waiting"]:
-        return _waiting(raw["waiting"], common)
-    return _quiet(raw, common)
+def _quiet(raw: Raw) -> Cell:
+    if not raw.version:
+        return replace(_cell(raw, "na", word="Nothing yet"), tone="")
+    if raw.health == Health.UNKNOWN:
+        return _cell(raw, "idle", icon="wifi-off", word=Health.UNKNOWN.label)
+    return _cell(raw, "fine", tone="ok", word=Health.HEALTHY.label)
 
 
-def _quiet(raw: Raw, common: dict[str, Any]) -> Cell:
-    if not raw["version"]:
-        return Cell(kind="na", word="Nothing yet", **common)
-    if raw["health"] == Health.UNKNOWN:
-        return Cell(kind="idle", tone="idle", icon="wifi-off", word=Health.UNKNOWN.label, **common)
-    return Cell(kind="fine", tone="ok", word=Health.HEALTHY.label, **common)
-
-
-def _waiting(promotion: Raw, common: dict[str, Any]) -> Cell:
-    stopped = [gate for gate in promotion["gates"] if not Outcome(gate["outcome"]).lets_pass]
+def _waiting(raw: Raw) -> Cell:
+    stopped = [gate for gate in raw.waiting_gates or () if not Outcome(gate["outcome"]).lets_pass]
     failed = next((gate for gate in stopped if gate["outcome"] == Outcome.FAILED), None)
-    name = promotion["version"]
-    if promotion["state"] == PromotionState.READY:
+    if raw.waiting_state == PromotionState.READY:
         kind, icon, words = "run", "play", "{} is ready"
     elif failed is not None and failed["name"] not in WAITS:
         kind, icon, words = "warn", "octagon-alert", "{} is blocked"
@@ -171,18 +153,14 @@ def _waiting(promotion: Raw, common: dict[str, Any]) -> Cell:
         known = [gate["name"] for gate in stopped if gate["name"] in WAITS]
         kind, icon, words = WAITS[known[0]] if known else ("fine", "hourglass", "{} waits")
     tone = "idle" if kind == "fine" else kind
-    return Cell(kind=kind, tone=tone, icon=icon, word=words.format(name), promotion=promotion["number"], **common)
+    word = words.format(raw.waiting_version)
+    return _cell(raw, kind, tone=tone, icon=icon, word=word, promotion=raw.waiting_number)
 
 
 def _behind(raw: Raw, before: str, ahead_of: int | None) -> str:
-    newer = raw["newer"] if raw["version"] else None
-    if newer is None or ahead_of is None or newer <= ahead_of:
+    if raw.newer is None or ahead_of is None or raw.newer <= ahead_of:
         return ""
-    return f"{newer - ahead_of} behind {before}"
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return f"{raw.newer - ahead_of} behind {before}"
 
 
 def _age(at: datetime | None, now: datetime) -> str:

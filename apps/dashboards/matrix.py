@@ -1,21 +1,17 @@
 """The matrix of services and environments: one query, whatever its size."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from itertools import groupby
 from uuid import UUID
-
-from django.db.models import Q, QuerySet
 
 from apps.dashboards.cells import Cell, cell_of, nothing
 from apps.dashboards.places import Place
-from apps.dashboards.querysets import with_cells
-from apps.environments.enums import FreezeScope, Tier
-from apps.environments.models import Freeze, Lane
+from apps.dashboards.querysets import Raw, cells
+from apps.environments.enums import Tier
 from apps.releases.enums import Plane
-from apps.releases.models import Service
 
 # More rows than a person can look at; the filter is the way on.
 MOST_SERVICES = 200
@@ -46,7 +42,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Row:
-    service: Service
+    service: Raw
     cells: Sequence[Cell]
 
     @cached_property
@@ -73,16 +69,10 @@ class Matrix:
         return len(self.places) + 1
 
 
-def load(
-    workspaces: tuple[UUID, ...],
-    filters: Filters,
-    places: Sequence[Place],
-    freezes: Iterable[Freeze],
-    *,
-    now: datetime,
-) -> Matrix:
+def load(workspaces: tuple[UUID, ...], filters: Filters, places: Sequence[Place], *, now: datetime) -> Matrix:
     """Load the matrix of these workspaces and environments, in one query."""
-    found = rows_of(_services(workspaces, filters), workspaces, places, freezes, now=now)
+    raws = cells(workspaces, now=now, q=filters.q, plane=filters.plane, tier=filters.tier)
+    found = [_row(list(group), places, now) for _, group in groupby(sorted(raws, key=_slug), key=_slug)]
     shown = [row for row in found if row.is_exception] if filters.only else found
     ordered = sorted(shown, key=lambda row: (not row.service.is_pinned, not row.is_exception, row.service.name.lower()))
     kept = ordered[:MOST_SERVICES]
@@ -90,51 +80,35 @@ def load(
     return Matrix(places, [group for group in groups if group[1]], len(kept), len(ordered) - len(kept))
 
 
-def _services(workspaces: tuple[UUID, ...], filters: Filters) -> "QuerySet[Service]":
-    services = Service.objects.readable_in(workspaces).filter(retired_at=None)
-    if filters.q:
-        named = Q(name__icontains=filters.q) | Q(slug__icontains=filters.q) | Q(owner_team__icontains=filters.q)
-        services = services.filter(named)
-    return services.filter(plane=filters.plane) if filters.plane else services
+def _slug(raw: Raw) -> str:
+    return raw.slug
 
 
-def rows_of(
-    services: "QuerySet[Service]",
-    workspaces: tuple[UUID, ...],
-    places: Sequence[Place],
-    freezes: Iterable[Freeze],
-    *,
-    now: datetime,
-) -> list[Row]:
-    """Return the rows of these services, in one query."""
-    lanes = Lane.objects.visible_in(workspaces).filter(
-        removed_at=None, environment_id__in=[place.id for place in places]
-    )
-    frozen = {str(freeze.lane_id) for freeze in freezes if freeze.scope == FreezeScope.LANE}
-    return [_row(service, places, frozen, now) for service in with_cells(services, lanes.order_by())]
+def _row(raws: Sequence[Raw], places: Sequence[Place], now: datetime) -> Row:
+    by_id = {raw.environment_id: raw for raw in raws if raw.lane_id}
+    standing = [by_id[place.id] for place in places if place.id in by_id]
+    made = dict(zip((raw.environment_id for raw in standing), cells_of(standing, now=now), strict=True))
+    return Row(raws[0], [made.get(place.id) or nothing(place.name) for place in places])
 
 
-def _row(service: Service, places: Sequence[Place], frozen: set[str], now: datetime) -> Row:
-    by_environment: dict[str, Any] = {raw["environment"]: raw for raw in service.cells}
-    cells: list[Cell] = []
-    # What runs one tier before is what may come here next; a Local environment is on nobody's way to production.
-    tier, before, nearest = "", ("", None), ("", None)
-    for place in places:
-        if place.environment.tier != tier:
-            tier, before = place.environment.tier, nearest
-        if (raw := by_environment.get(str(place.id))) is None:
-            cells.append(nothing(place.name))
-            continue
-        cell = cell_of(
-            raw,
-            service=service.slug,
-            environment=place.name,
-            now=now,
-            before=before[0],
-            ahead_of=before[1],
-            is_frozen=raw["id"] in frozen,
-        )
-        cells.append(cell)
-        if raw["version"] and tier != Tier.LOCAL:
-            nearest = (place.name, raw["newer"])
-    return Row(service, cells)
+def cells_of(raws: Sequence[Raw], *, now: datetime) -> list[Cell]:
+    """Return the cells of one service's lanes, which come in promotion order.
+
+    What runs one tier before is what may come here next; a Local environment is on nobody's way to production.
+    """
+    made: list[Cell] = []
+    before: tuple[str, int | None] = ("", None)
+    tier, nearest = "", before
+    for raw in raws:
+        if raw.tier != tier:
+            tier, before = raw.tier, nearest
+        made.append(cell_of(raw, before=before[0], ahead_of=before[1], now=now))
+        if raw.version and tier != Tier.LOCAL:
+            nearest = (raw.environment, raw.newer)
+    return made
+
+
+def row_of(slug: str, workspaces: tuple[UUID, ...], places: Sequence[Place], *, now: datetime) -> Sequence[Cell]:
+    """Return the cells of one service, in one query."""
+    raws = cells(workspaces, now=now, slug=slug)
+    return _row(raws, places, now).cells if raws else []

@@ -15,16 +15,9 @@ from apps.environments.models import Freeze
 Shown = dict[str, Any]
 
 
-def board(
-    workspaces: tuple[UUID, ...],
-    filters: Filters,
-    standing: Sequence[Place],
-    freezes: Sequence[Freeze],
-    *,
-    now: datetime,
-) -> Shown:
+def board(workspaces: tuple[UUID, ...], filters: Filters, standing: Sequence[Place], *, now: datetime) -> Shown:
     """Return the matrix. Queries: one."""
-    loaded = matrix.load(workspaces, filters, standing, freezes, now=now)
+    loaded = matrix.load(workspaces, filters, standing, now=now)
     return {"matrix": loaded, "filtered": bool(filters)}
 
 

@@ -1,92 +1,148 @@
-"""One query for the whole matrix: each service with its lanes, and with each lane all that its cell shows."""
+"""One query for the whole matrix, or for the rows that a change touches: all that a cell shows comes with its lane.
 
-from typing import Any
+It is SQL, since the same question through the ORM takes longer to write out than to answer, at every change.
+"""
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, F, Func, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce, JSONObject
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from apps.approvals.models import Promotion
-from apps.deployments.enums import OPEN, StepVerdict
-from apps.deployments.models import Deployment, Step
-from apps.environments.models import Hold, Lane
-from apps.releases.enums import ReleaseState
-from apps.releases.models import Release, Service
+from django.db import connection
 
-PASSED = (StepVerdict.DONE, StepVerdict.SKIPPED)
-
-
-def with_cells(services: "QuerySet[Service]", lanes: "QuerySet[Lane]") -> "QuerySet[Service]":
-    """Return the services, each with `cells`: a list of plain mappings, one for each of these lanes it has."""
-    cells = lanes.filter(service=OuterRef("pk")).annotate(cell=_cell()).values("cell")
-    return services.annotate(cells=ArraySubquery(cells))
-
-
-def _cell() -> JSONObject:
-    return JSONObject(
-        id="id",
-        environment="environment_id",
-        version="live_release__version",
-        since="live_since",
-        health="health",
-        health_detail="health_detail",
-        checked_at="health_checked_at",
-        rolled_back_from="rolled_back_from__version",
-        newer=_count(_newer()),
-        attempt=_first(Deployment.objects.filter(lane=OuterRef("pk")).order_by("-number"), _attempt()),
-        waiting=_first(Promotion.objects.waiting().filter(lane=OuterRef("pk")).order_by("-number"), _promotion()),
-        hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
-    )
-
-
-def _attempt() -> JSONObject:
-    steps = Step.objects.filter(deployment=OuterRef("pk"))
-    return JSONObject(
-        number="number",
-        kind="kind",
-        state="state",
-        version="release__version",
-        at=Coalesce("ended_at", "started_at", "requested_at"),
-        outcome="outcome",
-        # Only what runs has steps to show.
-        done=Case(When(state__in=OPEN, then=_count(steps.filter(verdict__in=PASSED), distinct="seq"))),
-        total=Case(When(state__in=OPEN, then=_count(steps, distinct="seq"))),
-    )
-
-
-def _promotion() -> JSONObject:
-    return JSONObject(
-        number="number",
-        state="state",
-        version="release__version",
-        at="requested_at",
-        gates="gates",
-        release="release_id",
-    )
-
-
-def _newer() -> "QuerySet[Release]":
-    """Sealed releases of the lane's service above the one that is live there."""
-    here = {part: OuterRef(f"live_release__{part}") for part in ("major", "minor", "patch", "precedence")}
-    same_major = Q(major=here["major"])
-    same_minor = same_major & Q(minor=here["minor"])
-    above = (
-        Q(major__gt=here["major"])
-        | (same_major & Q(minor__gt=here["minor"]))
-        | (same_minor & Q(patch__gt=here["patch"]))
-        | (same_minor & Q(patch=here["patch"], precedence__gt=here["precedence"]))
-    )
-    return Release.objects.filter(above, service=OuterRef("service"), state=ReleaseState.SEALED)
+CELLS = """
+SELECT service.slug, service.name, service.owner_team, service.plane, service.is_pinned,
+    lane.id, environment.id, environment.name, environment.tier,
+    live.version, lane.live_since, lane.health, lane.health_detail, back.version,
+    CASE WHEN live.id IS NOT NULL THEN (
+        SELECT count(*) FROM releases_release newer
+        WHERE newer.service_id = service.id AND newer.state = 'SEALED'
+            AND (newer.major, newer.minor, newer.patch, newer.precedence)
+                > (live.major, live.minor, live.patch, live.precedence)
+    ) END,
+    attempt.number, attempt.kind, attempt.state, attempt.version, attempt.at, attempt.done, attempt.total,
+    waiting.number, waiting.state, waiting.version, waiting.gates,
+    hold.reason,
+    EXISTS (SELECT FROM environments_freeze frozen
+            WHERE frozen.lane_id = lane.id AND frozen.lifted_at IS NULL
+                AND (frozen.ends_at IS NULL OR frozen.ends_at > %(now)s::timestamptz))
+FROM releases_service service
+LEFT JOIN (environments_lane lane JOIN environments_environment environment ON environment.id = lane.environment_id)
+    ON lane.service_id = service.id AND lane.removed_at IS NULL AND environment.destroyed_at IS NULL
+    AND lane.workspace_id = ANY (%(workspaces)s::uuid[]) AND (%(tier)s::text = '' OR environment.tier = %(tier)s::text)
+LEFT JOIN releases_release live ON live.id = lane.live_release_id
+LEFT JOIN releases_release back ON back.id = lane.rolled_back_from_id
+LEFT JOIN environments_hold hold ON hold.lane_id = lane.id AND hold.lifted_at IS NULL
+LEFT JOIN LATERAL (
+    SELECT deployment.number, deployment.kind, deployment.state, release.version,
+        COALESCE(deployment.ended_at, deployment.started_at, deployment.requested_at) AS at, steps.done, steps.total
+    FROM deployments_deployment deployment
+    JOIN releases_release release ON release.id = deployment.release_id
+    LEFT JOIN LATERAL (
+        SELECT count(DISTINCT step.seq) AS total,
+            count(DISTINCT step.seq) FILTER (WHERE step.verdict IN ('DONE', 'SKIPPED')) AS done
+        FROM deployments_step step WHERE step.deployment_id = deployment.id
+    ) steps ON deployment.ended_at IS NULL
+    WHERE deployment.lane_id = lane.id ORDER BY deployment.number DESC LIMIT 1
+) attempt ON true
+LEFT JOIN LATERAL (
+    SELECT promotion.number, promotion.state, release.version, promotion.gates
+    FROM approvals_promotion promotion JOIN releases_release release ON release.id = promotion.release_id
+    WHERE promotion.lane_id = lane.id AND promotion.state IN ('PENDING', 'READY')
+    ORDER BY promotion.number DESC LIMIT 1
+) waiting ON true
+WHERE service.retired_at IS NULL AND (service.workspace_id = ANY (%(workspaces)s::uuid[]) OR service.is_published)
+    AND (%(plane)s::text = '' OR service.plane = %(plane)s::text)
+    AND (%(pattern)s::text = '' OR service.name ILIKE %(pattern)s::text OR service.slug ILIKE %(pattern)s::text
+         OR service.owner_team ILIKE %(pattern)s::text)
+    {only}
+"""
+OF_LANES = """AND service.id IN (
+    SELECT service_id FROM environments_lane WHERE id = ANY (%(lanes)s::uuid[])
+    UNION SELECT touched.service_id FROM environments_lane touched JOIN deployments_deployment deployment
+        ON deployment.lane_id = touched.id WHERE deployment.id = ANY (%(deployments)s::uuid[])
+    UNION SELECT touched.service_id FROM environments_lane touched JOIN approvals_promotion promotion
+        ON promotion.lane_id = touched.id WHERE promotion.id = ANY (%(promotions)s::uuid[])
+)
+ORDER BY service.slug, environment.position, environment.name"""
+OF_SERVICE = "AND service.slug = %(slug)s::text"
 
 
-def _first(rows: "QuerySet[Any]", shape: JSONObject) -> Subquery:
-    return Subquery(rows.annotate(shape=shape).values("shape")[:1])
+class Raw(NamedTuple):
+    """A row of the query: a service, with one of its lanes or with none (then everything after is None)."""
+
+    slug: str
+    name: str
+    owner_team: str
+    plane: str
+    is_pinned: bool
+    lane_id: UUID | None
+    environment_id: UUID
+    environment: str
+    tier: str
+    version: str | None
+    since: datetime | None
+    health: str
+    health_detail: str
+    rolled_back_from: str | None
+    newer: int | None
+    attempt_number: int | None
+    attempt_kind: str
+    attempt_state: str
+    attempt_version: str
+    attempt_at: datetime | None
+    done: int | None
+    total: int | None
+    waiting_number: int | None
+    waiting_state: str
+    waiting_version: str
+    waiting_gates: list[dict[str, Any]] | None
+    hold: str | None
+    is_frozen: bool
 
 
-def _count(rows: "QuerySet[Any]", *, distinct: str = "pk") -> Subquery:
-    # Grouped by nothing, so that the subquery gives one row: the count.
-    return Subquery(
-        rows.order_by()
-        .annotate(n=Func(F(distinct), function="COUNT", template="%(function)s(DISTINCT %(expressions)s)"))
-        .values("n")
-    )
+@dataclass(frozen=True)
+class Changed:
+    """Ids of what changed: rows of their services are asked for."""
+
+    lanes: tuple[UUID, ...] = ()
+    deployments: tuple[UUID, ...] = ()
+    promotions: tuple[UUID, ...] = ()
+
+
+def cells(
+    workspaces: Iterable[UUID],
+    *,
+    now: datetime,
+    q: str = "",
+    plane: str = "",
+    tier: str = "",
+    slug: str = "",
+    changed: Changed | None = None,
+) -> list[Raw]:
+    """Return the services that match with their lanes in these workspaces; those of one service in promotion order."""
+    pattern = "%" + q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" if q else ""
+    values: dict[str, Any] = {
+        "workspaces": list(workspaces),
+        "now": now,
+        "pattern": pattern,
+        "plane": plane,
+        "tier": tier,
+    }
+    if changed is not None:
+        only = OF_LANES
+        values |= {name: list(ids) for name, ids in changed.__dict__.items()}
+    else:
+        only = OF_SERVICE if slug else ""
+        values |= {"slug": slug}
+    connection.ensure_connection()
+    # psycopg's own cursor: a prepared statement is planned once per connection, and planning costs most of it.
+    with connection.connection.cursor() as cursor:
+        rows = cursor.execute(CELLS.format(only=only), values, prepare=True).fetchall()
+    return [Raw(*row[:25], _read(row[25]), *row[26:]) for row in rows]
+
+
+def _read(gates: Any) -> list[dict[str, Any]] | None:
+    return json.loads(gates) if isinstance(gates, str) else gates

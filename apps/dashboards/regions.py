@@ -1,16 +1,17 @@
 """The live parts of the dashboard, and the counts of the frame that every live page carries."""
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.template.loader import render_to_string
 
 from apps.approvals.models import Promotion
 from apps.core import live
 from apps.dashboards import attention, catalogue, matrix, page, places
-from apps.dashboards.matrix import Filters, Row
+from apps.dashboards.matrix import Filters
+from apps.dashboards.querysets import Changed, cells
 from apps.deployments.models import Deployment
 from apps.releases.models import Service
 
@@ -20,33 +21,29 @@ SHAPE = ("service:*", "environment:*", "freeze", "freeze:*", "hold:*", "policyve
 
 def _matrix(ask: live.Ask) -> live.Answer:
     filters = Filters.read(ask.query)
+    if ask.changed is not None and not filters.only and all(topic.startswith(_PREFIXES) for topic in ask.changed):
+        return [live.Part("", _changed_cells(ask, ask.changed, filters))]
     freezes = places.frozen_now(ask.workspaces, ask.now)
-    standing = page.of_tier(places.load(ask.workspaces, freezes, now=ask.now, tier=filters.tier), filters.tier)
-    if ask.changed is None or filters.only or any(not topic.startswith(_PREFIXES) for topic in ask.changed):
-        shown = page.board(ask.workspaces, filters, standing, freezes, now=ask.now)
-        return render_to_string("dashboards/_matrix.html", shown)
-    services = Service.objects.filter(_concerned(ask.changed))
-    rows = matrix.rows_of(services, ask.workspaces, standing, freezes, now=ask.now)
-    return [part for row in rows for part in _cells(row)]
+    standing = places.load(ask.workspaces, freezes, now=ask.now, tier=filters.tier)
+    return render_to_string("dashboards/_matrix.html", page.board(ask.workspaces, filters, standing, now=ask.now))
 
 
+def _changed_cells(ask: live.Ask, topics: frozenset[str], filters: Filters) -> str:
+    """The cells of the services that changed: a cell also says how far it is behind its neighbour."""
+    touched = Changed(*(_ids(topics, prefix) for prefix in _PREFIXES))
+    raws = cells(ask.workspaces, now=ask.now, q=filters.q, plane=filters.plane, tier=filters.tier, changed=touched)
+    rows = [list(group) for _, group in groupby((raw for raw in raws if raw.lane_id), key=lambda raw: raw.slug)]
+    shown = [cell for row in rows for cell in matrix.cells_of(row, now=ask.now)]
+    return render_to_string("dashboards/_changed_cells.html", {"cells": shown}) if shown else ""
+
+
+# In the order of the fields of `Changed`.
 _PREFIXES = tuple(topic[:-1] for topic in LANES)
 
 
-def _concerned(topics: frozenset[str]) -> Q:
-    """Services of the changed lanes: a cell also says how far it is behind its neighbour."""
-    ids = {prefix: _ids(topics, prefix) for prefix in _PREFIXES}
-    deployments = Deployment.objects.filter(pk__in=ids["deployment:"]).values("lane__service")
-    promotions = Promotion.objects.filter(pk__in=ids["promotion:"]).values("lane__service")
-    wanted = Q(lanes__in=ids["lane:"]) if ids["lane:"] else Q()
-    if ids["deployment:"]:
-        wanted |= Q(pk__in=deployments)
-    return wanted | Q(pk__in=promotions) if ids["promotion:"] else wanted
-
-
-def _ids(topics: frozenset[str], prefix: str) -> list[UUID]:
+def _ids(topics: frozenset[str], prefix: str) -> tuple[UUID, ...]:
     found = [topic.removeprefix(prefix) for topic in topics if topic.startswith(prefix)]
-    return [UUID(text) for text in found if _is_id(text)]
+    return tuple(UUID(text) for text in found if _is_id(text))
 
 
 def _is_id(text: str) -> bool:
@@ -55,14 +52,6 @@ def _is_id(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _cells(row: Row) -> list[live.Part]:
-    return [
-        live.Part(f"#{cell.id}", render_to_string("dashboards/_cells.html", {"cells": [cell]}), "outerMorph")
-        for cell in row.cells
-        if cell.id
-    ]
 
 
 def _strip(ask: live.Ask) -> str:

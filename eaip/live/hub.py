@@ -176,6 +176,8 @@ def _body(region: live.Region, answer: live.Answer) -> bytes:
 
 
 def _markup(part: live.Part) -> str:
+    if not part.target:
+        return part.html
     return f'<hx-partial hx-target="{escape(part.target)}" hx-swap="{part.swap}">{part.html}</hx-partial>'
 
 

@@ -35,7 +35,9 @@ def fill(services: int, environments: int, *, now: datetime, workspace_id: UUID 
                 owner_team="Platform", program="greeter", created_at=now)
         for n in range(services)
     )  # fmt: skip
-    releases = Release.objects.bulk_create(_release(service, minor, now) for service in made for minor in range(RELEASES))
+    releases = Release.objects.bulk_create(
+        _release(service, minor, now) for service in made for minor in range(RELEASES)
+    )
     of_service = {service.pk: releases[n * RELEASES : (n + 1) * RELEASES] for n, service in enumerate(made)}
     lanes = Lane.objects.bulk_create(
         _lane(service, place, of_service[service.pk][max(0, RELEASES - 1 - n)], now)

@@ -25,7 +25,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     places = page.standing_places(workspaces, frame.freezes, now=now)
     failures = page.failures(workspaces)
     context = {
-        **page.board(workspaces, filters, page.of_tier(places, filters.tier), frame.freezes, now=now),
+        **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
         **page.strip(attention.figures_of(shown), failures, places, now=now),
         **page.feed(workspaces),
         "awaiting": [promotion for promotion in frame.awaiting if promotion.workspace_id in workspaces],
