@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -12,3 +13,5 @@ class AuthedRequest(HttpRequest):
     user: User
     htmx: HtmxDetails
     workspaces: tuple[UUID, ...]
+    rights: Any  # apps.workspaces.rights.Rights, which stands above this app
+    refusal: Exception  # set by a view that tells a refusal itself, so that the trail learns of it

@@ -1,17 +1,17 @@
 """The live parts of the page of a promotion: drawn once for all who watch it."""
 
-from django.db.models import QuerySet
 from django.template.loader import render_to_string
 
 from apps.accounts.models import User
 from apps.approvals.models import Promotion
 from apps.approvals.page import shown_box
+from apps.approvals.querysets import PromotionQuerySet
 from apps.core import live
 
 TOPICS = ("promotion:{subject}",)
 
 
-def watched(ask: live.Ask) -> QuerySet[Promotion]:
+def watched(ask: live.Ask) -> PromotionQuerySet:
     return Promotion.objects.visible_in(ask.workspaces).filter(pk=ask.subject)
 
 

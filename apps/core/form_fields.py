@@ -1,6 +1,7 @@
 """Fields for what people write: refused with a sentence next to the field when it could not be kept as it is."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -26,8 +27,13 @@ class LinesField(forms.CharField):
         return _kept(lambda: many_lines(text, name="This", limit=self.max_length or 10_000))
 
 
-def _kept(read: Any) -> str:
+def set_choices(form: forms.Form, name: str, choices: Iterable[tuple[str, str]]) -> None:
+    """This function will offer choices that are known only when the form is made."""
+    cast(forms.ChoiceField, form.fields[name]).choices = list(choices)
+
+
+def _kept(read: Callable[[], str]) -> str:
     try:
-        return str(read())
+        return read()
     except TextInvalid as refusal:
         raise ValidationError(refusal.sentence, code=refusal.code) from refusal

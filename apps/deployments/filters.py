@@ -6,6 +6,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import Q
 
+from apps.core.form_fields import set_choices
 from apps.deployments.enums import OPEN, DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.deployments.querysets import DeploymentQuerySet
@@ -27,8 +28,8 @@ class DeploymentFilter(forms.Form):
         super().__init__(data)
         self.workspaces = workspaces
         self.fields["q"].widget = forms.TextInput(attrs={"type": "search", "data-find": True})
-        self.fields["service"].choices = [("", "Any service"), *_services(workspaces)]
-        self.fields["environment"].choices = [("", "Any environment"), *_environments(workspaces)]
+        set_choices(self, "service", [("", "Any service"), *_services(workspaces)])
+        set_choices(self, "environment", [("", "Any environment"), *_environments(workspaces)])
 
     def deployments(self) -> DeploymentQuerySet:
         """Return the deployments of the person's workspaces that match; none, while the form has an error."""

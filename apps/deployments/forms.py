@@ -1,6 +1,7 @@
 """What people write when they take a deployment into their hands."""
 
 from django import forms
+from django.http import QueryDict
 
 from apps.core.form_fields import LineField
 from apps.deployments.log_window import Wanted
@@ -29,7 +30,7 @@ class LogForm(forms.Form):
     before = forms.IntegerField(required=False, min_value=2, max_value=2**31 - 1)
     after = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
 
-    def __init__(self, data: object) -> None:
+    def __init__(self, data: QueryDict) -> None:
         super().__init__(data)
         # `from` is a word of Python, so it can't be an attribute of the class.
         for name in ("from", "to"):

@@ -37,7 +37,7 @@ def rollback_offer(lane: Lane) -> dict[str, Any]:
     before = Deployment.objects.filter(
         lane=lane, kind=DeploymentKind.ROLLBACK, state=DeploymentState.SUCCEEDED, started_at__isnull=False
     )
-    took = [deployment.took for deployment in before.order_by("-number")[:5]]
+    took = [deployment.took.total_seconds() for deployment in before.order_by("-number")[:5] if deployment.took]
     return {
         "target": target if target else None,
         "no_target": None if target else target,

@@ -51,15 +51,17 @@ def usual_of(deployment: Deployment) -> Usual:
     before = Deployment.objects.filter(
         lane_id=deployment.lane_id, kind=deployment.kind, state=DeploymentState.SUCCEEDED, started_at__isnull=False
     ).exclude(pk=deployment.pk)
-    ended = list(before.order_by("-number")[:COMPARED].values_list("pk", "started_at", "ended_at"))
-    steps = Step.objects.filter(
-        deployment_id__in=[pk for pk, _, _ in ended], started_at__isnull=False, ended_at__isnull=False
-    )
+    ended = {attempt.pk: attempt for attempt in before.order_by("-number")[:COMPARED]}
+    steps = Step.objects.filter(deployment_id__in=ended, started_at__isnull=False, ended_at__isnull=False)
     by_kind: dict[str, list[float]] = {}
-    for kind, start, end in steps.order_by("seq").values_list("kind", "started_at", "ended_at"):
-        by_kind.setdefault(kind, []).append((end - start).total_seconds())
-    whole = [(end - start).total_seconds() for _, start, end in ended]
+    for step in steps.only("kind", "started_at", "ended_at").order_by("seq"):
+        by_kind.setdefault(step.kind, []).extend(_seconds(step.took))
+    whole = [seconds for attempt in ended.values() for seconds in _seconds(attempt.took)]
     return Usual(median(whole) if whole else None, {kind: median(took) for kind, took in by_kind.items()})
+
+
+def _seconds(took: timedelta | None) -> list[float]:
+    return [took.total_seconds()] if took is not None else []
 
 
 def progress_of(deployment: Deployment, steps: Sequence[Step], usual: Usual, *, now: datetime) -> Progress:

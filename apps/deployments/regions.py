@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.template.loader import render_to_string
 
 from apps.core import live
 from apps.deployments.log_window import Wanted, step_of, window_of
 from apps.deployments.models import Deployment
 from apps.deployments.page import progress_context
+from apps.deployments.querysets import DeploymentQuerySet
 
 TOPICS = ("deployment:{subject}",)
 
 
-def watched(ask: live.Ask) -> QuerySet[Deployment]:
+def watched(ask: live.Ask) -> DeploymentQuerySet:
     return Deployment.objects.visible_in(ask.workspaces).filter(pk=ask.subject)
 
 

@@ -125,7 +125,7 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
                 last=last.get(lane.pk),
                 succeeded=succeeded.get(lane.pk),
                 is_live=is_live,
-                soaked=now - lane.live_since if is_live and lane.health == Health.HEALTHY else None,
+                soaked=now - lane.live_since if is_live and lane.live_since and lane.health == Health.HEALTHY else None,
             )
         )
     return tuple(stops)

@@ -6,6 +6,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import Prefetch, Q
 
+from apps.core.form_fields import set_choices
 from apps.environments.models import Lane
 from apps.releases.enums import ReleaseKind, ReleaseState
 from apps.releases.models import Release, Service
@@ -23,7 +24,7 @@ class ReleaseFilter(forms.Form):
         self.workspaces = workspaces
         self.fields["q"].widget = forms.TextInput(attrs={"type": "search", "data-find": True})
         services = Service.objects.readable_in(workspaces).order_by("name").values_list("slug", "name")
-        self.fields["service"].choices = [("", "Any service"), *services]
+        set_choices(self, "service", [("", "Any service"), *services])
 
     def releases(self) -> ReleaseQuerySet:
         """Return the readable releases that match, with where they run; none, while the form has an error."""

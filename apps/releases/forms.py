@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
-from apps.core.form_fields import LineField, LinesField
+from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.releases import manifests, versions
 from apps.releases.models import Service
 
@@ -54,7 +54,7 @@ class ReleaseForm(forms.Form):
         super().__init__(*args, **kwargs)
         services = Service.objects.visible_in(workspaces).filter(retired_at=None).order_by("name")
         self.services = {service.slug: service for service in services}
-        self.fields["service"].choices = [("", "Choose one"), *((slug, str(of)) for slug, of in self.services.items())]
+        set_choices(self, "service", [("", "Choose one"), *((slug, str(of)) for slug, of in self.services.items())])
 
     def clean_service(self) -> Service:
         return self.services[self.cleaned_data["service"]]

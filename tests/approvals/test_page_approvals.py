@@ -10,6 +10,7 @@ from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Promotion
 from apps.configuration import actions as configuration_actions
+from apps.core import live
 from tests.approvals.promotions import approve_all, ask, ask_for_production, bring, lane_of, move, say
 from tests.cast import NOW
 from tests.drill import HTMX, get, post, signed_in, text_of
@@ -167,10 +168,13 @@ def test_two_people_approve_in_the_browser(world, promotion):
 
 
 def test_with_htmx_a_decision_leads_to_the_page(world, promotion):
-    response = post(world.cast.devops, address(promotion, "decision-create"), decision(promotion, "DEVOPS"), **HTMX)
+    client = signed_in(world.cast.devops)
+
+    response = client.post(address(promotion, "decision-create"), decision(promotion, "DEVOPS"), headers=HTMX)
 
     assert response.status_code == 200
     assert response["HX-Redirect"] == address(promotion)
+    assert "You approved Greeter 1.0.0 to Production." in text_of(client.get(address(promotion)))
 
 
 def test_a_rejection_needs_a_comment_which_is_told_in_the_box(world, promotion):
@@ -322,3 +326,34 @@ def test_approvals_left_over_do_not_hide_who_approved(world, promotion):
     withdrawn = actions.withdraw(promotion, reason="Later", by=world.cast.release_engineer, now=NOW)
 
     assert "approved" in text_of(get(world.cast.auditor, address(withdrawn)))
+
+
+def test_live_rows_speak_to_nobody_and_say_that_buttons_may_change(world, promotion):
+    ask = live.Ask((world.cast.platform.pk,), str(promotion.pk), {}, NOW)
+    (gates,) = live.pages["promotion"].regions
+
+    rows, news = gates.render(ask)
+
+    assert "DevOps can decide." in rows.html
+    assert "You" not in rows.html + news.html
+    assert "<form" not in rows.html + news.html
+    assert address(promotion) in news.html
+
+
+def test_only_members_watch(world, promotion):
+    page = live.pages["promotion"]
+
+    def ask(workspace_id):
+        return live.Ask((workspace_id,), str(promotion.pk), {}, NOW)
+
+    assert page.may_watch(ask(world.cast.platform.pk))
+    assert not page.may_watch(ask(world.cast.elsewhere.pk))
+
+
+def test_the_path_of_a_release_is_live(world, promotion):
+    ask = live.Ask((world.cast.platform.pk,), str(world.release.pk), {}, NOW)
+    path, gates = live.pages["release"].regions
+
+    assert "Waiting" in path.render(ask)
+    assert [part.target for part in gates.render(ask)] == ["#gates", "#gate-news"]
+    assert live.pages["release"].may_watch(ask)

@@ -5,6 +5,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.enums import Capability
+from apps.accounts.models import User
 from apps.accounts.requests import AuthedRequest
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
@@ -94,7 +95,7 @@ def _create_page(request: AuthedRequest, form: ReleaseForm, *, status: int = 200
     return render_page(request, "releases/release_create.html", {"form": form}, status=status)
 
 
-def _create(form: ReleaseForm, *, by: object) -> Release:
+def _create(form: ReleaseForm, *, by: User) -> Release:
     given, now = dict(form.cleaned_data), timezone.now()
     service, seal = given.pop("service"), given.pop("seal")
     release = actions.create_release(service, source=ReleaseSource.FORM, by=by, now=now, **given)
