@@ -5,6 +5,7 @@ from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from apps.core import tones
 from apps.core.keyset import Page
@@ -48,6 +49,7 @@ class Sample:
         return self.text
 
 
+@require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
     if not (settings.DEBUG or request.user.is_staff):
         raise Http404

@@ -1,0 +1,187 @@
+"""Nobody sees another workspace's objects: every address, by both layers, and by each layer alone.
+
+A route that is not here fails the build (design, reliability T1 and T3).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db.models import QuerySet
+from django.urls import get_resolver, reverse
+from django.utils import timezone
+
+from apps.approvals import actions as approval_actions
+from apps.audit.models import AuditEvent
+from apps.audit.querysets import EventQuerySet
+from apps.deployments import actions as deployment_actions
+from apps.environments import actions as environment_actions
+from apps.environments.enums import FreezeScope
+from apps.releases.querysets import CatalogueQuerySet
+from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
+from tests.cast import NOW
+from tests.drill import get, post
+from tests.test_doors import _routes
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass(frozen=True)
+class Objects:
+    """One of everything, all of it the customer's or unpublished, so that a stranger may see none of it."""
+
+    world: World
+    promotion: Any
+    deployment: Any
+    freeze: Any
+    resource: Any
+    event: Any
+
+
+@pytest.fixture
+def objects(world: World) -> Objects:
+    with world.everything():
+        lane = world.lane(world.dev)
+        promotion = approval_actions.request_promotion(
+            world.release, lane=lane, by=world.cast.release_engineer, now=timezone.now(), starts_by_itself=False
+        )
+        deployment = deployment_actions.start_deployment(promotion, by=world.cast.devops, now=timezone.now())
+        freeze = environment_actions.freeze(
+            scope=FreezeScope.ENVIRONMENT, environment=world.staging, workspace_id=world.cast.platform.pk,
+            reason="A secret reason", ends_at=None, by=world.cast.devops, now=NOW,
+        )  # fmt: skip
+        resource = environment_actions.claim_resource(
+            world.staging, kind="DATA_STORE", uri="postgresql://db.example/app", by=world.cast.devops, now=NOW
+        )
+        for model in (type(world.service), type(world.release), type(world.release.artifact)):
+            model.objects.update(is_published=False)
+        event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
+    return Objects(world, promotion, deployment, freeze, resource, event)
+
+
+OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
+    "releases:service-detail": lambda o: [o.world.service.slug],
+    **{
+        f"releases:{name}": lambda o: [o.world.service.slug, o.world.release.version]
+        for name in ("release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire")
+    },
+    **{
+        f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]
+        for name in (
+            "environment-detail", "freeze-create", "resource-create", "lane-create", "window-create",
+            "environment-destroy", "environment-recreate",
+        )
+    },
+    "environments:freeze-lift": lambda o: [o.freeze.pk],
+    "environments:resource-release": lambda o: [o.resource.pk],
+    "environments:window-remove": lambda o: [o.world.production.windows.get().pk],
+    "environments:lane-remove": lambda o: [o.world.lane(o.world.staging).pk],
+    "environments:configuration-list": lambda o: [o.world.lane(o.world.staging).pk],
+    "environments:configuration-create": lambda o: [o.world.lane(o.world.staging).pk],
+    "approvals:promotion-detail": lambda o: [o.promotion.number],
+    "approvals:decision-create": lambda o: [o.promotion.number],
+    "approvals:withdrawal": lambda o: [o.promotion.number],
+    "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],
+    **{
+        f"deployments:{name}": lambda o: [o.deployment.number]
+        for name in ("deployment-detail", "log-raw", "cancellation", "rollback", "abandonment", "hold-lift")
+    },
+    "deployments:deployment-create": lambda o: [o.promotion.pk],
+    "audit:event-detail": lambda o: [o.event.pk],
+}  # fmt: skip
+
+# Addresses of no single object; the second test reads them.
+LISTS = {
+    "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
+    "approvals:inbox", "deployments:deployment-list", "audit:event-list", "releases:release-create",
+    "releases:service-create", "environments:environment-create",
+}  # fmt: skip
+
+# Nothing of any workspace is there.
+OPEN = {
+    "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
+    "core:styleguide", "audit:export-create",
+}  # fmt: skip
+
+# Not for people: tests/api shows that another workspace's token or signature opens nothing.
+PROGRAMS = {"api:releases", "api:git-webhook"}
+
+SECRETS = ("postgresql://db.example", "A secret reason", "Greeter", "The Staging of the tests", "EAIP platform")
+
+
+def test_every_address_is_listed() -> None:
+    routes = {name for name, _ in _routes(get_resolver().url_patterns)}
+
+    assert routes == OBJECTS.keys() | LISTS | OPEN | PROGRAMS
+
+
+def _answers(objects: Objects, name: str) -> set[int]:
+    stranger, address = objects.world.cast.outsider, reverse(name, args=_arguments(objects, name))
+    return {get(stranger, address).status_code, post(stranger, address).status_code}
+
+
+def _arguments(objects: Objects, name: str) -> list[Any]:
+    with objects.world.everything():
+        return OBJECTS[name](objects)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_stranger_finds_nothing(objects: Objects, name: str) -> None:
+    assert _answers(objects, name) <= {404, 405}
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_stranger_finds_nothing_when_the_view_forgets_its_filter(
+    objects: Objects, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forget(self: QuerySet, workspaces: tuple[UUID, ...]) -> QuerySet:
+        return self.all()
+
+    for queryset in (TenantQuerySet, WorkspaceQuerySet, EventQuerySet):
+        monkeypatch.setattr(queryset, "visible_in", forget)
+    monkeypatch.setattr(CatalogueQuerySet, "readable_in", forget)
+
+    assert _answers(objects, name) <= {404, 405}
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_no_list_shows_a_stranger_anything(objects: Objects, name: str) -> None:
+    page = get(objects.world.cast.outsider, reverse(name)).content.decode()
+
+    assert not [secret for secret in SECRETS if secret in page.split("<main", 1)[1]]
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_views_filter_too_when_the_database_would_show_all(objects: Objects, name: str, settings: Any) -> None:
+    """The other layer alone: the scope of the transaction names every workspace, the person's own list does not."""
+    everything = [str(workspace.pk) for workspace in objects.world.cast.workspaces]
+    settings.MIDDLEWARE = [
+        "tests.test_access.WideScope" if entry.endswith("ScopeMiddleware") else entry for entry in settings.MIDDLEWARE
+    ]
+    WideScope.everything = everything
+
+    assert _answers(objects, name) <= {404, 405}
+
+
+class WideScope:
+    """The product's middleware, with the database's layer taken away."""
+
+    everything: list[str] = []
+
+    def __new__(cls, get_response: Callable[..., Any]) -> Any:
+        from apps.workspaces import middleware
+
+        original = middleware.enter_scope
+
+        def wide(request: Any) -> Any:
+            middleware.enter_scope = lambda _workspaces, **more: original(cls.everything, **more)
+            try:
+                return inner(request)
+            finally:
+                middleware.enter_scope = original
+
+        inner = middleware.ScopeMiddleware(get_response)
+        return wide

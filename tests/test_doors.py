@@ -1,0 +1,422 @@
+"""Every door through which something changes, and the event that it leaves. A door that is not here fails the build."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.deployments import runner
+from apps.environments import actions as environment_actions
+from apps.environments.enums import FreezeScope, Tier
+from apps.releases import actions as release_actions
+from apps.releases.models import Release
+from eaip.celery import app as celery
+from tests.cast import NOW, PASSWORD
+from tests.deployments.conftest import Stage, judge, stage
+from tests.drill import post
+from tests.world import World, make_environment, make_manifest, make_service
+
+__all__ = ["judge", "stage"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it is made: by whom, where to, with what."""
+
+    by: Any
+    address: str
+    data: dict[str, Any]
+
+
+def _environment(name: str, world: World, **more: Any) -> str:
+    return reverse(f"environments:{name}", args=[world.cast.platform.slug, more.get("slug", world.staging.slug)])
+
+
+def _release(name: str, release: Release) -> str:
+    return reverse(f"releases:{name}", args=[release.service.slug, release.version])
+
+
+def _draft(world: World) -> Release:
+    return release_actions.create_release(
+        world.service, version="1.5.0", manifest=make_manifest(version="1.5.0"), source="FORM",
+        by=world.cast.release_engineer, now=NOW,
+    )  # fmt: skip
+
+
+def _quarantined(world: World) -> Release:
+    return release_actions.quarantine_release(world.release, reason="It hurt", by=world.cast.devops, now=NOW)
+
+
+def _freeze(world: World) -> Any:
+    return environment_actions.freeze(
+        scope=FreezeScope.ENVIRONMENT, environment=world.staging, workspace_id=world.cast.platform.pk,
+        reason="Audit week", ends_at=None, by=world.cast.devops, now=NOW,
+    )
+
+
+def _resource(world: World) -> Any:
+    return environment_actions.claim_resource(
+        world.staging, kind="DATA_STORE", uri="postgresql://db.example/app", by=world.cast.devops, now=NOW
+    )
+
+
+def _local(world: World) -> Any:
+    return make_environment(world.cast.platform, "Local", Tier.LOCAL)
+
+
+ENVIRONMENT = {
+    "name": "Local", "slug": "local", "tier": "LOCAL", "purpose": "Trying", "data_class": "SYNTHETIC",
+    "url_pattern": "*.localhost", "deployment_method": "Manual",
+}  # fmt: skip
+SERVICE = {
+    "name": "Ledger", "slug": "ledger", "plane": "CONTROL", "owner_team": "Platform", "program": "ledger",
+    "artifact_kind": "WHEELS", "health_path": "/",
+}  # fmt: skip
+WINDOW = {
+    "window-kind": "ALLOW", "window-weekdays": ["2"], "window-starts_at": "10:00", "window-ends_at": "15:00",
+    "window-zone": "UTC", "window-label": "Usual",
+}  # fmt: skip
+REASON = {"reason": "Because of a test"}
+
+# Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
+DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
+    ("accounts:theme", "profile.changed", lambda w: Call(w.cast.devops, reverse("accounts:theme"), {"theme": "DARK"})),
+    (
+        "accounts:time-zone",
+        "profile.changed",
+        lambda w: Call(w.cast.devops, reverse("accounts:time-zone"), {"time_zone": "Europe/Berlin"}),
+    ),
+    (
+        "accounts:preferences",
+        "profile.changed",
+        lambda w: Call(w.cast.devops, reverse("accounts:preferences"), {"theme": "DARK", "time_zone": ""}),
+    ),
+    ("accounts:sign-out", "session.ended", lambda w: Call(w.cast.devops, reverse("accounts:sign-out"), {})),
+    (
+        "releases:service-create",
+        "service.registered",
+        lambda w: Call(
+            w.cast.release_engineer, reverse("releases:service-create"), {"workspace": w.cast.platform.pk, **SERVICE}
+        ),
+    ),
+    (
+        "releases:release-create",
+        "release.created",
+        lambda w: Call(
+            w.cast.release_engineer,
+            reverse("releases:release-create"),
+            {"service": "greeter", "version": "1.1.0", "manifest": json.dumps(make_manifest(version="1.1.0"))},
+        ),
+    ),
+    (
+        "releases:release-seal",
+        "release.sealed",
+        lambda w: Call(w.cast.release_engineer, _release("release-seal", _draft(w)), {}),
+    ),
+    (
+        "releases:release-quarantine",
+        "release.quarantined",
+        lambda w: Call(w.cast.devops, _release("release-quarantine", w.release), REASON),
+    ),
+    (
+        "releases:quarantine-lift",
+        "release.released",
+        lambda w: Call(w.cast.devops, _release("quarantine-lift", _quarantined(w)), REASON),
+    ),
+    (
+        "releases:release-retire",
+        "release.retired",
+        lambda w: Call(w.cast.release_engineer, _release("release-retire", w.release), REASON),
+    ),
+    (
+        "environments:environment-create",
+        "environment.created",
+        lambda w: Call(
+            w.cast.devops, reverse("environments:environment-create"), {"workspace": w.cast.platform.pk, **ENVIRONMENT}
+        ),
+    ),
+    (
+        "environments:environment-destroy",
+        "environment.destroyed",
+        lambda w: Call(w.cast.devops, _environment("environment-destroy", w, slug=_local(w).slug), REASON),
+    ),
+    (
+        "environments:environment-recreate",
+        "environment.created",
+        lambda w: Call(w.cast.devops, _environment("environment-recreate", w, slug=_local(w).slug), REASON),
+    ),
+    (
+        "environments:freeze-create",
+        "freeze.set",
+        lambda w: Call(w.cast.devops, _environment("freeze-create", w), {"freeze-reason": "Audit week"}),
+    ),
+    (
+        "environments:freeze-lift",
+        "freeze.lifted",
+        lambda w: Call(w.cast.devops, reverse("environments:freeze-lift", args=[_freeze(w).pk]), {}),
+    ),
+    (
+        "environments:resource-create",
+        "resource.claimed",
+        lambda w: Call(
+            w.cast.devops, _environment("resource-create", w), {"resource-kind": "DATA_STORE", "resource-uri": "redis://cache.example/1"}
+        ),
+    ),
+    (
+        "environments:resource-release",
+        "resource.released",
+        lambda w: Call(w.cast.devops, reverse("environments:resource-release", args=[_resource(w).pk]), {}),
+    ),
+    (
+        "environments:lane-create",
+        "lane.created",
+        lambda w: Call(
+            w.cast.devops,
+            _environment("lane-create", w),
+            {"lane-service": make_service(w.cast.platform, "ledger").pk, "lane-port": "45678"},
+        ),
+    ),
+    (
+        "environments:lane-remove",
+        "lane.removed",
+        lambda w: Call(w.cast.devops, reverse("environments:lane-remove", args=[w.lane(w.staging).pk]), REASON),
+    ),
+    (
+        "environments:window-create",
+        "window.set",
+        lambda w: Call(w.cast.devops, _environment("window-create", w), WINDOW),
+    ),
+    (
+        "environments:window-remove",
+        "window.removed",
+        lambda w: Call(
+            w.cast.devops, reverse("environments:window-remove", args=[w.production.windows.get().pk]), {}
+        ),
+    ),
+    (
+        "environments:configuration-create",
+        "configuration.written",
+        lambda w: Call(
+            w.cast.devops,
+            reverse("environments:configuration-create", args=[w.lane(w.staging).pk]),
+            {"values": "GREETING=Hello", **REASON},
+        ),
+    ),
+    (
+        "audit:export-create",
+        "audit.exported",
+        lambda w: Call(w.cast.auditor, reverse("audit:export-create"), {"format": "csv"}),
+    ),
+    (
+        "approvals:promotion-create",
+        "promotion.requested",
+        lambda w: Call(
+            w.cast.release_engineer,
+            reverse("approvals:promotion-create", args=[w.release.pk, w.lane(w.dev).pk]),
+            REASON,
+        ),
+    ),
+]
+
+
+def _decision(stage: Stage) -> Call:
+    world, release = stage.world, stage.world.release
+    for environment in (world.dev, world.qa, world.staging):
+        deployment = stage.start(release, environment)
+        runner.run(deployment.pk)
+    promotion = stage.promotion(release, world.production)
+    with stage.everything():
+        requirement = promotion.requirements.get(role_id="DEVOPS")
+    data = {"requirement": requirement.pk, "plan_hash": promotion.plan_hash, "choice": "APPROVE", "comment": "Seen"}
+    return Call(world.cast.devops, reverse("approvals:decision-create", args=[promotion.number]), data)
+
+
+def _rollback(stage: Stage) -> Call:
+    stage.deploy()
+    with stage.everything():
+        first = stage.world.release
+    last = stage.deploy("1.1.0")
+    return Call(
+        stage.world.cast.devops, reverse("deployments:rollback", args=[last.number]), {"to": str(first.pk), **REASON}
+    )
+
+
+def _hold(stage: Stage) -> Call:
+    last = stage.deploy()
+    with stage.everything():
+        environment_actions.set_hold(
+            stage.lane(), reason="Look first", deployment_id=last.pk, by=stage.world.cast.devops, now=timezone.now()
+        )
+    return Call(stage.world.cast.devops, reverse("deployments:hold-lift", args=[last.number]), REASON)
+
+
+# Doors that need something deployed, or about to be.
+STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
+    ("approvals:decision-create", "decision.approved", _decision),
+    (
+        "approvals:withdrawal",
+        "promotion.withdrawn",
+        lambda s: Call(
+            s.world.cast.release_engineer, reverse("approvals:withdrawal", args=[s.promotion().number]), REASON
+        ),
+    ),
+    (
+        "deployments:deployment-create",
+        "deployment.queued",
+        lambda s: Call(
+            s.world.cast.release_engineer, reverse("deployments:deployment-create", args=[s.promotion().pk]), {}
+        ),
+    ),
+    (
+        "deployments:cancellation",
+        "deployment.cancelled",
+        lambda s: Call(s.world.cast.devops, reverse("deployments:cancellation", args=[s.start().number]), REASON),
+    ),
+    ("deployments:rollback", "deployment.queued", _rollback),
+    ("deployments:hold-lift", "hold.lifted", _hold),
+]
+
+# Doors whose events are asserted where their surroundings are: the test that does it.
+ELSEWHERE = {
+    "accounts:sign-in": "tests/test_doors.py::test_sign_in_leaves_its_event",
+    "api:releases": "tests/api/test_create_release.py",
+    "api:git-webhook": "tests/api/test_git_webhook.py",
+    "deployments:abandonment": "tests/deployments/test_cancel.py",
+}
+TASKS = {
+    "deployments.run": "deployment.succeeded",
+    "deployments.start_ready": "deployment.queued",
+    "deployments.cancel": "deployment.cancelled",
+    "api.build_pushed": "release.sealed",
+}
+
+
+def _routes(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern.url_patterns, pattern.namespace or namespace)
+        else:
+            yield f"{namespace}:{pattern.name}", pattern
+
+
+def test_every_door_is_listed(db: None, cast: Any) -> None:
+    examples = {"IntConverter": 0, "UUIDConverter": "00000000-0000-4000-8000-000000000000"}
+    doors = set()
+    for name, pattern in _routes(get_resolver().url_patterns):
+        arguments = {
+            key: examples.get(type(converter).__name__, "x") for key, converter in pattern.pattern.converters.items()
+        }
+        if post(cast.outsider, reverse(name, kwargs=arguments)).status_code != 405:
+            doors.add(name)
+
+    assert doors == {name for name, *_ in [*DOORS, *STAGED]} | ELSEWHERE.keys()
+
+
+def test_every_task_is_listed() -> None:
+    celery.loader.import_default_modules()
+
+    assert {name for name in celery.tasks if not name.startswith("celery.")} == TASKS.keys()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "kind", "call"), DOORS, ids=[name for name, *_ in DOORS])
+def test_door_leaves_its_event(world: World, name: str, kind: str, call: Callable[[World], Call]) -> None:
+    with world.everything():
+        asked = call(world)
+        before = AuditEvent.objects.filter(kind=kind).count()
+
+    response = post(asked.by, asked.address, asked.data)
+
+    assert response.status_code in {200, 204, 302}, response.content.decode()[:3000]
+    with world.everything():
+        _assert_said(kind, before, asked.by)
+
+
+@pytest.mark.parametrize(("name", "kind", "call"), STAGED, ids=[name for name, *_ in STAGED])
+def test_door_of_what_is_deployed_leaves_its_event(
+    stage: Stage, name: str, kind: str, call: Callable[[Stage], Call]
+) -> None:
+    asked = call(stage)
+    with stage.everything():
+        before = AuditEvent.objects.filter(kind=kind, actor_id=str(asked.by.pk)).count()
+
+    response = post(asked.by, asked.address, asked.data)
+
+    assert response.status_code in {200, 204, 302}, response.content.decode()[:3000]
+    with stage.everything():
+        assert AuditEvent.objects.filter(kind=kind, actor_id=str(asked.by.pk)).count() > before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("password", "kind"), [(PASSWORD, "session.started"), ("wrong", "session.refused")])
+def test_sign_in_leaves_its_event(client: Client, world: World, password: str, kind: str) -> None:
+    client.post(reverse("accounts:sign-in"), {"username": "devops", "password": password})
+
+    with world.everything():
+        assert AuditEvent.objects.filter(kind=kind).count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "kind", "call"), DOORS, ids=[name for name, *_ in DOORS])
+def test_door_is_shut_when_the_ledger_cannot_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, call: Callable[[World], Call]
+) -> None:
+    """The event and the change are one transaction: break the first, and the second did not happen."""
+    with world.everything():
+        asked = call(world)
+    before = _rows()
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "record_event" in str(sql):
+            raise LedgerBroken
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse), pytest.raises(LedgerBroken), transaction.atomic():
+        client = Client()
+        client.force_login(asked.by)
+        client.post(asked.address, asked.data)
+
+    assert _rows() == before
+
+
+class LedgerBroken(Exception):
+    pass
+
+
+def _assert_said(kind: str, before: int, by: Any) -> None:
+    events = AuditEvent.objects.filter(kind=kind).order_by("-recorded_at")
+    assert events.count() > before
+    event = events[0]
+    assert (event.actor_id, event.source["via"]) == (str(by.pk), "page")
+    assert event.source["ip"] == "127.0.0.1"
+    assert event.request_id
+
+
+def _rows() -> dict[str, int]:
+    """Return what every table of the domain holds, as one number a table (its rows and their content)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.workspaces', string_agg(id::text, ','), true) FROM "
+                       "unnest(%s::uuid[]) id", [[str(key) for key in _workspaces()]])  # fmt: skip
+        cursor.execute(
+            "SELECT c.relname FROM pg_class c WHERE c.relrowsecurity AND c.relnamespace = 'public'::regnamespace "
+            "AND has_table_privilege(c.oid, 'SELECT') AND c.relname NOT IN ('audit_event', 'django_session')"
+        )
+        tables = [row[0] for row in cursor.fetchall()]
+        found = {}
+        for table in tables:
+            cursor.execute(f"SELECT COALESCE(sum(hashtext(t::text)::bigint), 0) FROM {table} t")
+            found[table] = cursor.fetchone()[0]
+        return found
+
+
+def _workspaces() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT w FROM accounts_user u, LATERAL workspaces_of(u.id) w")
+        return [row[0] for row in cursor.fetchall()]
