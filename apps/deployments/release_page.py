@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
-from apps.approvals.actions.facts import order_of
+from apps.approvals.actions.facts import order_of, path_of
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
 from apps.audit.models import AuditEvent
@@ -81,7 +81,9 @@ def release_page(
 ) -> dict[str, Any]:
     """This function will load what is shown of a release. Queries: the same number for every release."""
     stops = stops_of(release, workspaces=workspaces, now=now)
-    asks = {stop: _may_ask(release, stop, stops, rights) for stop in stops}
+    # Asked past the viewer's scope: a customer's Production stands behind the platform's Staging.
+    passed = {found.tier for found in path_of(release, Tier.PRODUCTION) if found.at}
+    asks = {stop: _may_ask(release, stop, passed, rights) for stop in stops}
     offers = [stop for stop, verdict in asks.items() if verdict]
     focus = focus_of(stops)
     artifact = getattr(release, "artifact", None)
@@ -131,7 +133,7 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
     return tuple(stops)
 
 
-def _may_ask(release: Release, stop: Stop, stops: Sequence[Stop], rights: Rights) -> Verdict:
+def _may_ask(release: Release, stop: Stop, passed: set[str], rights: Rights) -> Verdict:
     """Say whether it makes sense to offer the promotion; the action judges again, with everything that counts."""
     lane, promotion = stop.lane, stop.promotion
     name, where = f"{release.service} {release.version}", lane.environment.name
@@ -144,8 +146,7 @@ def _may_ask(release: Release, stop: Stop, stops: Sequence[Stop], rights: Rights
     if lane.live_release is not None and order_of(release) < order_of(lane.live_release):
         return refused("version_too_low", f"{lane.live_release} in {where} is higher; to go back, roll back there.")
     previous = Tier(lane.environment.tier).previous
-    passed = {there.lane.environment.tier for there in stops if there.succeeded}
-    if previous is not None and previous not in passed:
+    if previous is not None and previous.label not in passed:
         return refused("tier_skipped", f"{name} has not succeeded in {previous.label} yet, so {where} has to wait.")
     return rights.may(Capability.PROMOTION_REQUEST, lane.workspace_id)
 

@@ -350,6 +350,18 @@ def test_only_members_watch(world, promotion):
     assert not page.may_watch(ask(world.cast.elsewhere.pk))
 
 
+def test_a_customer_promotes_what_has_passed_the_platforms_staging(world):
+    page = reverse("releases:release-detail", args=[world.service.slug, world.release.version])
+    before = text_of(get(world.cast.customer_operator, page))
+    with world.everything():
+        bring(world, world.staging)
+    after = text_of(get(world.cast.customer_operator, page))
+
+    assert "has not succeeded in Staging yet" in before
+    assert "Promote to North Bank" in after
+    assert "Promote to Production" not in after
+
+
 def test_the_path_of_a_release_is_live(world, promotion):
     ask = live.Ask((world.cast.platform.pk,), str(world.release.pk), {}, NOW)
     path, gates = live.pages["release"].regions
