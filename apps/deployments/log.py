@@ -6,8 +6,9 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -63,7 +64,7 @@ class LogWriter:
         self._secrets = secrets_in(deployment.configuration.values)
         self._began = time.time() if deployment.started_at is None else deployment.started_at.timestamp()
         self._lock, self._storing = threading.Lock(), threading.Lock()
-        self._lines: list[tuple[int, str]] = []
+        self._lines: list[tuple[int, int, str]] = []  # with the step that was under way
         self._size = 0
         self._total = deployment.log_bytes
         self._flushed_at = time.monotonic()
@@ -80,7 +81,7 @@ class LogWriter:
                 self._total += size
                 if self._total >= LIMIT_BYTES:
                     line = CUT
-                self._lines.append((max(0, round((time.time() - self._began) * 1000)), line))
+                self._lines.append((self.step, max(0, round((time.time() - self._began) * 1000)), line))
                 self._size += size
         self.flush_if_due()
 
@@ -102,22 +103,25 @@ class LogWriter:
             if lines:
                 self._store(lines, size)
 
-    def _store(self, lines: list[tuple[int, str]], size: int) -> None:
+    def _store(self, lines: Sequence[tuple[int, int, str]], size: int) -> None:
         with workspace_scope([self._workspace_id]):
             mine = Deployment.objects.filter(pk=self._deployment_id, fence=self._fence)
             if not mine.update(log_lines=F("log_lines") + len(lines), log_bytes=F("log_bytes") + size):
                 logger.info("log of %s: fence %s is stale", self._deployment_id, self._fence)
                 return
             first = mine.values_list("log_lines", flat=True).get() - len(lines) + 1
-            LogChunk.objects.create(
-                workspace_id=self._workspace_id,
-                deployment_id=self._deployment_id,
-                seq=first,
-                step_seq=self.step,
-                first_line=first,
-                line_count=len(lines),
-                lines=lines,
-            )
+            for step, of_step in groupby(lines, key=lambda line: line[0]):
+                texts = [(milliseconds, text) for _step, milliseconds, text in of_step]
+                LogChunk.objects.create(
+                    workspace_id=self._workspace_id,
+                    deployment_id=self._deployment_id,
+                    seq=first,
+                    step_seq=step,
+                    first_line=first,
+                    line_count=len(texts),
+                    lines=texts,
+                )
+                first += len(texts)
             live.hint(self._workspace_id, f"deployment:{self._deployment_id}")
 
     def _masked(self, text: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 
 from apps.deployments import log as deployment_log
+from apps.deployments import log_window
 from apps.deployments.log import LogWriter, read_lines
 from apps.deployments.models import LogChunk
 
@@ -39,6 +40,19 @@ def test_any_part_of_it_can_be_read(stage) -> None:
     assert _lines(stage, deployment, 6, 9) == [(n, f"line {n}") for n in (6, 7, 8, 9)]
     assert _lines(stage, deployment, 30, 99) == [(30, "line 30")]
     assert _lines(stage, deployment, 31, 99) == []
+
+
+def test_lines_belong_to_the_step_that_wrote_them(stage) -> None:
+    log, deployment = _writer(stage)
+
+    for step in (1, 2):
+        log.step = step
+        log.write(f"first of step {step}\nsecond of step {step}")
+    log.flush()
+
+    assert [number for number, _text in _lines(stage, deployment)] == [1, 2, 3, 4]
+    with stage.everything():
+        assert [log_window.step_of(deployment, number) for number in range(1, 6)] == [1, 1, 2, 2, None]
 
 
 def test_secrets_are_masked_before_they_are_stored(stage) -> None:

@@ -63,7 +63,9 @@ def test_a_promotion_that_is_ready_and_starts_by_itself_is_started_by_the_engine
 
     with stage.everything():
         deployment = Deployment.objects.get(promotion=promotion)
-        assert (deployment.state, deployment.requested_by_label) == (S.SUCCEEDED, "EAIP Operations")
+        assert deployment.state == S.SUCCEEDED
+        assert deployment.requested_by == stage.world.cast.release_engineer, "it is still theirs"
+        assert deployment.transitions.earliest("n").actor_label == "EAIP Operations"
 
 
 def test_one_that_waits_for_a_person_is_not(stage) -> None:

@@ -107,8 +107,12 @@ def _queue(deployment: Deployment, *, by: User | Actor, now: datetime, why: str 
     deployment.workspace_id = deployment.lane.workspace_id
     deployment.target_key = deployment.lane.target_key
     deployment.requested_at = now
-    deployment.requested_by = by if isinstance(by, User) else None
-    deployment.requested_by_label = actor_of(by).label[:150]
+    asked = deployment.promotion
+    if asked is not None and not isinstance(by, User):  # it starts by itself, for whoever asked for it
+        deployment.requested_by, deployment.requested_by_label = asked.requested_by, asked.requested_by_label
+    else:
+        deployment.requested_by = by if isinstance(by, User) else None
+        deployment.requested_by_label = actor_of(by).label[:150]
     deployment.deadline_at = clock_in(settings.ENGINE_START_BY)
     try:
         with transaction.atomic():
