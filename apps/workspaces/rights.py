@@ -120,10 +120,10 @@ def may(by: User | Actor, capability: str, workspace_id: UUID, obj: Model | None
 
 def is_granted(user: User, codenames: Iterable[str], obj: Model) -> bool:
     """This function will say whether the person, or a group of theirs, has one of these grants on the object."""
-    of_person = get_user_obj_perms_model(obj).objects.filter(
+    of_person = get_user_obj_perms_model(obj)._default_manager.filter(
         content_object_id=obj.pk, user_id=user.pk, permission__codename__in=codenames
     )
-    of_groups = get_group_obj_perms_model(obj).objects.filter(
+    of_groups = get_group_obj_perms_model(obj)._default_manager.filter(
         Q(group__user=user.pk), content_object_id=obj.pk, permission__codename__in=codenames
     )
     return of_person.values("pk").union(of_groups.values("pk")).exists()

@@ -70,7 +70,7 @@ def load_services(platform: Workspace, *, now: datetime) -> Mapping[str, Service
 
 def load_lanes(
     environments: Iterable[Environment], services: Iterable[Service], *, now: datetime
-) -> Mapping[tuple[str, str], Lane]:
+) -> dict[tuple[str, str], Lane]:
     """This function will prepare the services in the environments and return the lanes by (service, environment)."""
     lanes = {}
     services = list(services)

@@ -17,6 +17,7 @@ from apps.environments.enums import ResourceKind
 from apps.environments.local_ports import PORTS, free_ports, is_free
 from apps.environments.models import Environment, Lane
 
+
 LOCAL = "local"
 SLUG_SHARE = 15
 
@@ -61,7 +62,8 @@ def create_lane(
     """
     environment = standing(environment)
     permissions.may_prepare(by, environment).require()
-    lane = Lane(environment=environment, workspace_id=environment.workspace_id, service=service, executor=executor)
+    lane = Lane(environment=environment, workspace_id=environment.workspace_id, executor=executor)
+    lane.service_id = service.pk  # services stand above environments, so their type is not known here
     lane.target_key, lane.created_at = _target_key(lane), now
     if executor == LOCAL:
         lane.port = _claim_port(environment, port, by=by, now=now)
