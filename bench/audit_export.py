@@ -12,17 +12,17 @@ import django
 
 django.setup()
 
-import httpx2  # noqa: E402
-import psutil  # noqa: E402
-import psycopg  # noqa: E402
-from django.db import connection  # noqa: E402
+import httpx2
+import psutil
+import psycopg
+from django.db import connection
 
-from apps.accounts.models import User  # noqa: E402
-from apps.audit.export import copy_statement  # noqa: E402
-from apps.audit.models import AuditEvent  # noqa: E402
-from apps.core.platform import PLATFORM_WORKSPACE_ID  # noqa: E402
-from bench.table import print_table  # noqa: E402
-from tests.processes import start_web  # noqa: E402
+from apps.accounts.models import User
+from apps.audit.export import copy_statement
+from apps.audit.models import AuditEvent
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from bench.table import print_table
+from tests.processes import start_web
 
 ROWS = int(os.environ.get("BENCH_EVENTS", "200000"))
 ROUNDS = 3
@@ -32,8 +32,9 @@ FILL = """
 INSERT INTO audit_event (workspace_id, recorded_at, kind, outcome, actor_type, actor_id, actor_label, target_type,
     target_id, target_label, request_id, summary, reason, actor, source, target, change, approval, causation, canonical)
 SELECT %(workspace)s, now() - (n || ' seconds')::interval, 'release.sealed', 'SUCCESS', 'PERSON', md5(n::text),
-    'Release engineer', 'release', md5(n::text), 'service 1.' || n, md5(n::text), 'Sealed release 1.' || n || ' of a service',
-    '', '{}', '{"ip": "127.0.0.1", "via": "page"}', '{}', '{"state": {"before": "DRAFT", "after": "SEALED"}}', '{}', '{}',
+    'Release engineer', 'release', md5(n::text), 'service 1.' || n, md5(n::text), 'Sealed release 1.' || n,
+    '', '{}', '{"ip": "127.0.0.1", "via": "page"}', '{}',
+    '{"state": {"before": "DRAFT", "after": "SEALED"}}', '{}', '{}',
     convert_to(jsonb_build_object('kind', 'release.sealed', 'n', n, 'summary', repeat('x', 300))::text, 'UTF8')
 FROM generate_series(1, %(rows)s) n
 """

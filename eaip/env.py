@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
     if value is None:
-        raise ImproperlyConfigured(f"{name} is not set. `make run` and `make test` set it; docs/runbooks/running.md says how.")
+        raise ImproperlyConfigured(f"{name} is not set. `make run` and `make test` set it (docs/runbooks/running.md).")
     return value
 
 

@@ -14,16 +14,17 @@ from apps.audit import actions as audit
 from apps.audit.actors import NOBODY
 from apps.audit.source import Source, coming_from
 from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.core.requests import ScopedRequest
 from apps.workspaces.scope import workspace_scope
 
 
 class RefusalMiddleware:
     """Gives each request an id and a source; a refused one leaves an event in a transaction of its own."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[ScopedRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: ScopedRequest) -> HttpResponse:
         request.request_id = str(uuid4())
         source = Source(
             via="api" if request.path.startswith("/api/") else "page",
@@ -39,7 +40,7 @@ class RefusalMiddleware:
         response["X-Request-ID"] = request.request_id
         return response
 
-    def _record(self, request: HttpRequest, refusal: Exception) -> None:
+    def _record(self, request: ScopedRequest, refusal: Exception) -> None:
         user = getattr(request, "user", AnonymousUser())
         by = getattr(request, "actor", None) or (user if user.is_authenticated else NOBODY)
         workspace_id = _owner(getattr(request, "workspaces", ()))

@@ -56,8 +56,13 @@ def _quarantined(world: World) -> Release:
 
 def _freeze(world: World) -> Any:
     return environment_actions.freeze(
-        scope=FreezeScope.ENVIRONMENT, environment=world.staging, workspace_id=world.cast.platform.pk,
-        reason="Audit week", ends_at=None, by=world.cast.devops, now=NOW,
+        scope=FreezeScope.ENVIRONMENT,
+        environment=world.staging,
+        workspace_id=world.cast.platform.pk,
+        reason="Audit week",
+        ends_at=None,
+        by=world.cast.devops,
+        now=NOW,
     )
 
 
@@ -166,7 +171,9 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "environments:resource-create",
         "resource.claimed",
         lambda w: Call(
-            w.cast.devops, _environment("resource-create", w), {"resource-kind": "DATA_STORE", "resource-uri": "redis://cache.example/1"}
+            w.cast.devops,
+            _environment("resource-create", w),
+            {"resource-kind": "DATA_STORE", "resource-uri": "redis://cache.example/1"},
         ),
     ),
     (
@@ -196,9 +203,7 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
     (
         "environments:window-remove",
         "window.removed",
-        lambda w: Call(
-            w.cast.devops, reverse("environments:window-remove", args=[w.production.windows.get().pk]), {}
-        ),
+        lambda w: Call(w.cast.devops, reverse("environments:window-remove", args=[w.production.windows.get().pk]), {}),
     ),
     (
         "environments:configuration-create",
@@ -378,9 +383,9 @@ def test_door_is_shut_when_the_ledger_cannot_be_written(
             raise LedgerBroken
         return execute(sql, params, many, context)
 
-    with connection.execute_wrapper(refuse), pytest.raises(LedgerBroken), transaction.atomic():
-        client = Client()
-        client.force_login(asked.by)
+    client = Client()
+    client.force_login(asked.by)
+    with connection.execute_wrapper(refuse), transaction.atomic(), pytest.raises(LedgerBroken):
         client.post(asked.address, asked.data)
 
     assert _rows() == before
@@ -411,7 +416,7 @@ def _rows() -> dict[str, int]:
         tables = [row[0] for row in cursor.fetchall()]
         found = {}
         for table in tables:
-            cursor.execute(f"SELECT COALESCE(sum(hashtext(t::text)::bigint), 0) FROM {table} t")
+            cursor.execute(f"SELECT COALESCE(sum(hashtext(t::text)::bigint), 0) FROM {table} t")  # noqa: S608
             found[table] = cursor.fetchone()[0]
         return found
 

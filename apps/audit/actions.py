@@ -46,17 +46,19 @@ def record(
         raise UnknownKind(kind)
     actor = actor_of(by)
     source = current_source()
+    owner: UUID = workspace_id or getattr(target, "workspace_id", None) or PLATFORM_WORKSPACE_ID
+    subject = {
+        "type": str(target._meta.model_name) if target is not None else "",
+        "id": str(target.pk) if target is not None else "",
+        "label": str(target)[:200] if target is not None else "",
+        **(target_details or {}),
+    }
     event = {
-        "workspace_id": workspace_id or getattr(target, "workspace_id", None) or PLATFORM_WORKSPACE_ID,
+        "workspace_id": owner,
         "kind": kind,
         "outcome": outcome,
         "actor": {"type": actor.type, "id": actor.id, "label": actor.label[:150]},
-        "target": {
-            "type": target._meta.model_name if target is not None else "",
-            "id": str(target.pk) if target is not None else "",
-            "label": str(target)[:200] if target is not None else "",
-            **(target_details or {}),
-        },
+        "target": subject,
         "environment_id": environment_id,
         "service_id": service_id,
         "request_id": source.request_id,
@@ -73,7 +75,7 @@ def record(
         cursor.execute("SELECT record_event(%s::jsonb)", [text])
         event_id: UUID = cursor.fetchone()[0]
     # Whatever the ledger learns, open pages show: no action has to remember it.
-    live.hint(event["workspace_id"], "audit", f"{event['target']['type']}:{event['target']['id']}")
+    live.hint(owner, "audit", f"{subject['type']}:{subject['id']}")
     return event_id
 
 
@@ -86,9 +88,7 @@ def _change(before: Change, after: Change) -> dict[str, dict[str, Any]]:
     }
 
 
-def record_export(
-    criteria: Change, *, form: str, workspaces: tuple[UUID, ...], by: object
-) -> None:
+def record_export(criteria: Change, *, form: str, workspaces: tuple[UUID, ...], by: object) -> None:
     """Record that somebody takes events out, once in each workspace whose events may be among them."""
     asked = ", ".join(f"{name} = {value}" for name, value in criteria.items()) or "everything"
     for workspace_id in workspaces:

@@ -1,7 +1,7 @@
 """The one form that the trail's page, its fragments and its exports share."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -33,9 +33,10 @@ class TrailFilter(forms.Form):
     def __init__(self, data: Any, *, workspaces: tuple[UUID, ...]) -> None:
         super().__init__(data)
         self.workspaces = workspaces
-        self.fields["kind"].choices = [("", "Everything"), *((noun, f"{noun} (all)") for noun in NOUNS), *KINDS.items()]
+        kinds = cast(forms.ChoiceField, self.fields["kind"])
+        kinds.choices = [("", "Everything"), *((noun, f"{noun} (all)") for noun in NOUNS), *KINDS.items()]
         for name in ("workspace", "environment", "service"):
-            self.fields[name].choices = [("", "Any"), *offered(name, workspaces)]
+            cast(forms.ChoiceField, self.fields[name]).choices = [("", "Any"), *offered(name, workspaces)]
 
     def clean_object(self) -> tuple[str, str] | None:
         kind, _, key = self.cleaned_data["object"].partition(":")

@@ -1,9 +1,10 @@
 """Choices of the trail's filters that apps above know and the ledger does not; they register them when they load."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
-Choices = Iterable[tuple[str, str]]
+Choices = Iterable[tuple[Any, str]]
 Provider = Callable[[tuple[UUID, ...]], Choices]
 
 _providers: dict[str, Provider] = {}
@@ -14,6 +15,6 @@ def offer(field: str, provider: Provider) -> None:
     _providers[field] = provider
 
 
-def offered(field: str, workspaces: tuple[UUID, ...]) -> list[tuple[str, str]]:
+def offered(field: str, workspaces: tuple[UUID, ...]) -> list[tuple[Any, str]]:
     provider = _providers.get(field)
     return list(provider(workspaces)) if provider else []

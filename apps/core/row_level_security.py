@@ -42,7 +42,7 @@ def same_workspace(table: str, column: str, other: str) -> migrations.RunSQL:
         END $$;
         ALTER TABLE {table} ADD CONSTRAINT {name}
             FOREIGN KEY (workspace_id, {column}) REFERENCES {other} (workspace_id, id) DEFERRABLE INITIALLY DEFERRED;
-        """,
+        """,  # noqa: S608  the names are the migrations' own
         f"ALTER TABLE {table} DROP CONSTRAINT {name};",
     )
 
@@ -59,7 +59,8 @@ def immutable(table: str, columns: tuple[str, ...] = (), *, when: str = "true") 
         BEGIN
             IF NOT ({when}) THEN RETURN COALESCE(NEW, OLD); END IF;
             IF TG_OP = 'UPDATE' AND NOT ({changed if columns else "true"}) THEN RETURN NEW; END IF;
-            RAISE EXCEPTION '{table}: this row can not be changed or removed' USING ERRCODE = 'integrity_constraint_violation';
+            RAISE EXCEPTION '{table}: this row can not be changed or removed'
+                USING ERRCODE = 'integrity_constraint_violation';
         END $$;
         CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table}
             FOR EACH ROW EXECUTE FUNCTION {table}_immutable();

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -18,7 +20,7 @@ def all_or_none(name: str, *fields: str) -> models.CheckConstraint:
     )
 
 
-def person(**options: object) -> models.ForeignKey:
+def person(**options: Any) -> models.ForeignKey:
     """Return a reference to a person that outlives everything else."""
     return models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", **options)
 

@@ -1,7 +1,6 @@
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
-from django.db import models
 from django.db.models import Q
 
 from apps.environments.enums import FreezeScope
@@ -27,7 +26,7 @@ class FreezeQuerySet(TenantQuerySet):
     def in_force(self, now: datetime) -> Self:
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=now), lifted_at=None, frozen_at__lte=now)
 
-    def over(self, lane: models.Model) -> Self:
+    def over(self, lane: Any) -> Self:
         """Return freezes that hold this lane: its own, its environment's, its workspace's, everybody's."""
         return self.filter(
             Q(scope=FreezeScope.ALL)

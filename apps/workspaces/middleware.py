@@ -1,9 +1,10 @@
 from collections.abc import Callable
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.functional import SimpleLazyObject
 
+from apps.accounts.requests import AuthedRequest
 from apps.workspaces.rights import rights_of
 from apps.workspaces.scope import enter_scope, workspaces_of
 
@@ -14,10 +15,10 @@ class ScopeMiddleware:
     Streamed answers outlive the transaction: they open their own scope.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[AuthedRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: AuthedRequest) -> HttpResponse:
         request.workspaces = workspaces_of(request.user)
         request.rights = SimpleLazyObject(lambda: rights_of(request.user, request.workspaces))
         with transaction.atomic():

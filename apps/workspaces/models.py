@@ -73,7 +73,8 @@ class Membership(TenantModel):
             ),
             models.CheckConstraint(
                 name="membership_ended_whole",
-                condition=models.Q(ended_at=None, ended_by=None) | models.Q(ended_at__isnull=False, ended_by__isnull=False),
+                condition=models.Q(ended_at=None, ended_by=None)
+                | models.Q(ended_at__isnull=False, ended_by__isnull=False),
             ),
         ]
 

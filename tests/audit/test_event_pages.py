@@ -21,7 +21,8 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://
 
 def _record(summary: str = "Something happened", **fields: object) -> str:
     with workspace_scope([fields.get("workspace_id", PLATFORM_WORKSPACE_ID)]):
-        return str(audit.record(**({"kind": "release.sealed", "by": SYSTEM, "target": None, "summary": summary} | fields)))
+        usual = {"kind": "release.sealed", "by": SYSTEM, "target": None, "summary": summary}
+        return str(audit.record(**(usual | fields)))
 
 
 def _summaries(response: object) -> list[str]:
@@ -164,7 +165,8 @@ def test_csv_holds_every_event_and_no_live_formula(reading: Client) -> None:
     for formula in FORMULAS:
         _record(formula, reason=formula)
 
-    rows = list(csv.DictReader(io.StringIO(_body(reading.post(EXPORT, {"format": "csv", "kind": "release.sealed"})), newline="")))
+    text = _body(reading.post(EXPORT, {"format": "csv", "kind": "release.sealed"}))
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
 
     assert [row["summary"] for row in reversed(rows)] == [f"'{formula}" for formula in FORMULAS]
     assert all(row["reason"].startswith("'") for row in rows)

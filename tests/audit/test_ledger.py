@@ -105,7 +105,9 @@ def test_event_of_a_workspace_out_of_scope_is_refused(scope: None) -> None:
 def test_event_of_another_workspace_is_not_seen(db: None) -> None:
     other = uuid4()
     with workspace_scope([other]):
-        Workspace.objects.create(id=other, slug="other", name="Other", deployment_model="BYOC", created_at="2026-01-01T00:00Z")
+        Workspace.objects.create(
+            id=other, slug="other", name="Other", deployment_model="BYOC", created_at="2026-01-01T00:00Z"
+        )
         audit.record("workspace.created", by=SYSTEM, target=None, workspace_id=other, summary="Other")
 
     with workspace_scope([PLATFORM_WORKSPACE_ID]):

@@ -5,7 +5,7 @@ from django.db import migrations
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.row_level_security import SCOPE, definer, protect
 
-TABLE = f"""
+TABLE = """
 CREATE TABLE audit_event (
     event_id uuid NOT NULL DEFAULT uuidv7(),
     workspace_id uuid NOT NULL,

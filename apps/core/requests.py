@@ -1,0 +1,13 @@
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+
+
+class ScopedRequest(HttpRequest):
+    """A request with what the middleware puts on it, for apps that know no people. For annotations."""
+
+    request_id: str
+    workspaces: tuple[UUID, ...]
+    rights: Any  # apps.workspaces.rights.Rights, which stands above
+    refusal: Exception  # set where a refusal is told, so that the trail learns of it
