@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test reliability check fix bench lock vendor ci
+.PHONY: help setup run test reliability check fix bench lock screenshots vendor ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -45,6 +45,11 @@ lock: ## resolve the package lists anew
 	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	    --no-annotate --custom-compile-command "make lock" requirements/$$list.in -o requirements/$$list.txt $(UPGRADE) || exit 1; \
 	done
+
+screenshots: ## take the README's pictures from the running portal (URL=http://127.0.0.1:8000)
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.chromium
+	@PYTHONPATH=. $(PY) docs/screenshots/take.py
 
 vendor: ## fetch the front-end files into static/vendor
 	@npm ci --ignore-scripts --no-audit --no-fund
