@@ -94,10 +94,11 @@ class Feed:
     whole: Rendered | None = None
     whole_at: float = float("-inf")
     task: asyncio.Task[None] | None = None
+    is_rendering: bool = False
 
     @property
     def is_behind(self) -> bool:
-        return bool(self.changed or self.owed)
+        return bool(self.changed or self.owed) or self.is_rendering
 
     def hear(self, workspace: UUID, topics: frozenset[str]) -> None:
         if workspace not in self.ask.workspaces:
@@ -119,15 +120,16 @@ class Feed:
     async def _keep_up(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self.is_behind and self.streams:
+            while (self.changed or self.owed) and self.streams:
                 await asyncio.sleep(max(0.0, self.last + self.interval - loop.time()))
                 self.last = loop.time()
                 changed, owed = frozenset(self.changed), self.owed & self.streams
-                self.changed, self.owed = set(), set()
+                self.changed, self.owed, self.is_rendering = set(), set(), True
                 await self._tell(self.streams - owed if changed else set(), changed)
                 await self._tell(owed, None)
+                self.is_rendering = False
         finally:
-            self.task = None
+            self.task, self.is_rendering = None, False
 
     async def _tell(self, streams: set[Stream], changed: frozenset[str] | None) -> None:
         by_mark: dict[str, list[Stream]] = defaultdict(list)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 from django.conf import settings
 from django.test import Client
 
 from apps.accounts.models import User
+from apps.core import live as hints
 from tests.processes import WebServer, eventually, start_web
 
 QUICK = {"LIVE_BEAT_SECONDS": "0.5", "LIVE_RECHECK_SECONDS": "1", "LIVE_STREAMS_PER_PERSON": "3"}
@@ -43,6 +45,10 @@ class Listening:
 
     def _first(self, fits: Callable[[Message], bool], within: float) -> Message:
         return eventually(lambda: next(filter(fits, list(self.messages)), None), within_seconds=within)
+
+    def is_settled(self) -> bool:
+        """Whether the last two things said were beats: nothing more is on its way."""
+        return [message.event for message in self.messages[-2:]] == ["beat", "beat"]
 
     def is_silent(self, *, for_seconds: float) -> bool:
         """Whether nothing but beats comes for so long."""
@@ -96,7 +102,8 @@ def _read(response: httpx2.Response, listening: Listening) -> None:
 
 @pytest.fixture
 def live(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[Watching]:
-    with start_web(tmp_path, environment=QUICK) as server:
+    with start_web(tmp_path, environment=QUICK) as server, redis.Redis.from_url(redis_url) as client:
+        eventually(lambda: client.pubsub_numsub(hints.channel())[0][1], because="the server does not listen for hints")
         yield Watching(server)
 
 

@@ -12,6 +12,7 @@ from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from tests.cast import NOW
 from tests.live.conftest import Watching
+from tests.processes import eventually
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,10 +73,12 @@ def test_a_page_that_comes_back_gets_what_it_missed_once(live: Watching, world: 
 
     with live.watch(f"{DASHBOARD}?since={_here(world)}", cookies, last=seen) as stream:
         message = stream.until("<table")
-        latest = stream.until("Froze Staging")
+        assert stream.until("Froze Staging")
+        eventually(stream.is_settled)
+        latest = next(each.id for each in reversed(stream.messages) if each.id)
 
     assert "Broken in QA" in message.data
-    with live.watch(DASHBOARD, cookies, last=latest.id) as stream:
+    with live.watch(DASHBOARD, cookies, last=latest) as stream:
         assert stream.is_silent(for_seconds=1.5)
 
 
