@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -16,7 +17,6 @@ from apps.environments.actions.standing import standing
 from apps.environments.enums import ResourceKind
 from apps.environments.local_ports import PORTS, free_ports, is_free
 from apps.environments.models import Environment, Lane
-
 
 LOCAL = "local"
 SLUG_SHARE = 15
@@ -64,7 +64,7 @@ def create_lane(
     permissions.may_prepare(by, environment).require()
     lane = Lane(environment=environment, workspace_id=environment.workspace_id, executor=executor)
     lane.service_id = service.pk  # services stand above environments, so their type is not known here
-    lane.target_key, lane.created_at = _target_key(lane), now
+    lane.target_key, lane.created_at = _target_key(lane, service), now
     if executor == LOCAL:
         lane.port = _claim_port(environment, port, by=by, now=now)
     try:
@@ -120,10 +120,10 @@ def remove_locked(lane: Lane, *, by: User, now: datetime) -> Lane:
     return lane
 
 
-def _target_key(lane: Lane) -> str:
+def _target_key(lane: Lane, service: Any) -> str:
     """Return a name that people can read, that fits folders and programs, and that no later lane gets again."""
     lane.pk = lane.pk or uuid4()
-    slugs = (lane.service.slug[:SLUG_SHARE].strip("-_"), lane.environment.slug[:SLUG_SHARE].strip("-_"))
+    slugs = (service.slug[:SLUG_SHARE].strip("-_"), lane.environment.slug[:SLUG_SHARE].strip("-_"))
     return "-".join((*slugs, lane.pk.hex[-8:])).lower().replace("_", "-")
 
 
