@@ -14,7 +14,7 @@ from apps.core import hints, live
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Verdict
 from apps.deployments import permissions, transitions, wording
-from apps.deployments.engine import rollback, start
+from apps.deployments.engine import locks, rollback, start
 from apps.deployments.engine.rollback import RollbackTarget
 from apps.deployments.engine.start import LaneBusy, LaneRemoved, NotReady
 from apps.deployments.enums import DeploymentState
@@ -53,7 +53,7 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
     Raises Denied: this person may not, or it has ended. Raises TextInvalid: for the reason, which must be given.
     """
     reason = one_line(reason, name="The reason", limit=300)
-    deployment = _locked(deployment)
+    deployment = locks.deployment(deployment.pk)
     permissions.may_cancel(by, deployment).require()
     if deployment.state == DeploymentState.QUEUED:
         why = f"Cancelled by {by}: {reason}"
@@ -85,7 +85,7 @@ def roll_back(lane: Lane, *, to: Release | None = None, reason: str, by: User | 
     Raises NoRollbackTarget: with the reasons why none can be brought back. Raises LaneBusy: as `start_deployment`.
     """
     reason = one_line(reason, name="The reason", limit=300)
-    lane = Lane.objects.locked().with_cell().get(pk=lane.pk)
+    lane = locks.lane(lane.pk)
     permissions.may_roll_back(by, lane).require()
     start.require_free(lane, now=now)
     target = rollback.target_for(lane) if to is None else _target_named(lane, to)
@@ -102,7 +102,7 @@ def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: da
     Raises TextInvalid: for the reason, which must be given.
     """
     reason = one_line(reason, name="The reason", limit=300)
-    deployment = _locked(deployment)
+    deployment = locks.deployment(deployment.pk)
     permissions.may_abandon(by, deployment, now=now).require()
     why = f"Abandoned by {by}: {reason}"
     transitions.advance(deployment, DeploymentState.ABANDONED, by=by, now=now, why=why)
@@ -118,14 +118,6 @@ def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: da
 def rollback_target(lane: Lane) -> RollbackTarget | Verdict:
     """This function will find what one click would bring back, else a refusal (falsy) that says why nothing can be."""
     return rollback.target_for(Lane.objects.with_cell().get(pk=lane.pk))
-
-
-def _locked(deployment: Deployment) -> Deployment:
-    """Lock lane, promotion, deployment: everybody in this order."""
-    Lane.objects.locked().get(pk=deployment.lane_id)
-    if deployment.promotion_id:
-        Promotion.objects.locked().get(pk=deployment.promotion_id)
-    return Deployment.objects.with_subject().locked().get(pk=deployment.pk)
 
 
 def _target_named(lane: Lane, release: Release) -> RollbackTarget | Verdict:

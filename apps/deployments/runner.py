@@ -16,10 +16,9 @@ from apps.audit.actors import SYSTEM
 from apps.audit.source import Source, coming_from
 from apps.core.verdict import Refusal
 from apps.deployments import transitions
-from apps.deployments.engine import endings, lease, start
+from apps.deployments.engine import endings, lease, locks, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
-from apps.deployments.models import Deployment
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ def _run(workspace_id: UUID, deployment_id: UUID) -> None:
 
 def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
     with workspace_scope([workspace_id]):
-        deployment = Deployment.objects.with_subject().locked().get(pk=deployment_id)
+        deployment = locks.deployment(deployment_id)
         if deployment.lease_until is None or deployment.lease_until >= _clock():
             return
         endings.give_up(deployment, why="Its worker has not been heard of.", at_once=True)
@@ -85,7 +84,7 @@ def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
 
 def _expire(workspace_id: UUID, deployment_id: UUID) -> None:
     with workspace_scope([workspace_id]):
-        deployment = Deployment.objects.with_subject().locked().get(pk=deployment_id)
+        deployment = locks.deployment(deployment_id)
         why = "No worker could start it in time."
         transitions.advance(deployment, DeploymentState.EXPIRED, by=SYSTEM, now=timezone.now(), why=why)
 

@@ -56,13 +56,14 @@ class Pool:
 
     def _do(self, key: UUID, work: Callable[[], None]) -> None:
         try:
+            close_old_connections()
             work()
         except Exception:
             log.exception("work on %s has failed", key)
+            connection.close()
         finally:
             with self._lock:
                 self._busy.discard(key)
-            connection.close()
 
 
 class Sweeper:

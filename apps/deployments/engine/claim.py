@@ -15,11 +15,10 @@ from apps.audit.actors import SYSTEM
 from apps.core.verdict import Conflict
 from apps.deployments import transitions
 from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.engine import journal
+from apps.deployments.engine import journal, locks
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
-from apps.environments.models import Lane
 from apps.workspaces.scope import workspace_scope
 
 S = DeploymentState
@@ -39,24 +38,16 @@ def claim(workspace_id: UUID, deployment_id: UUID) -> Deployment:
     """
     now = timezone.now()
     with workspace_scope([workspace_id]):
-        deployment = _locked(deployment_id)
+        try:
+            deployment = locks.deployment(deployment_id)
+        except Deployment.DoesNotExist as error:
+            raise NotDue("There is no such deployment.") from error
         refusal = _claim(deployment, now)
         crashpoint("before_claim_commit")
     if refusal:
         raise NotDue(refusal)
     crashpoint("after_claim_commit")
     return deployment
-
-
-def _locked(deployment_id: UUID) -> Deployment:
-    """Lock lane, promotion, deployment: everybody in this order."""
-    known = Deployment.objects.filter(pk=deployment_id).values("promotion_id", "lane_id").first()
-    if known is None:
-        raise NotDue("There is no such deployment.")
-    Lane.objects.locked().get(pk=known["lane_id"])
-    if known["promotion_id"]:
-        Promotion.objects.locked().get(pk=known["promotion_id"])
-    return Deployment.objects.with_subject().locked().get(pk=deployment_id)
 
 
 def _claim(deployment: Deployment, now: datetime) -> str:

@@ -19,7 +19,7 @@ from apps.audit.actors import SYSTEM
 from apps.core import live
 from apps.deployments import transitions, wording
 from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.engine import journal, rollback
+from apps.deployments.engine import journal, locks, rollback
 from apps.deployments.engine.attempt import GREEN, RED, YELLOW, Attempt
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.orders import stored
@@ -139,7 +139,7 @@ def call_for_person(deployment: Deployment, why: str) -> None:
 @contextmanager
 def _ending(deployment: Deployment) -> Iterator[tuple[Lane, Promotion | None, datetime]]:
     with workspace_scope([deployment.workspace_id]):
-        lane = Lane.objects.locked().with_cell().get(pk=deployment.lane_id)
+        lane = locks.lane(deployment.lane_id)
         promotion = None
         if deployment.promotion_id:
             promotion = Promotion.objects.locked().get(pk=deployment.promotion_id)

@@ -14,7 +14,7 @@ from apps.core.durations import in_words
 from apps.core.verdict import Conflict
 from apps.deployments import transitions, wording
 from apps.deployments.clock import clock_in
-from apps.deployments.engine import rollback
+from apps.deployments.engine import locks, rollback
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
@@ -41,9 +41,10 @@ def start(promotion: Promotion, *, by: User | Actor, now: datetime) -> Deploymen
 
     Raises LaneBusy: another attempt holds the lane. Raises NotReady: the promotion isn't.
     """
-    lane = Lane.objects.locked().with_cell().get(pk=promotion.lane_id)
+    lane = locks.lane(promotion.lane_id)
     require_free(lane, now=now)
-    promotion = Promotion.objects.locked().with_subject().get(pk=promotion.pk)
+    Promotion.objects.locked().only("pk").get(pk=promotion.pk)
+    promotion = Promotion.objects.with_subject().get(pk=promotion.pk)
     if promotion.state != PromotionState.READY:
         raise NotReady(f"Promotion #{promotion.number} is {promotion.label.lower()}, so nothing can be started.")
     return _queue(
