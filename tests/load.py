@@ -34,7 +34,7 @@ class Visitor(threading.Thread):
 
 @contextmanager
 def visiting(port: int, *, number: int, pause: float = 0.002) -> Iterator[Counter[str]]:
-    """Have users at a port, half of them on connections that are kept; what they got is complete when the block ends."""
+    """Have users at a port, half of them on connections that are kept; their count is complete after the block."""
     stop = threading.Event()
     visitors = [Visitor(port, stop, keeps=index % 2 == 0, pause=pause) for index in range(number)]
     answers: Counter[str] = Counter()

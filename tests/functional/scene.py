@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -77,7 +76,8 @@ class Scene:
                     self.release(version), lane=self.lanes[place], by=self.cast.release_engineer, now=timezone.now()
                 )
             self._approve(promotion)
-            self.sees(lambda asked=promotion.pk: Promotion.objects.filter(pk=asked, state=PromotionState.COMPLETED).exists())
+            completed = Promotion.objects.filter(pk=promotion.pk, state=PromotionState.COMPLETED)
+            self.sees(completed.exists)
 
     def release(self, version: str) -> Release:
         return self.service.releases.get(version=version)

@@ -1,8 +1,25 @@
 """What people do on the way of a release; the same with scripts and without."""
 
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
 from playwright.sync_api import Locator, expect
 
 from tests.functional.seats import Seat
+
+PUSHED = ("push.received", "release.created", "release.sealed")
+DEPLOYED = (
+    "deployment.queued", "deployment.starting", "deployment.applying", "deployment.verifying", "deployment.succeeded",
+    "lane.switched",
+)  # fmt: skip
+PROMOTED = ("promotion.requested", "promotion.ready", *DEPLOYED, "promotion.completed")
+# Of the release before, of this one, and the way back.
+JOURNEY = (
+    *PUSHED, *PROMOTED * 3, *PROMOTED,
+    *PUSHED, *PROMOTED * 3, "promotion.requested", "decision.approved", "decision.approved", *PROMOTED[1:],
+    *DEPLOYED, "hold.set",
+)  # fmt: skip
 
 
 def ask(engineer: Seat, version: str, place: str) -> None:
@@ -40,12 +57,6 @@ def roll_back(operator: Seat, *, to: str, reason: str) -> None:
     operator.see(operator.page.locator("#hero").get_by_text("Succeeded"))
 
 
-def stop(seat: Seat, place: str) -> Locator:
-    """Return an environment's part of the path on the page of a release."""
-    heading = seat.page.get_by_role("heading", name=place)
-    return seat.page.locator("ol.lane > li").filter(has=heading)
-
-
 def events(auditor: Seat, query: str = "") -> list[str]:
     """Read the kinds of all events that the trail shows, newest first, page by page."""
     auditor.open(f"/audit/{query}")
@@ -56,3 +67,28 @@ def events(auditor: Seat, query: str = "") -> list[str]:
         if not older.count():
             return kinds
         auditor.page.goto(older.evaluate("link => link.href"))
+
+
+def export(auditor: Seat, folder: Path) -> list[dict[str, str]]:
+    """Take what the trail shows away as CSV."""
+    with auditor.page.expect_download() as download:
+        auditor.press("CSV")
+    download.value.save_as(folder / "trail.csv")
+    with (folder / "trail.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_tells_the_journey(kinds: Sequence[str]) -> None:
+    """Find each step of the way to Production and back, in its order, among the newest events."""
+    wanted = iter(JOURNEY)
+    step = next(wanted, None)
+    for kind in reversed(kinds):
+        if kind == step:
+            step = next(wanted, None)
+    assert step is None, f"no {step} where it belongs in {kinds}"
+
+
+def stop(seat: Seat, place: str) -> Locator:
+    """Return an environment's part of the path on the page of a release."""
+    heading = seat.page.get_by_role("heading", name=place)
+    return seat.page.locator("ol.lane > li").filter(has=heading)
