@@ -50,7 +50,7 @@ def test_a_change_reaches_the_page_as_its_cells_alone(live: Watching, world: Wor
 
         message = stream.until("Broken in QA")
 
-    assert f'hx-target="#{cell_id(str(lane.pk))}" hx-swap="outerMorph"' in message.data
+    assert f'hx-target="#{cell_id(lane.pk)}" hx-swap="outerMorph"' in message.data
     assert "<table" not in message.data
     assert message.id
 
