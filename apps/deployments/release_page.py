@@ -25,7 +25,7 @@ from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from apps.workspaces.rights import Rights
 
-EVENTS_SHOWN = 25
+EVENTS_SHOWN = 8
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def states(stage: Stage) -> Iterator[States]:  # noqa: F811
 
 
 def test_every_state_is_fit_for_everyone(
-    stage: Stage,
+    stage: Stage,  # noqa: F811
     states: States,
     portal: WebServer,
     open_page: Callable[..., Page],

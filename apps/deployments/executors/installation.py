@@ -64,7 +64,8 @@ class Installation:
         gone = [wheel for wheel in wheels if wheel not in held and not (with_index and wheel.source == INDEX)]
         if gone and not self.is_installed(release.digest):
             raise ArtifactRejected(f"The artifact store no longer holds {gone[0].filename}.")
-        return f"{len(wheels)} wheels have the digests of the release ({len(held)} already in the store)."
+        files = "1 wheel has" if len(wheels) == 1 else f"{len(wheels)} wheels have"
+        return f"{files} the digests of the release ({len(held)} already in the store)."
 
     def fetch(self, release: ReleaseRef, *, lifeline: Lifeline, log: Log) -> None:
         """Bring the wheels that are missing into the store.
