@@ -13,24 +13,24 @@ import django
 
 django.setup()
 
-import httpx2  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
-from django.utils import timezone  # noqa: E402
+import httpx2
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from apps.accounts.models import User  # noqa: E402
-from apps.audit.actors import SYSTEM  # noqa: E402
-from apps.core import live  # noqa: E402
-from apps.core.platform import PLATFORM_WORKSPACE_ID  # noqa: E402
-from apps.workspaces import actions  # noqa: E402
-from apps.workspaces.models import Workspace  # noqa: E402
-from apps.workspaces.scope import workspace_scope  # noqa: E402
-from bench.table import print_table  # noqa: E402
-from eaip.live.hub import _rendered  # noqa: E402
-from tests.dashboards.matrix import fill  # noqa: E402
-from tests.processes import start_web  # noqa: E402
+from apps.accounts.models import User
+from apps.audit.actors import SYSTEM
+from apps.core import live
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.workspaces import actions
+from apps.workspaces.models import Workspace
+from apps.workspaces.scope import workspace_scope
+from bench.table import print_table
+from eaip.live.hub import _rendered
+from tests.dashboards.matrix import fill
+from tests.processes import start_web
 
 SERVICES = int(os.environ.get("BENCH_SERVICES", "100"))
 ENVIRONMENTS = 6
@@ -45,11 +45,14 @@ def main() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     cookies = _cookies(person)
-    with tempfile.TemporaryDirectory() as logs, start_web(Path(logs)) as server:
-        with httpx2.Client(base_url=server.url, timeout=60) as client:
-            sign_in = _times(lambda: client.get("/sign-in/"))
-            page = _times(lambda: client.get("/", cookies=cookies))
-            response = client.get("/", cookies=cookies)
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        start_web(Path(logs)) as server,
+        httpx2.Client(base_url=server.url, timeout=60) as client,
+    ):
+        sign_in = _times(lambda: client.get("/sign-in/"))
+        page = _times(lambda: client.get("/", cookies=cookies))
+        response = client.get("/", cookies=cookies)
     base = sign_in["p95"]
     rows = [
         ("sign-in page", *_told(sign_in), "1.0", "", ""),

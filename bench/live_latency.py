@@ -15,25 +15,25 @@ import django
 
 django.setup()
 
-from django.conf import settings  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.utils import timezone  # noqa: E402
-from playwright.async_api import async_playwright  # noqa: E402
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+from playwright.async_api import async_playwright
 
-from apps.accounts.models import User  # noqa: E402
-from apps.audit.actors import SYSTEM  # noqa: E402
-from apps.core import live  # noqa: E402
-from apps.core.platform import PLATFORM_WORKSPACE_ID  # noqa: E402
-from apps.dashboards.cells import cell_id  # noqa: E402
-from apps.environments.enums import Health  # noqa: E402
-from apps.environments.models import Lane  # noqa: E402
-from apps.workspaces import actions  # noqa: E402
-from apps.workspaces.models import Workspace  # noqa: E402
-from apps.workspaces.scope import workspace_scope  # noqa: E402
-from bench.table import print_table  # noqa: E402
-from tests.chromium import FLAGS, find  # noqa: E402
-from tests.dashboards.matrix import fill  # noqa: E402
-from tests.processes import start_web  # noqa: E402
+from apps.accounts.models import User
+from apps.audit.actors import SYSTEM
+from apps.core import live
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.dashboards.cells import cell_id
+from apps.environments.enums import Health
+from apps.environments.models import Lane
+from apps.workspaces import actions
+from apps.workspaces.models import Workspace
+from apps.workspaces.scope import workspace_scope
+from bench.table import print_table
+from tests.chromium import FLAGS, find
+from tests.dashboards.matrix import fill
+from tests.processes import start_web
 
 STREAMS = int(os.environ.get("BENCH_STREAMS", "1000"))
 CHANGES = int(os.environ.get("BENCH_CHANGES", "20"))
@@ -51,8 +51,11 @@ def main() -> None:
     raw = asyncio.run(_raw_fan_out())
     figures = {"raw fan-out": raw, "message at the client": latencies, "text in the browser": screens}
     rows = [(name, *_told(values), len(values)) for name, values in figures.items()]
-    print_table(f"From commit to screen, {STREAMS} streams on one process (goal: p95 at most 250 ms)",
-                ("what", "p50", "p95", "worst", "samples"), rows)  # fmt: skip
+    print_table(
+        f"From commit to screen, {STREAMS} streams on one process (goal: p95 at most 250 ms)",
+        ("what", "p50", "p95", "worst", "samples"),
+        rows,
+    )
 
 
 def _told(values: list[float]) -> tuple[str, str, str]:
@@ -96,10 +99,11 @@ async def _measured(host: str, port: int, cookie: str, lane: Lane) -> tuple[list
             marker = text.encode()
             seen = asyncio.create_task(
                 page.wait_for_function(
-                    "([id, text]) => document.getElementById(id).innerText.includes(text)", arg=[cell_id(lane.pk), text],
+                    "([id, text]) => document.getElementById(id).innerText.includes(text)",
+                    arg=[cell_id(lane.pk), text],
                     polling="raf",
                 )
-            )  # fmt: skip
+            )
             await asyncio.sleep(PAUSE)
             committed = await asyncio.to_thread(_change, lane, text)
             await seen

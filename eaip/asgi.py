@@ -4,7 +4,7 @@ Django's own ASGI handler costs two to three times the processor time per page (
 never pass through it. A larger installation serves `eaip.wsgi` and this module as two services behind one host.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
@@ -12,7 +12,7 @@ from django.conf import settings
 from eaip.wsgi import application as pages  # isort: skip  (first, because it sets Django up)
 from eaip.live.endpoint import Endpoint
 
-pages_in_threads = WSGIMiddleware(pages, workers=settings.WEB_THREADS)
+pages_in_threads: Any = WSGIMiddleware(cast(Any, pages), workers=settings.WEB_THREADS)
 live = Endpoint()
 
 

@@ -18,4 +18,3 @@ urlpatterns = [
     path("audit/", include("apps.audit.urls")),
     path("api/", include("apps.api.urls")),
 ]
-

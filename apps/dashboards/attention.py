@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
@@ -31,7 +32,7 @@ class Figures:
     on_hold: int
 
 
-def workspaces_with_figures(workspaces: tuple[UUID, ...]) -> "QuerySet[Workspace]":
+def workspaces_with_figures(workspaces: tuple[UUID, ...]) -> "QuerySet[Any]":
     """Return the workspaces with `deploying`, `awaiting` and `on_hold`, in one query."""
     undecided = Requirement.objects.standing().filter(
         ~Exists(Decision.objects.standing().filter(requirement=OuterRef("pk"))), promotion=OuterRef("pk")
@@ -49,7 +50,7 @@ def _counted(rows: "QuerySet[Deployment] | QuerySet[Promotion] | QuerySet[Hold]"
     return Coalesce(Subquery(of_workspace.values("n")), 0)
 
 
-def figures_of(workspaces: Sequence[Workspace]) -> Figures:
+def figures_of(workspaces: Sequence[Any]) -> Figures:
     """Return the figures of all these workspaces together."""
     return Figures(
         deploying=sum(workspace.deploying for workspace in workspaces),

@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.urls import reverse
@@ -94,15 +94,22 @@ def cell_of(raw: Raw, *, before: str = "", ahead_of: int | None = None, now: dat
 
 def _cell(raw: Raw, kind: str, *, tone: str = "", **said: Any) -> Cell:
     """A cell of what stands there, unless `said` says otherwise."""
-    stands = {"version": raw.version or "", "at": raw.since}
-    return Cell(cell_id(raw.lane_id), kind, raw.environment, service=raw.slug, tone=tone or kind, **{**stands, **said})
+    stands: dict[str, Any] = {"version": raw.version or "", "at": raw.since}
+    return Cell(
+        cell_id(cast(UUID, raw.lane_id)),
+        kind,
+        raw.environment,
+        service=raw.slug,
+        tone=tone or kind,
+        **{**stands, **said},
+    )
 
 
 def _attempted(raw: Raw) -> Cell | None:
     if raw.attempt_number is None:
         return None
     state = DeploymentState(raw.attempt_state)
-    attempt = {"version": raw.attempt_version, "at": raw.attempt_at, "number": raw.attempt_number}
+    attempt: dict[str, Any] = {"version": raw.attempt_version, "at": raw.attempt_at, "number": raw.attempt_number}
     if state in OPEN:
         done, total = raw.done or 0, raw.total or 0
         more = "" if total or not raw.version else f"{raw.version} is live"

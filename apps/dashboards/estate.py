@@ -149,7 +149,7 @@ def freezes_of(environment: Environment, freezes: Sequence[Freeze]) -> list[Free
         freeze
         for freeze in freezes
         if places.is_frozen_by(freeze, environment)
-        or (freeze.scope == FreezeScope.LANE and freeze.lane.environment_id == environment.pk)
+        or (freeze.lane is not None and freeze.lane.environment_id == environment.pk)
     ]
 
 

@@ -32,7 +32,7 @@ class FreezeForm(forms.Form):
     )
 
     def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="freeze", **kwargs)
+        super().__init__(*args, **{"prefix": "freeze", **kwargs})
         lanes = Lane.objects.filter(environment=environment, removed_at=None).select_related("service")
         field = self.fields["lane"]
         field.queryset = lanes.order_by("service__name")  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ class ResourceForm(forms.Form):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="resource", **kwargs)
+        super().__init__(*args, **{"prefix": "resource", **kwargs})
 
 
 class LaneForm(forms.Form):
@@ -66,7 +66,7 @@ class LaneForm(forms.Form):
     )
 
     def __init__(self, *args: Any, environment: Environment, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
-        super().__init__(*args, prefix="lane", **kwargs)
+        super().__init__(*args, **{"prefix": "lane", **kwargs})
         there = Lane.objects.filter(environment=environment, removed_at=None).values("service")
         services = Service.objects.readable_in(workspaces).filter(retired_at=None).exclude(pk__in=there)
         self.fields["service"].queryset = services.order_by("name")  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ class WindowForm(forms.Form):
     label = LineField(label="Name", max_length=80)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="window", **kwargs)
+        super().__init__(*args, **{"prefix": "window", **kwargs})
 
     def clean_zone(self) -> str:
         zone: str = self.cleaned_data["zone"]

@@ -6,21 +6,20 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.accounts.requests import AuthedRequest
 from apps.approvals.inbox import inbox
 from apps.approvals.models import Promotion
 from apps.dashboards import attention, places
 from apps.environments.models import Freeze
-from apps.workspaces.models import Workspace
 
 
 @dataclass
 class Navigation:
     """Three queries, each made when first asked for: workspaces with figures, freezes in force, what I may approve."""
 
-    request: HttpRequest
+    request: AuthedRequest
     now: datetime
 
     @property
@@ -28,7 +27,7 @@ class Navigation:
         return self.request.workspaces
 
     @cached_property
-    def workspaces(self) -> list[Workspace]:
+    def workspaces(self) -> list[Any]:
         return list(attention.workspaces_with_figures(self.everywhere))
 
     @cached_property
@@ -40,7 +39,7 @@ class Navigation:
         return list(inbox(self.request.user, self.everywhere).order_by("requested_at"))
 
     @cached_property
-    def chosen(self) -> Workspace | None:
+    def chosen(self) -> Any:
         """The workspace that the address narrows the page to."""
         wanted = self.request.GET.get("ws", "")
         return next((workspace for workspace in self.workspaces if str(workspace.pk) == wanted), None)

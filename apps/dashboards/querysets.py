@@ -141,7 +141,7 @@ def cells(
     # psycopg's own cursor: a prepared statement is planned once per connection, and planning costs most of it.
     with connection.connection.cursor() as cursor:
         rows = cursor.execute(CELLS.format(only=only), values, prepare=True).fetchall()
-    return [Raw(*row[:25], _read(row[25]), *row[26:]) for row in rows]
+    return [Raw(*(*row[:25], _read(row[25]), *row[26:])) for row in rows]
 
 
 def _read(gates: Any) -> list[dict[str, Any]] | None:

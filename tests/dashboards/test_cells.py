@@ -10,12 +10,35 @@ from apps.dashboards.querysets import Raw
 
 NOW = datetime(2026, 11, 18, 19, 0, tzinfo=UTC)
 QUIET = Raw(
-    slug="greeter", name="Greeter", owner_team="Platform", plane="CONTROL", is_pinned=False, lane_id=UUID(int=1),
-    environment_id=UUID(int=2), environment="QA", tier="QA", version="1.2.0", since=NOW - timedelta(days=2),
-    health="HEALTHY", health_detail="", rolled_back_from=None, newer=1, attempt_number=None, attempt_kind="DEPLOY",
-    attempt_state="SUCCEEDED", attempt_version="1.2.0", attempt_at=NOW, done=None, total=None, waiting_number=None,
-    waiting_state="PENDING", waiting_version="1.3.0", waiting_gates=None, hold=None, is_frozen=False,
-)  # fmt: skip
+    slug="greeter",
+    name="Greeter",
+    owner_team="Platform",
+    plane="CONTROL",
+    is_pinned=False,
+    lane_id=UUID(int=1),
+    environment_id=UUID(int=2),
+    environment="QA",
+    tier="QA",
+    version="1.2.0",
+    since=NOW - timedelta(days=2),
+    health="HEALTHY",
+    health_detail="",
+    rolled_back_from=None,
+    newer=1,
+    attempt_number=None,
+    attempt_kind="DEPLOY",
+    attempt_state="SUCCEEDED",
+    attempt_version="1.2.0",
+    attempt_at=NOW,
+    done=None,
+    total=None,
+    waiting_number=None,
+    waiting_state="PENDING",
+    waiting_version="1.3.0",
+    waiting_gates=None,
+    hold=None,
+    is_frozen=False,
+)
 ATTEMPT = {"attempt_number": 7, "attempt_version": "1.3.0"}
 WAITING = {"waiting_number": 9}
 
@@ -29,8 +52,11 @@ WAITING = {"waiting_number": 9}
         ({"version": None, "newer": None}, "na", "Nothing yet"),
         ({**ATTEMPT, "attempt_state": "QUEUED"}, "run", "Queued"),
         ({**ATTEMPT, "attempt_state": "APPLYING", "done": 3, "total": 7}, "run", "Step 4 of 7"),
-        ({**ATTEMPT, "attempt_state": "APPLYING", "attempt_kind": "ROLLBACK", "done": 0, "total": 2}, "run",
-         "Rolling back, step 1 of 2"),
+        (
+            {**ATTEMPT, "attempt_state": "APPLYING", "attempt_kind": "ROLLBACK", "done": 0, "total": 2},
+            "run",
+            "Rolling back, step 1 of 2",
+        ),
         ({**ATTEMPT, "attempt_state": "UNKNOWN", "done": 3, "total": 7}, "warn", "Finding out"),
         ({**ATTEMPT, "attempt_state": "FAILED"}, "bad", "Failed"),
         ({**ATTEMPT, "attempt_state": "ERRORED"}, "warn", "Did not run"),
@@ -38,12 +64,12 @@ WAITING = {"waiting_number": 9}
         ({"rolled_back_from": "1.3.0"}, "warn", "Rolled back"),
         ({"hold": "Rolled back"}, "warn", "On hold"),
         ({**WAITING, "waiting_gates": [{"name": "approvals", "outcome": "WAITING"}]}, "wait", "1.3.0 needs approval"),
-        ({**WAITING, "waiting_gates": [{"name": "window", "outcome": "WAITING"}]}, "fine", "1.3.0 waits for the window"),
+        (WAITING | {"waiting_gates": [{"name": "window", "outcome": "WAITING"}]}, "fine", "1.3.0 waits for the window"),
         ({**WAITING, "waiting_gates": [{"name": "artifact", "outcome": "FAILED"}]}, "warn", "1.3.0 is blocked"),
         ({**WAITING, "waiting_gates": []}, "fine", "1.3.0 waits"),
         ({**WAITING, "waiting_state": "READY"}, "run", "1.3.0 is ready"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_says_the_exception_first(changes: dict[str, object], kind: str, word: str) -> None:
     cell = cell_of(QUIET._replace(**changes), now=NOW)
 

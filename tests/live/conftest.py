@@ -69,12 +69,14 @@ class Watching:
     def watch(self, path: str, cookies: dict[str, str], *, last: str = "") -> Iterator[Listening]:
         listening = Listening()
         headers = {"Last-Event-ID": last} if last else {}
-        with httpx2.Client(base_url=self.server.url, cookies=cookies, timeout=httpx2.Timeout(30)) as client:
-            with client.stream("GET", path, headers=headers) as response:
-                listening.status = response.status_code
-                thread = threading.Thread(target=_read, args=(response, listening), daemon=True)
-                thread.start()
-                yield listening
+        with (
+            httpx2.Client(base_url=self.server.url, cookies=cookies, timeout=httpx2.Timeout(30)) as client,
+            client.stream("GET", path, headers=headers) as response,
+        ):
+            listening.status = response.status_code
+            thread = threading.Thread(target=_read, args=(response, listening), daemon=True)
+            thread.start()
+            yield listening
 
     def get(self, path: str, cookies: dict[str, str]) -> httpx2.Response:
         """Return the answer; of one that would never end, only its status."""

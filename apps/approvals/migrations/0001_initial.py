@@ -7,116 +7,256 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
-        ('configuration', '0001_initial'),
-        ('environments', '0001_initial'),
-        ('releases', '0001_initial'),
-        ('workspaces', '0001_initial'),
+        ("accounts", "0001_initial"),
+        ("configuration", "0001_initial"),
+        ("environments", "0001_initial"),
+        ("releases", "0001_initial"),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RunSQL("CREATE SEQUENCE promotion_number", "DROP SEQUENCE promotion_number"),
         migrations.CreateModel(
-            name='Promotion',
+            name="Promotion",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('number', models.BigIntegerField(db_default=models.Func(models.Value('promotion_number'), function='nextval'), editable=False)),
-                ('state', models.CharField(choices=[('PENDING', 'Waiting'), ('READY', 'Ready'), ('DEPLOYING', 'Deploying'), ('COMPLETED', 'Completed'), ('FAILED', 'Failed'), ('REJECTED', 'Rejected'), ('EXPIRED', 'Expired'), ('SUPERSEDED', 'Superseded'), ('WITHDRAWN', 'Withdrawn')], default='PENDING', max_length=10)),
-                ('plan', models.JSONField()),
-                ('plan_hash', models.CharField(max_length=64)),
-                ('gates', models.JSONField(default=list)),
-                ('gates_at', models.DateTimeField(blank=True, null=True)),
-                ('policy_version', models.PositiveIntegerField()),
-                ('starts_by_itself', models.BooleanField(default=True)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('requested_at', models.DateTimeField()),
-                ('requested_by_label', models.CharField(max_length=150)),
-                ('ready_at', models.DateTimeField(blank=True, null=True)),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, max_length=300)),
-                ('configuration', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='configuration.configurationversion')),
-                ('lane', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='environments.lane')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='releases.release')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "number",
+                    models.BigIntegerField(
+                        db_default=models.Func(models.Value("promotion_number"), function="nextval"), editable=False
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("PENDING", "Waiting"),
+                            ("READY", "Ready"),
+                            ("DEPLOYING", "Deploying"),
+                            ("COMPLETED", "Completed"),
+                            ("FAILED", "Failed"),
+                            ("REJECTED", "Rejected"),
+                            ("EXPIRED", "Expired"),
+                            ("SUPERSEDED", "Superseded"),
+                            ("WITHDRAWN", "Withdrawn"),
+                        ],
+                        default="PENDING",
+                        max_length=10,
+                    ),
+                ),
+                ("plan", models.JSONField()),
+                ("plan_hash", models.CharField(max_length=64)),
+                ("gates", models.JSONField(default=list)),
+                ("gates_at", models.DateTimeField(blank=True, null=True)),
+                ("policy_version", models.PositiveIntegerField()),
+                ("starts_by_itself", models.BooleanField(default=True)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("requested_at", models.DateTimeField()),
+                ("requested_by_label", models.CharField(max_length=150)),
+                ("ready_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("outcome", models.CharField(blank=True, max_length=300)),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="promotions",
+                        to="configuration.configurationversion",
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="promotions", to="environments.lane"
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="promotions", to="releases.release"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-number'],
+                "ordering": ["-number"],
             },
         ),
         migrations.CreateModel(
-            name='Requirement',
+            name="Requirement",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('position', models.PositiveSmallIntegerField()),
-                ('reason', models.CharField(max_length=200)),
-                ('promotion', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requirements', to='approvals.promotion')),
-                ('role', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.role')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("position", models.PositiveSmallIntegerField()),
+                ("reason", models.CharField(max_length=200)),
+                (
+                    "promotion",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="requirements",
+                        to="approvals.promotion",
+                    ),
+                ),
+                (
+                    "role",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.role"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['promotion', 'position'],
+                "ordering": ["promotion", "position"],
             },
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('choice', models.CharField(choices=[('APPROVE', 'Approve'), ('REJECT', 'Reject')], max_length=7)),
-                ('comment', models.TextField(blank=True, max_length=2000)),
-                ('plan_hash', models.CharField(max_length=64)),
-                ('decided_at', models.DateTimeField()),
-                ('voided_at', models.DateTimeField(blank=True, null=True)),
-                ('void_reason', models.CharField(blank=True, max_length=200, null=True)),
-                ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
-                ('promotion', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='approvals.promotion')),
-                ('requirement', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='approvals.requirement')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("choice", models.CharField(choices=[("APPROVE", "Approve"), ("REJECT", "Reject")], max_length=7)),
+                ("comment", models.TextField(blank=True, max_length=2000)),
+                ("plan_hash", models.CharField(max_length=64)),
+                ("decided_at", models.DateTimeField()),
+                ("voided_at", models.DateTimeField(blank=True, null=True)),
+                ("void_reason", models.CharField(blank=True, max_length=200, null=True)),
+                (
+                    "decided_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+                (
+                    "promotion",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="approvals.promotion"
+                    ),
+                ),
+                (
+                    "requirement",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="decisions",
+                        to="approvals.requirement",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['decided_at'],
+                "ordering": ["decided_at"],
             },
         ),
         migrations.AddIndex(
-            model_name='promotion',
-            index=models.Index(condition=models.Q(('state__in', ('PENDING', 'READY', 'DEPLOYING'))), fields=['state'], name='promotion_waiting'),
+            model_name="promotion",
+            index=models.Index(
+                condition=models.Q(("state__in", ("PENDING", "READY", "DEPLOYING"))),
+                fields=["state"],
+                name="promotion_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('PENDING', 'READY', 'DEPLOYING'))), fields=('release', 'lane'), name='promotion_open_once'),
+            model_name="promotion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("PENDING", "READY", "DEPLOYING"))),
+                fields=("release", "lane"),
+                name="promotion_open_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['PENDING', 'READY', 'DEPLOYING', 'COMPLETED', 'FAILED', 'REJECTED', 'EXPIRED', 'SUPERSEDED', 'WITHDRAWN'])), name='promotion_state_known'),
+            model_name="promotion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "PENDING",
+                            "READY",
+                            "DEPLOYING",
+                            "COMPLETED",
+                            "FAILED",
+                            "REJECTED",
+                            "EXPIRED",
+                            "SUPERSEDED",
+                            "WITHDRAWN",
+                        ],
+                    )
+                ),
+                name="promotion_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='promotion',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state__in', ('PENDING', 'READY', 'DEPLOYING'))), models.Q(models.Q(('state__in', ('PENDING', 'READY', 'DEPLOYING')), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='promotion_ended_whole'),
+            model_name="promotion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at", None), ("state__in", ("PENDING", "READY", "DEPLOYING"))),
+                    models.Q(
+                        models.Q(("state__in", ("PENDING", "READY", "DEPLOYING")), _negated=True),
+                        ("ended_at__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="promotion_ended_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='requirement',
-            constraint=models.UniqueConstraint(fields=('promotion', 'role'), name='requirement_once'),
+            model_name="requirement",
+            constraint=models.UniqueConstraint(fields=("promotion", "role"), name="requirement_once"),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('voided_at', None)), fields=('requirement',), name='decision_once'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("voided_at", None)), fields=("requirement",), name="decision_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(condition=models.Q(('voided_at', None)), fields=('promotion', 'decided_by'), name='decision_person_once'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("voided_at", None)), fields=("promotion", "decided_by"), name="decision_person_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('choice__in', ['APPROVE', 'REJECT'])), name='decision_choice_known'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("choice__in", ["APPROVE", "REJECT"])), name="decision_choice_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('void_reason__isnull', True), ('voided_at__isnull', True)), models.Q(('void_reason__isnull', False), ('voided_at__isnull', False)), _connector='OR'), name='decision_voided_whole'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("void_reason__isnull", True), ("voided_at__isnull", True)),
+                    models.Q(("void_reason__isnull", False), ("voided_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="decision_voided_whole",
+            ),
         ),
     ]

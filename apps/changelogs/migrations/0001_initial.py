@@ -6,33 +6,63 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('releases', '0001_initial'),
-        ('workspaces', '0001_initial'),
+        ("releases", "0001_initial"),
+        ("workspaces", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ChangelogEntry',
+            name="ChangelogEntry",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('position', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('FEATURE', 'Feature'), ('FIX', 'Fix'), ('PERFORMANCE', 'Performance'), ('DOCUMENTATION', 'Docs'), ('DEPENDENCY', 'Deps'), ('OTHER', 'Other')], max_length=13)),
-                ('scope', models.CharField(blank=True, max_length=60)),
-                ('text', models.CharField(max_length=500)),
-                ('is_breaking', models.BooleanField(default=False)),
-                ('commit', models.CharField(blank=True, max_length=64)),
-                ('author_label', models.CharField(blank=True, max_length=150)),
-                ('is_published', models.BooleanField(default=False)),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='changes', to='releases.release')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("position", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("FEATURE", "Feature"),
+                            ("FIX", "Fix"),
+                            ("PERFORMANCE", "Performance"),
+                            ("DOCUMENTATION", "Docs"),
+                            ("DEPENDENCY", "Deps"),
+                            ("OTHER", "Other"),
+                        ],
+                        max_length=13,
+                    ),
+                ),
+                ("scope", models.CharField(blank=True, max_length=60)),
+                ("text", models.CharField(max_length=500)),
+                ("is_breaking", models.BooleanField(default=False)),
+                ("commit", models.CharField(blank=True, max_length=64)),
+                ("author_label", models.CharField(blank=True, max_length=150)),
+                ("is_published", models.BooleanField(default=False)),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="changes", to="releases.release"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['release', 'position'],
-                'constraints': [models.UniqueConstraint(fields=('release', 'position'), name='change_position_once'), models.CheckConstraint(condition=models.Q(('kind__in', ['FEATURE', 'FIX', 'PERFORMANCE', 'DOCUMENTATION', 'DEPENDENCY', 'OTHER'])), name='change_kind_known')],
+                "ordering": ["release", "position"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("release", "position"), name="change_position_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("kind__in", ["FEATURE", "FIX", "PERFORMANCE", "DOCUMENTATION", "DEPENDENCY", "OTHER"])
+                        ),
+                        name="change_kind_known",
+                    ),
+                ],
             },
         ),
     ]

@@ -7,194 +7,485 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('approvals', '0001_initial'),
-        ('configuration', '0001_initial'),
-        ('environments', '0001_initial'),
-        ('releases', '0001_initial'),
-        ('workspaces', '0001_initial'),
+        ("approvals", "0001_initial"),
+        ("configuration", "0001_initial"),
+        ("environments", "0001_initial"),
+        ("releases", "0001_initial"),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.RunSQL("CREATE SEQUENCE deployment_number", "DROP SEQUENCE deployment_number"),
         migrations.CreateModel(
-            name='SweepLease',
+            name="SweepLease",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('until', models.DateTimeField()),
-                ('token', models.UUIDField()),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("until", models.DateTimeField()),
+                ("token", models.UUIDField()),
             ],
         ),
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('number', models.BigIntegerField(db_default=models.Func(models.Value('deployment_number'), function='nextval'), editable=False)),
-                ('kind', models.CharField(choices=[('DEPLOY', 'Deployment'), ('ROLLBACK', 'Rollback'), ('CONFIGURATION', 'Configuration')], default='DEPLOY', max_length=13)),
-                ('target_key', models.CharField(max_length=200)),
-                ('plan_hash', models.CharField(blank=True, max_length=64)),
-                ('state', models.CharField(choices=[('QUEUED', 'Queued'), ('STARTING', 'Starting'), ('MIGRATING', 'Migrating'), ('APPLYING', 'Applying'), ('VERIFYING', 'Verifying'), ('CANCELLING', 'Cancelling'), ('UNKNOWN', 'Finding out'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed'), ('ERRORED', 'Did not run'), ('CANCELLED', 'Cancelled'), ('SUPERSEDED', 'Superseded'), ('EXPIRED', 'Expired'), ('ABANDONED', 'Abandoned')], default='QUEUED', max_length=10)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('requested_at', models.DateTimeField()),
-                ('requested_by_label', models.CharField(max_length=150)),
-                ('fence', models.BigIntegerField(default=0)),
-                ('lease_token', models.UUIDField(blank=True, null=True)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('attempt', models.PositiveSmallIntegerField(default=1)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('first_effect_at', models.DateTimeField(blank=True, null=True)),
-                ('deadline_at', models.DateTimeField(blank=True, null=True)),
-                ('unknown_since', models.DateTimeField(blank=True, null=True)),
-                ('probe_after', models.DateTimeField(blank=True, null=True)),
-                ('probed', models.CharField(blank=True, max_length=300)),
-                ('cancel_requested_at', models.DateTimeField(blank=True, null=True)),
-                ('cancel_reason', models.CharField(blank=True, max_length=300)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(blank=True, max_length=500)),
-                ('log_bytes', models.PositiveBigIntegerField(default=0)),
-                ('log_lines', models.PositiveIntegerField(default=0)),
-                ('cancel_requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('configuration', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='configuration.configurationversion')),
-                ('from_configuration', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='configuration.configurationversion')),
-                ('from_release', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='releases.release')),
-                ('lane', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='environments.lane')),
-                ('promotion', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='approvals.promotion')),
-                ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='releases.release')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('rolls_back', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rolled_back_by', to='deployments.deployment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "number",
+                    models.BigIntegerField(
+                        db_default=models.Func(models.Value("deployment_number"), function="nextval"), editable=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("DEPLOY", "Deployment"),
+                            ("ROLLBACK", "Rollback"),
+                            ("CONFIGURATION", "Configuration"),
+                        ],
+                        default="DEPLOY",
+                        max_length=13,
+                    ),
+                ),
+                ("target_key", models.CharField(max_length=200)),
+                ("plan_hash", models.CharField(blank=True, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("QUEUED", "Queued"),
+                            ("STARTING", "Starting"),
+                            ("MIGRATING", "Migrating"),
+                            ("APPLYING", "Applying"),
+                            ("VERIFYING", "Verifying"),
+                            ("CANCELLING", "Cancelling"),
+                            ("UNKNOWN", "Finding out"),
+                            ("SUCCEEDED", "Succeeded"),
+                            ("FAILED", "Failed"),
+                            ("ERRORED", "Did not run"),
+                            ("CANCELLED", "Cancelled"),
+                            ("SUPERSEDED", "Superseded"),
+                            ("EXPIRED", "Expired"),
+                            ("ABANDONED", "Abandoned"),
+                        ],
+                        default="QUEUED",
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("requested_at", models.DateTimeField()),
+                ("requested_by_label", models.CharField(max_length=150)),
+                ("fence", models.BigIntegerField(default=0)),
+                ("lease_token", models.UUIDField(blank=True, null=True)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("attempt", models.PositiveSmallIntegerField(default=1)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("first_effect_at", models.DateTimeField(blank=True, null=True)),
+                ("deadline_at", models.DateTimeField(blank=True, null=True)),
+                ("unknown_since", models.DateTimeField(blank=True, null=True)),
+                ("probe_after", models.DateTimeField(blank=True, null=True)),
+                ("probed", models.CharField(blank=True, max_length=300)),
+                ("cancel_requested_at", models.DateTimeField(blank=True, null=True)),
+                ("cancel_reason", models.CharField(blank=True, max_length=300)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("outcome", models.CharField(blank=True, max_length=500)),
+                ("log_bytes", models.PositiveBigIntegerField(default=0)),
+                ("log_lines", models.PositiveIntegerField(default=0)),
+                (
+                    "cancel_requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "configuration",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="configuration.configurationversion",
+                    ),
+                ),
+                (
+                    "from_configuration",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="configuration.configurationversion",
+                    ),
+                ),
+                (
+                    "from_release",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="releases.release",
+                    ),
+                ),
+                (
+                    "lane",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="deployments", to="environments.lane"
+                    ),
+                ),
+                (
+                    "promotion",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deployments",
+                        to="approvals.promotion",
+                    ),
+                ),
+                (
+                    "release",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="deployments", to="releases.release"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "rolls_back",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rolled_back_by",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-number'],
+                "ordering": ["-number"],
             },
         ),
         migrations.CreateModel(
-            name='LogChunk',
+            name="LogChunk",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('seq', models.PositiveIntegerField()),
-                ('step_seq', models.PositiveSmallIntegerField(default=0)),
-                ('first_line', models.PositiveIntegerField()),
-                ('line_count', models.PositiveIntegerField()),
-                ('lines', models.JSONField()),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='log_chunks', to='deployments.deployment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("seq", models.PositiveIntegerField()),
+                ("step_seq", models.PositiveSmallIntegerField(default=0)),
+                ("first_line", models.PositiveIntegerField()),
+                ("line_count", models.PositiveIntegerField()),
+                ("lines", models.JSONField()),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="log_chunks",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['deployment', 'seq'],
+                "ordering": ["deployment", "seq"],
             },
         ),
         migrations.CreateModel(
-            name='Step',
+            name="Step",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('seq', models.PositiveSmallIntegerField()),
-                ('attempt', models.PositiveSmallIntegerField(default=1)),
-                ('kind', models.CharField(max_length=40)),
-                ('label', models.CharField(max_length=120)),
-                ('intent', models.JSONField(default=dict)),
-                ('intent_sha256', models.CharField(max_length=64)),
-                ('fence', models.BigIntegerField()),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('verdict', models.CharField(choices=[('RUNNING', 'Running'), ('DONE', 'Done'), ('FAILED', 'Failed'), ('UNKNOWN', 'Not known'), ('SKIPPED', 'Not needed')], default='RUNNING', max_length=8)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('evidence', models.JSONField(default=dict)),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='deployments.deployment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("seq", models.PositiveSmallIntegerField()),
+                ("attempt", models.PositiveSmallIntegerField(default=1)),
+                ("kind", models.CharField(max_length=40)),
+                ("label", models.CharField(max_length=120)),
+                ("intent", models.JSONField(default=dict)),
+                ("intent_sha256", models.CharField(max_length=64)),
+                ("fence", models.BigIntegerField()),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("RUNNING", "Running"),
+                            ("DONE", "Done"),
+                            ("FAILED", "Failed"),
+                            ("UNKNOWN", "Not known"),
+                            ("SKIPPED", "Not needed"),
+                        ],
+                        default="RUNNING",
+                        max_length=8,
+                    ),
+                ),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                ("evidence", models.JSONField(default=dict)),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="steps", to="deployments.deployment"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['deployment', 'seq', 'attempt'],
+                "ordering": ["deployment", "seq", "attempt"],
             },
         ),
         migrations.CreateModel(
-            name='Transition',
+            name="Transition",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('n', models.PositiveIntegerField()),
-                ('from_state', models.CharField(blank=True, choices=[('QUEUED', 'Queued'), ('STARTING', 'Starting'), ('MIGRATING', 'Migrating'), ('APPLYING', 'Applying'), ('VERIFYING', 'Verifying'), ('CANCELLING', 'Cancelling'), ('UNKNOWN', 'Finding out'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed'), ('ERRORED', 'Did not run'), ('CANCELLED', 'Cancelled'), ('SUPERSEDED', 'Superseded'), ('EXPIRED', 'Expired'), ('ABANDONED', 'Abandoned')], max_length=10)),
-                ('to_state', models.CharField(choices=[('QUEUED', 'Queued'), ('STARTING', 'Starting'), ('MIGRATING', 'Migrating'), ('APPLYING', 'Applying'), ('VERIFYING', 'Verifying'), ('CANCELLING', 'Cancelling'), ('UNKNOWN', 'Finding out'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed'), ('ERRORED', 'Did not run'), ('CANCELLED', 'Cancelled'), ('SUPERSEDED', 'Superseded'), ('EXPIRED', 'Expired'), ('ABANDONED', 'Abandoned')], max_length=10)),
-                ('why', models.CharField(blank=True, max_length=500)),
-                ('actor_label', models.CharField(max_length=150)),
-                ('fence', models.BigIntegerField(default=0)),
-                ('at', models.DateTimeField()),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='transitions', to='deployments.deployment')),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("n", models.PositiveIntegerField()),
+                (
+                    "from_state",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("QUEUED", "Queued"),
+                            ("STARTING", "Starting"),
+                            ("MIGRATING", "Migrating"),
+                            ("APPLYING", "Applying"),
+                            ("VERIFYING", "Verifying"),
+                            ("CANCELLING", "Cancelling"),
+                            ("UNKNOWN", "Finding out"),
+                            ("SUCCEEDED", "Succeeded"),
+                            ("FAILED", "Failed"),
+                            ("ERRORED", "Did not run"),
+                            ("CANCELLED", "Cancelled"),
+                            ("SUPERSEDED", "Superseded"),
+                            ("EXPIRED", "Expired"),
+                            ("ABANDONED", "Abandoned"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "to_state",
+                    models.CharField(
+                        choices=[
+                            ("QUEUED", "Queued"),
+                            ("STARTING", "Starting"),
+                            ("MIGRATING", "Migrating"),
+                            ("APPLYING", "Applying"),
+                            ("VERIFYING", "Verifying"),
+                            ("CANCELLING", "Cancelling"),
+                            ("UNKNOWN", "Finding out"),
+                            ("SUCCEEDED", "Succeeded"),
+                            ("FAILED", "Failed"),
+                            ("ERRORED", "Did not run"),
+                            ("CANCELLED", "Cancelled"),
+                            ("SUPERSEDED", "Superseded"),
+                            ("EXPIRED", "Expired"),
+                            ("ABANDONED", "Abandoned"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("why", models.CharField(blank=True, max_length=500)),
+                ("actor_label", models.CharField(max_length=150)),
+                ("fence", models.BigIntegerField(default=0)),
+                ("at", models.DateTimeField()),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="transitions",
+                        to="deployments.deployment",
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['deployment', 'n'],
+                "ordering": ["deployment", "n"],
             },
         ),
         migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['lane', '-number'], name='deployment_by_lane'),
+            model_name="deployment",
+            index=models.Index(fields=["lane", "-number"], name="deployment_by_lane"),
         ),
         migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['release', '-number'], name='deployment_by_release'),
+            model_name="deployment",
+            index=models.Index(fields=["release", "-number"], name="deployment_by_release"),
         ),
         migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(condition=models.Q(('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN'))), fields=['state', 'lease_until'], name='deployment_due'),
+            model_name="deployment",
+            index=models.Index(
+                condition=models.Q(
+                    ("state__in", ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"))
+                ),
+                fields=["state", "lease_until"],
+                name="deployment_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(fields=('number',), name='deployment_number_once'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(fields=("number",), name="deployment_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN'))), fields=('lane',), name='deployment_lane_once'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"))
+                ),
+                fields=("lane",),
+                name="deployment_lane_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN'))), fields=('target_key',), name='deployment_target_once'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"))
+                ),
+                fields=("target_key",),
+                name="deployment_target_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN'))), fields=('promotion',), name='deployment_promotion_once'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"))
+                ),
+                fields=("promotion",),
+                name="deployment_promotion_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN', 'SUCCEEDED', 'FAILED', 'ERRORED', 'CANCELLED', 'SUPERSEDED', 'EXPIRED', 'ABANDONED'])), name='deployment_state_known'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "QUEUED",
+                            "STARTING",
+                            "MIGRATING",
+                            "APPLYING",
+                            "VERIFYING",
+                            "CANCELLING",
+                            "UNKNOWN",
+                            "SUCCEEDED",
+                            "FAILED",
+                            "ERRORED",
+                            "CANCELLED",
+                            "SUPERSEDED",
+                            "EXPIRED",
+                            "ABANDONED",
+                        ],
+                    )
+                ),
+                name="deployment_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['DEPLOY', 'ROLLBACK', 'CONFIGURATION'])), name='deployment_kind_known'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["DEPLOY", "ROLLBACK", "CONFIGURATION"])), name="deployment_kind_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN'))), models.Q(models.Q(('state__in', ('QUEUED', 'STARTING', 'MIGRATING', 'APPLYING', 'VERIFYING', 'CANCELLING', 'UNKNOWN')), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='deployment_ended_whole'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("ended_at", None),
+                        (
+                            "state__in",
+                            ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"),
+                        ),
+                    ),
+                    models.Q(
+                        models.Q(
+                            (
+                                "state__in",
+                                ("QUEUED", "STARTING", "MIGRATING", "APPLYING", "VERIFYING", "CANCELLING", "UNKNOWN"),
+                            ),
+                            _negated=True,
+                        ),
+                        ("ended_at__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="deployment_ended_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_token__isnull', True), ('lease_until__isnull', True)), models.Q(('lease_token__isnull', False), ('lease_until__isnull', False)), _connector='OR'), name='deployment_lease_whole'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lease_token__isnull", True), ("lease_until__isnull", True)),
+                    models.Q(("lease_token__isnull", False), ("lease_until__isnull", False)),
+                    _connector="OR",
+                ),
+                name="deployment_lease_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('cancel_requested_at__isnull', True), ('cancel_requested_by__isnull', True)), models.Q(('cancel_requested_at__isnull', False), ('cancel_requested_by__isnull', False)), _connector='OR'), name='deployment_cancel_whole'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("cancel_requested_at__isnull", True), ("cancel_requested_by__isnull", True)),
+                    models.Q(("cancel_requested_at__isnull", False), ("cancel_requested_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="deployment_cancel_whole",
+            ),
         ),
         migrations.AddIndex(
-            model_name='logchunk',
-            index=models.Index(fields=['deployment', 'first_line'], name='log_chunk_by_line'),
+            model_name="logchunk",
+            index=models.Index(fields=["deployment", "first_line"], name="log_chunk_by_line"),
         ),
         migrations.AddConstraint(
-            model_name='logchunk',
-            constraint=models.UniqueConstraint(fields=('deployment', 'seq'), name='log_chunk_once'),
+            model_name="logchunk",
+            constraint=models.UniqueConstraint(fields=("deployment", "seq"), name="log_chunk_once"),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('deployment', 'seq', 'attempt'), name='step_once'),
+            model_name="step",
+            constraint=models.UniqueConstraint(fields=("deployment", "seq", "attempt"), name="step_once"),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.CheckConstraint(condition=models.Q(('verdict__in', ['RUNNING', 'DONE', 'FAILED', 'UNKNOWN', 'SKIPPED'])), name='step_verdict_known'),
+            model_name="step",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("verdict__in", ["RUNNING", "DONE", "FAILED", "UNKNOWN", "SKIPPED"])),
+                name="step_verdict_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='transition',
-            constraint=models.UniqueConstraint(fields=('deployment', 'n'), name='transition_once'),
+            model_name="transition",
+            constraint=models.UniqueConstraint(fields=("deployment", "n"), name="transition_once"),
         ),
     ]

@@ -7,33 +7,67 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('workspaces', '0001_initial'),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PolicyVersion',
+            name="PolicyVersion",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('tier', models.CharField(choices=[('LOCAL', 'Local'), ('DEV', 'Dev'), ('QA', 'QA'), ('STAGING', 'Staging'), ('PRODUCTION', 'Production')], max_length=10)),
-                ('number', models.PositiveIntegerField()),
-                ('document', models.JSONField()),
-                ('digest', models.CharField(max_length=64)),
-                ('reason', models.CharField(max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('is_active', models.BooleanField(default=False)),
-                ('is_published', models.BooleanField(default=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workspace', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.workspace')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "tier",
+                    models.CharField(
+                        choices=[
+                            ("LOCAL", "Local"),
+                            ("DEV", "Dev"),
+                            ("QA", "QA"),
+                            ("STAGING", "Staging"),
+                            ("PRODUCTION", "Production"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("document", models.JSONField()),
+                ("digest", models.CharField(max_length=64)),
+                ("reason", models.CharField(max_length=300)),
+                ("created_at", models.DateTimeField()),
+                ("is_active", models.BooleanField(default=False)),
+                ("is_published", models.BooleanField(default=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['tier', '-number'],
-                'constraints': [models.UniqueConstraint(fields=('tier', 'number'), name='policy_number_once'), models.UniqueConstraint(condition=models.Q(('is_active', True)), fields=('tier',), name='policy_in_force_once'), models.CheckConstraint(condition=models.Q(('tier__in', ['LOCAL', 'DEV', 'QA', 'STAGING', 'PRODUCTION'])), name='policy_tier_known')],
+                "ordering": ["tier", "-number"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tier", "number"), name="policy_number_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_active", True)), fields=("tier",), name="policy_in_force_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("tier__in", ["LOCAL", "DEV", "QA", "STAGING", "PRODUCTION"])),
+                        name="policy_tier_known",
+                    ),
+                ],
             },
         ),
     ]
