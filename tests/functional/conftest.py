@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
 from tests.browser.conftest import complaints, open_page  # noqa: F401  fixtures
@@ -17,6 +17,7 @@ from tests.processes import Child, DeploymentTarget, WebServer, start_worker
 
 NewScene = Callable[..., Scene]
 NewSeat = Callable[..., Seat]
+ANSWER_MILLISECONDS, USUAL_MILLISECONDS = 30_000, 5_000
 
 
 @pytest.fixture
@@ -35,13 +36,17 @@ def new_scene(
 
 
 @pytest.fixture
-def seat(open_page: Callable[..., Page], portal: WebServer) -> NewSeat:  # noqa: F811
+def seat(open_page: Callable[..., Page], portal: WebServer) -> Iterator[NewSeat]:  # noqa: F811
     """Seats a person at a browser of their own, signed in through the form."""
+    # Five browsers, a worker and programs under load share the machine, so an answer may take a while.
+    expect.set_options(timeout=ANSWER_MILLISECONDS)
 
     def seated(user: User, *, scripts: bool = True) -> Seat:
         page = open_page(java_script_enabled=scripts, accept_downloads=True)
+        page.set_default_timeout(ANSWER_MILLISECONDS)
         taken = Seat(page, portal, user, has_scripts=scripts)
         taken.sign_in()
         return taken
 
-    return seated
+    yield seated
+    expect.set_options(timeout=USUAL_MILLISECONDS)
