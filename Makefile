@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test reliability check fix bench lock screenshots vendor ci
+.PHONY: help setup run test coverage reliability check fix bench lock screenshots vendor ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -16,6 +16,11 @@ setup: ## make the virtual environment with all tools
 	@$(PYTHON) -m deploy.launcher install dev
 
 test: ## run all tests on their own engines (T="-k name" narrows)
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.chromium
+	@$(PY) -m pytest -n 2 --dist worksteal $(T)
+
+coverage: ## the same, and how much of the code they reach
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
 	@$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term $(T)

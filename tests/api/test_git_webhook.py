@@ -128,23 +128,22 @@ def test_an_old_push_is_not_believed(world: World, minutes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "status"),
+    ("changes", "status"),
     [
-        (event(ref="refs/heads/../x"), 422),
-        (event(ref="main"), 422),
-        (event(commit="abc"), 422),
-        (event(commit="A" * 40), 422),
-        (event(pusher={}), 422),
-        (event(pusher={"name": "a\x00b"}), 422),
-        (event(repository={}), 422),
-        (event(repository={"pushed_at": 1 << 60}), 400),
-        (event(repository={"pushed_at": True}), 422),
-        (event(head_commit=None), 422),
-        ({}, 422),
+        ({"ref": "refs/heads/../x"}, 422),
+        ({"ref": "main"}, 422),
+        ({"commit": "abc"}, 422),
+        ({"commit": "A" * 40}, 422),
+        ({"pusher": {}}, 422),
+        ({"pusher": {"name": "a\x00b"}}, 422),
+        ({"repository": {}}, 422),
+        ({"repository": {"pushed_at": 1 << 60}}, 400),
+        ({"repository": {"pushed_at": True}}, 422),
+        ({"head_commit": None}, 422),
     ],
 )
-def test_a_malformed_push_changes_nothing(world: World, payload: dict[str, Any], status: int) -> None:
-    answer = push(world, payload)
+def test_a_malformed_push_changes_nothing(world: World, changes: dict[str, Any], status: int) -> None:
+    answer = push(world, event(**changes))
 
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
@@ -154,20 +153,24 @@ def test_a_malformed_push_changes_nothing(world: World, payload: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("payload", "kind"),
+    ("changes", "kind"),
     [
-        (event(ref="refs/heads/main"), "push"),
-        (event(ref="refs/tags/vintage"), "push"),
-        (event(deleted=True, head_commit=None), "push"),
-        (event(), "ping"),
+        ({"ref": "refs/heads/main"}, "push"),
+        ({"ref": "refs/tags/vintage"}, "push"),
+        ({"deleted": True, "head_commit": None}, "push"),
+        ({}, "ping"),
     ],
 )
-def test_what_becomes_no_release_is_answered_and_forgotten(world: World, payload: dict[str, Any], kind: str) -> None:
-    answer = push(world, payload, kind=kind)
+def test_what_becomes_no_release_is_answered_and_forgotten(world: World, changes: dict[str, Any], kind: str) -> None:
+    answer = push(world, event(**changes), kind=kind)
 
     assert answer.status_code == 200
     with world.everything():
         assert not PushedCommit.objects.exists()
+
+
+def test_an_empty_push_changes_nothing(world: World) -> None:
+    assert push(world, {}).status_code == 422
 
 
 def test_a_large_push_is_not_read(world: World) -> None:
