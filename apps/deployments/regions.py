@@ -39,9 +39,10 @@ def _log(ask: live.Ask) -> live.Marked:
     deployment = watched(ask).with_subject().get()
     last = int(ask.mark or 0)
     log = window_of(deployment, Wanted(after=last))
+    parts = [] if deployment.is_open else [live.Part("#log-state", "The log is complete.", "innerHTML")]
     if not log.sections:
-        return live.Marked((), str(last))
-    sections, parts = list(log.sections), []
+        return live.Marked(parts, str(last))
+    sections = list(log.sections)
     if last and step_of(deployment, last) == sections[0].step_seq:
         lines = render_to_string("deployments/_log_lines.html", {"lines": sections.pop(0).lines})
         parts.append(live.Part("#log-lines > section:last-of-type > ol", lines, "beforeend"))
