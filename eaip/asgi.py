@@ -1,6 +1,6 @@
 """One process for both halves: live streams on the event loop, pages under WSGI in threads.
 
-Django's own ASGI handler costs two to three times the processor time per page (design, stack section 4), so pages
+Django's own ASGI handler costs two to three times the processor time per page, measured here, so pages
 never pass through it. A larger installation serves `eaip.wsgi` and this module as two services behind one host.
 """
 

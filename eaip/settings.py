@@ -111,7 +111,7 @@ LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "dashboards:dashboard"
 LOGOUT_REDIRECT_URL = "accounts:sign-in"
 
-ANONYMOUS_USER_NAME = None  # guardian: no row that stands for "nobody" (reliability.md, section 3)
+ANONYMOUS_USER_NAME = None  # guardian: no row that stands for "nobody"
 GUARDIAN_MONKEY_PATCH_USER = False
 
 AUDITLOG_LOGENTRY_MODEL = "audit.FieldHistory"
@@ -181,7 +181,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-# Clocks of the engine (architecture.md, Durability rules). Tests run with seconds, `make reliability` with these.
+# Clocks of the engine (ADR 0020). Tests run with seconds, `make reliability` with these.
 ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)
 ENGINE_BEAT = env.seconds("ENGINE_BEAT_SECONDS", 5)
 ENGINE_GUARD_SILENCE = env.seconds("ENGINE_GUARD_SILENCE_SECONDS", 20)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.engines import Engines, static_files
 
-# What `make test` uses in place of the real clocks: the same proportions, in seconds (architecture.md).
+# What `make test` uses in place of the real clocks: the same proportions, in seconds.
 QUICK_CLOCKS = {
     "ENGINE_LEASE_SECONDS": "3",
     "ENGINE_BEAT_SECONDS": "0.5",

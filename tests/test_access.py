@@ -1,6 +1,6 @@
 """Nobody sees another workspace's objects: every address, by both layers, and by each layer alone.
 
-A route that is not here fails the build (design, reliability T1 and T3).
+A route that is not here fails the build.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Migration operations for row-level security: one policy for every tenant table (architecture.md, Tenancy).
+"""Migration operations for row-level security: one policy for every tenant table (ADR 0008).
 
 The scope is the setting `app.workspaces`, a comma-separated list of workspace ids that lives as long as the
 transaction. Unset, a tenant table shows no row and takes none.

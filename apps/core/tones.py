@@ -20,7 +20,7 @@ PLAIN = Tone("", "")
 
 TONES = {tone.name: tone for tone in (OK, RUN, WAIT, WARN, BAD, IDLE, PLAIN)}
 
-# A gate has more outcomes than there are tones, so that "pending" never looks like "failed" (ux.md 1.2, 4).
+# A gate has more outcomes than there are tones, so that "pending" never looks like "failed".
 GATES = {
     "PASSED": (Tone("ok", "circle-check"), "passed"),
     "FAILED": (Tone("bad", "circle-x"), "failed"),

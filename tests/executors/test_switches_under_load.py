@@ -1,4 +1,4 @@
-"""DEP-7: users notice nothing of a deployment."""
+"""Users notice nothing of a deployment."""
 
 import http.client
 import threading

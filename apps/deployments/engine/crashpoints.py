@@ -1,4 +1,4 @@
-"""Named places where a test lets the process die, as a power cut would (reliability.md, section 6)."""
+"""Named places where a test lets the process die, as a power cut would."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What has become of it? The target itself is asked, and what it says is believed (architecture.md, UNKNOWN)."""
+"""What has become of it? The target itself is asked, and what it says is believed (ADR 0020)."""
 
 from collections.abc import Callable
 
