@@ -1,7 +1,7 @@
 """The trail as a stream of bytes: PostgreSQL writes the file itself, we pass it on in blocks.
 
-Measured (`make bench B=audit_export`): a COPY passed on in 64 KB blocks runs near the speed of psql's own, with constant
-memory; one block per row is up to fifty times slower.
+Measured (`make bench B=audit_export`): a COPY passed on in 64 KB blocks runs near the speed of psql's own, with
+constant memory; one block per row is up to fifty times slower.
 """
 
 from collections.abc import Iterator
