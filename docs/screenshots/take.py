@@ -47,7 +47,8 @@ def _sign_in(page: Page, name: str) -> None:
 def _addresses(page: Page) -> dict[str, str]:
     """Return what to take: the inbox's first promotion and the newest deployment stand for all."""
     page.goto(f"{URL}/approvals/")
-    release = page.locator("main a[href^='/releases/']").first.get_attribute("href")
+    page.goto(URL + (page.locator("main a[href^='/approvals/promotions/']").first.get_attribute("href") or ""))
+    release = page.locator("main a[href^='/releases/'][href$='/']").first.get_attribute("href")
     page.goto(f"{URL}/deployments/")
     deployment = page.locator("main tbody a[href^='/deployments/']").first.get_attribute("href")
     return {"dashboard": "/", "release": release or "/releases/", "deployment": deployment or "/deployments/",
