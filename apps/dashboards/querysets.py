@@ -12,7 +12,16 @@ from uuid import UUID
 
 from django.db import connection
 
+# The services come first, fenced off: with a dozen joins the planner would look for them last.
 CELLS = """
+WITH service AS MATERIALIZED (
+    SELECT service.* FROM releases_service service
+    WHERE service.retired_at IS NULL AND (service.workspace_id = ANY (%(workspaces)s::uuid[]) OR service.is_published)
+        AND (%(plane)s::text = '' OR service.plane = %(plane)s::text)
+        AND (%(pattern)s::text = '' OR service.name ILIKE %(pattern)s::text OR service.slug ILIKE %(pattern)s::text
+             OR service.owner_team ILIKE %(pattern)s::text)
+        {only}
+)
 SELECT service.slug, service.name, service.owner_team, service.plane, service.is_pinned,
     lane.id, environment.id, environment.name, environment.tier,
     live.version, lane.live_since, lane.health, lane.health_detail, back.version,
@@ -28,7 +37,7 @@ SELECT service.slug, service.name, service.owner_team, service.plane, service.is
     EXISTS (SELECT FROM environments_freeze frozen
             WHERE frozen.lane_id = lane.id AND frozen.lifted_at IS NULL
                 AND (frozen.ends_at IS NULL OR frozen.ends_at > %(now)s::timestamptz))
-FROM releases_service service
+FROM service
 LEFT JOIN (environments_lane lane JOIN environments_environment environment ON environment.id = lane.environment_id)
     ON lane.service_id = service.id AND lane.removed_at IS NULL AND environment.destroyed_at IS NULL
     AND lane.workspace_id = ANY (%(workspaces)s::uuid[]) AND (%(tier)s::text = '' OR environment.tier = %(tier)s::text)
@@ -53,11 +62,7 @@ LEFT JOIN LATERAL (
     WHERE promotion.lane_id = lane.id AND promotion.state IN ('PENDING', 'READY')
     ORDER BY promotion.number DESC LIMIT 1
 ) waiting ON true
-WHERE service.retired_at IS NULL AND (service.workspace_id = ANY (%(workspaces)s::uuid[]) OR service.is_published)
-    AND (%(plane)s::text = '' OR service.plane = %(plane)s::text)
-    AND (%(pattern)s::text = '' OR service.name ILIKE %(pattern)s::text OR service.slug ILIKE %(pattern)s::text
-         OR service.owner_team ILIKE %(pattern)s::text)
-    {only}
+{order}
 """
 OF_LANES = """AND service.id IN (
     SELECT service_id FROM environments_lane WHERE id = ANY (%(lanes)s::uuid[])
@@ -65,8 +70,8 @@ OF_LANES = """AND service.id IN (
         ON deployment.lane_id = touched.id WHERE deployment.id = ANY (%(deployments)s::uuid[])
     UNION SELECT touched.service_id FROM environments_lane touched JOIN approvals_promotion promotion
         ON promotion.lane_id = touched.id WHERE promotion.id = ANY (%(promotions)s::uuid[])
-)
-ORDER BY service.slug, environment.position, environment.name"""
+)"""
+IN_ORDER = "ORDER BY service.slug, environment.position, environment.name"
 OF_SERVICE = "AND service.slug = %(slug)s::text"
 
 
@@ -132,15 +137,15 @@ def cells(
         "tier": tier,
     }
     if changed is not None:
-        only = OF_LANES
+        only, order = OF_LANES, IN_ORDER
         values |= {name: list(ids) for name, ids in changed.__dict__.items()}
     else:
-        only = OF_SERVICE if slug else ""
+        only, order = OF_SERVICE if slug else "", ""
         values |= {"slug": slug}
     connection.ensure_connection()
     # psycopg's own cursor: a prepared statement is planned once per connection, and planning costs most of it.
     with connection.connection.cursor() as cursor:
-        rows = cursor.execute(CELLS.format(only=only), values, prepare=True).fetchall()
+        rows = cursor.execute(CELLS.format(only=only, order=order), values, prepare=True).fetchall()
     return [Raw(*(*row[:25], _read(row[25]), *row[26:])) for row in rows]
 
 
