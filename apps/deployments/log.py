@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from django.db import connection
 from django.db.models import F
 
+from apps.configuration.difference import SECRET_NAME
 from apps.core import live
 from apps.deployments.models import Deployment, LogChunk
 from apps.workspaces.scope import workspace_scope
@@ -27,7 +27,6 @@ LIMIT_BYTES = 16 * 1024 * 1024
 MASK = "••••••"
 CUT = "\x1b[33mThe log ends here: it has reached 16 MB.\x1b[0m"
 
-_SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|private|api_?key|(^|_)key$", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
 
@@ -43,9 +42,7 @@ class Line:
 def secrets_in(values: Mapping[str, Any]) -> tuple[str, ...]:
     """This function will return what must not be shown of a configuration, in every form that it may appear in."""
     plain = {
-        str(value)
-        for name, value in values.items()
-        if _SECRET_NAME.search(name) and len(str(value)) >= _SHORTEST_SECRET
+        str(value) for name, value in values.items() if SECRET_NAME.search(name) and len(str(value)) >= _SHORTEST_SECRET
     }
     forms = plain | {quote(value, safe="") for value in plain} | {json.dumps(value)[1:-1] for value in plain}
     forms |= {base64.b64encode(value.encode()).decode().rstrip("=") for value in plain}
