@@ -2,16 +2,20 @@
 
 import itertools
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from django.conf import settings as django_settings
 from django.db import connections
 from django.test import TransactionTestCase
 from playwright.sync_api import Browser, sync_playwright
 
+from apps.integrations.git_repository import GitRepository
+from deploy.local import make_greeter
 from tests import chromium, plugin
 from tests.engines import Engines, renamed
 from tests.processes import Child, DeploymentTarget, WebServer, start_web, start_worker
@@ -104,6 +108,19 @@ def deployment_target() -> Iterator[DeploymentTarget]:
     """HAProxy and supervisord at the places that the settings name."""
     with DeploymentTarget.start() as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_greeter.make(tmp_path_factory.mktemp("greeter") / "greeter.git").path
+
+
+@pytest.fixture
+def repository(history: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GitRepository:
+    """A copy of the demonstration's repository, where the portal looks for it."""
+    subprocess.run(["git", "clone", "--quiet", "--mirror", history, tmp_path / "greeter.git"], check=True)
+    monkeypatch.setattr(django_settings, "REPOSITORY_DIR", tmp_path)
+    return GitRepository(tmp_path / "greeter.git")
 
 
 @pytest.fixture(scope="session")

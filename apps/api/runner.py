@@ -4,7 +4,6 @@ import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -26,6 +25,7 @@ from apps.releases import actions as release_actions
 from apps.releases import versions
 from apps.releases.enums import PushState, ReleaseSource
 from apps.releases.models import PushedCommit, Release, Service
+from apps.releases.repositories import repository_of
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,6 @@ def work_on(push_id: UUID, *, now: datetime) -> None:
     if claimed:
         _build(pushed, workspace_id, now)
     follow(push_id, workspace_id, now=now)
-
-
-def repository_of(service: Service) -> GitRepository:
-    """This function will return the repository of a service that is built on push."""
-    return GitRepository(settings.REPOSITORY_DIR / f"{service.slug}.git")
 
 
 def _build(pushed: PushedCommit, workspace_id: UUID, now: datetime) -> None:

@@ -21,7 +21,12 @@ class ReleaseForm(forms.Form):
         max_length=80,
         help_text="Semantic version, such as 2.14.0 or 3.0.0-rc.1. A version is never reused and never moved.",
     )
-    tag = LineField(label="Git tag", max_length=100, required=False, help_text="Such as v2.14.0.")
+    tag = LineField(
+        label="Git tag",
+        max_length=100,
+        required=False,
+        help_text="Such as v2.14.0. The repository is asked for it where the portal holds it.",
+    )
     commit = forms.RegexField(
         label="Commit",
         regex=r"^[0-9a-fA-F]{7,64}$",

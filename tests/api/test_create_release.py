@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.api.models import IdempotentRequest
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
+from apps.integrations.git_repository import GitRepository
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from apps.workspaces import actions as workspace_actions
@@ -51,6 +52,15 @@ def post(text: str | None, body: Any = None, *, key: str = "", raw: bytes | None
 
 def release_body(version: str = "1.1.0", **fields: Any) -> dict[str, Any]:
     return {"service": "greeter", "version": version, "manifest": make_manifest(version=version), **fields}
+
+
+def test_a_tag_that_the_repository_does_not_have_is_refused(
+    world: World, token: str, repository: GitRepository
+) -> None:
+    answer = post(token, release_body(tag="release-1.1.0"))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "tag_unknown")
+    assert not Release.objects.filter(version="1.1.0").exists()
 
 
 def test_a_token_creates_and_seals_a_release(world: World, token: str) -> None:

@@ -3,10 +3,8 @@
 import hashlib
 import hmac
 import json
-import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +21,6 @@ from apps.audit.models import AuditEvent
 from apps.integrations.git_repository import GitRepository
 from apps.releases.enums import PushState, ReleaseKind, ReleaseState
 from apps.releases.models import PushedCommit, Release
-from deploy.local import make_greeter
 from tests.cast import NOW
 from tests.world import HOSTILE, World, last_event, make_service
 
@@ -188,19 +185,6 @@ def test_hostile_names_are_kept_as_they_are(world: World, text: str) -> None:
     assert answer.status_code == 202
     with world.everything():
         assert PushedCommit.objects.get().pusher_label == text
-
-
-@pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_greeter.make(tmp_path_factory.mktemp("greeter") / "greeter.git").path
-
-
-@pytest.fixture
-def repository(history: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GitRepository:
-    """A copy of the demonstration's repository, where the portal looks for it."""
-    subprocess.run(["git", "clone", "--quiet", "--mirror", history, tmp_path / "greeter.git"], check=True)
-    monkeypatch.setattr(settings, "REPOSITORY_DIR", tmp_path)
-    return GitRepository(tmp_path / "greeter.git")
 
 
 def pushed(world: World, ref: str, commit: str, *, email: str = "") -> PushedCommit:

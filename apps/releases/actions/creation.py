@@ -11,7 +11,7 @@ from apps.audit.actors import Actor, actor_of
 from apps.core import live
 from apps.core.texts import many_lines, one_line
 from apps.core.verdict import Conflict, Invalid
-from apps.releases import manifests, permissions, versions
+from apps.releases import manifests, permissions, repositories, versions
 from apps.releases.enums import ReleaseSource
 from apps.releases.models import Artifact, Release, Service
 
@@ -71,6 +71,7 @@ def create_release(
     Shapes: `manifest` as `manifests.check` says. `kind` is what the asker takes it for; the derived one must agree.
     Raises VersionInvalid, ReleaseInvalid: malformed. Raises VersionExists: this very release is there.
     Raises VersionTaken: the version is there with another digest. Raises VersionLower: it would go in below another.
+    Raises what `repositories.commit_of` does: tag, commit and version don't belong together.
     """
     # The service's row orders the creations of its releases, so that two can't both be the next one.
     service = Service.objects.locked().get(pk=service.pk)
@@ -86,6 +87,8 @@ def create_release(
         raise ReleaseInvalid(f"{service} {new} is a {derived.label.lower()} release, not {kind.lower()!r}.")
     if source not in ReleaseSource.values or (commit and not _COMMIT.fullmatch(commit)):
         raise ReleaseInvalid("A commit is named by 7 to 64 hexadecimal digits." if commit else f"No source {source!r}.")
+    tag = one_line(tag, name="The tag", limit=100, required=False)
+    commit = repositories.commit_of(service, version=str(new), tag=tag, commit=commit)
     release = Release.objects.create(
         workspace_id=service.workspace_id,
         service=service,
@@ -97,7 +100,7 @@ def create_release(
         kind=derived,
         source=source,
         is_published=service.is_published,
-        tag=one_line(tag, name="The tag", limit=100, required=False),
+        tag=tag,
         commit=commit,
         artifact_digest=digest,
         notes=many_lines(notes, name="The notes", limit=NOTES_LIMIT),

@@ -19,7 +19,8 @@ from apps.releases.models import Release
 # Which field of the form a refusal of the action speaks of.
 FIELDS = {
     "version_exists": "version", "version_taken": "version", "version_lower": "version", "version_invalid": "version",
-    "service_retired": "service", "release_invalid": "manifest",
+    "service_retired": "service", "release_invalid": "manifest", "tag_unknown": "tag", "tag_of_another_version": "tag",
+    "commit_unknown": "commit", "commit_of_another_tag": "commit",
 }  # fmt: skip
 
 
