@@ -9,6 +9,7 @@ from apps.approvals.models import Decision
 from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions
 from apps.deployments.enums import DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.forms import RollbackForm
 from apps.deployments.measured import measured_around
 from apps.deployments.models import Deployment
 from apps.deployments.progress import last_tries, progress_of, usual_of
@@ -78,7 +79,7 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
         controls["may_cancel"] = permissions.may_cancel(by, deployment)
     elif deployment.lane.live_release_id == deployment.release_id:
         controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
-        controls |= rollback_offer(deployment.lane)
+        controls |= rollback_offer(deployment.lane) | {"rollback_form": RollbackForm()}
     if deployment.state in (DeploymentState.UNKNOWN, DeploymentState.CANCELLING):
         controls["may_abandon"] = permissions.may_abandon(by, deployment, now=now)
     if hold is not None:

@@ -50,8 +50,7 @@ def approve(approver: Seat, version: str, *, comment: str) -> None:
 
 
 def roll_back(operator: Seat, *, to: str, reason: str) -> None:
-    """Roll back from the page of a deployment."""
-    operator.follow(f"Roll back to {to}")
+    """Roll back from the page of a deployment: the reason, and one click."""
     operator.page.get_by_label("Reason").fill(reason)
     operator.press(f"Roll back to {to}")
     operator.see(operator.page.locator("#hero").get_by_text("Succeeded"))
