@@ -51,7 +51,7 @@ LEFT JOIN LATERAL (
     JOIN releases_release release ON release.id = deployment.release_id
     LEFT JOIN LATERAL (
         SELECT count(DISTINCT step.seq) AS total,
-            count(DISTINCT step.seq) FILTER (WHERE step.verdict IN ('DONE', 'SKIPPED')) AS done
+            count(DISTINCT step.seq) FILTER (WHERE step.verdict = 'DONE') AS done
         FROM deployments_step step WHERE step.deployment_id = deployment.id
     ) steps ON deployment.ended_at IS NULL
     WHERE deployment.lane_id = lane.id ORDER BY deployment.number DESC LIMIT 1

@@ -42,6 +42,13 @@ ACTIVE = (
     DeploymentState.UNKNOWN,
 )
 OPEN = (DeploymentState.QUEUED, *ACTIVE)
+# These ended before anything on the target was changed, or after it was proved to be as it was.
+UNTOUCHED = (
+    DeploymentState.ERRORED,
+    DeploymentState.CANCELLED,
+    DeploymentState.SUPERSEDED,
+    DeploymentState.EXPIRED,
+)
 TERMINAL = tuple(state for state in DeploymentState if state not in OPEN)
 
 
@@ -51,7 +58,7 @@ class StepVerdict(models.TextChoices):
     DONE = "DONE", "Done"
     FAILED = "FAILED", "Failed"
     UNKNOWN = "UNKNOWN", "Not known"
-    SKIPPED = "SKIPPED", "Not needed"
+    SKIPPED = "SKIPPED", "Not reached"
 
     @property
     def tone(self) -> str:

@@ -8,10 +8,10 @@ from apps.accounts.models import User
 from apps.approvals.models import Decision
 from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions
-from apps.deployments.enums import DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.forms import RollbackForm
 from apps.deployments.measured import measured_around
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, Step
 from apps.deployments.progress import last_tries, progress_of, usual_of
 from apps.environments import permissions as environment_permissions
 from apps.environments.models import Hold, Lane
@@ -28,7 +28,6 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         "transitions": list(deployment.transitions.order_by("n")),
         "changed_keys": _changed_keys(deployment),
         "hold": hold,
-        "rollback": deployment.rollbacks.order_by("-number").first(),
     }
 
 
@@ -49,15 +48,21 @@ def rollback_offer(lane: Lane) -> dict[str, Any]:
 def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]:
     """This function will load what the live part of the page shows: how far it is, step by step."""
     steps = last_tries(deployment.steps.order_by("seq", "attempt"))
-    usual = usual_of(deployment)
+    usual, rollback = usual_of(deployment), deployment.rollbacks.order_by("-number").first()
     return {
         "deployment": deployment,
+        "rollback": rollback,
+        "is_untouched": deployment.state in UNTOUCHED or not any(map(_reaches_target, steps)),
         "progress": progress_of(deployment, steps, usual, now=now),
         "step_of": {step.seq: step for step in steps},
         "usual": usual,
         "elapsed": (deployment.ended_at or now) - (deployment.started_at or deployment.requested_at),
         "failed_step": next((step for step in steps if step.verdict == StepVerdict.FAILED), None),
     }
+
+
+def _reaches_target(step: Step) -> bool:
+    return step.started_at is not None and step.intent.get("state") != DeploymentState.STARTING
 
 
 def _decisions(deployment: Deployment) -> list[Decision]:

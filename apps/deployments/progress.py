@@ -67,7 +67,7 @@ def _seconds(took: timedelta | None) -> list[float]:
 def progress_of(deployment: Deployment, steps: Sequence[Step], usual: Usual, *, now: datetime) -> Progress:
     """This function will tell how far the attempt is. `steps` are those of its plan in order, the last try of each."""
     shown = tuple(_shown(step, usual, is_open=deployment.is_open, now=now) for step in steps)
-    done = sum(step.verdict in (StepVerdict.DONE, StepVerdict.SKIPPED) for step in steps)
+    done = sum(step.verdict == StepVerdict.DONE for step in steps)
     current = next((step for step in shown if step.is_current), None)
     value = done + (_share(current, now=now) if current else 0)
     left = _left(deployment, usual, now=now)
@@ -89,7 +89,9 @@ def _shown(step: Step, usual: Usual, *, is_open: bool, now: datetime) -> ShownSt
         detail=step.detail,
         took=(step.ended_at or now) - step.started_at if step.started_at else None,
         started_at=step.started_at,
-        usual=usual.steps.get(step.kind) or step.intent.get("expected_seconds"),
+        usual=None
+        if verdict == StepVerdict.SKIPPED
+        else usual.steps.get(step.kind) or step.intent.get("expected_seconds"),
         is_planned=verdict == StepVerdict.PLANNED,
         is_current=verdict in (StepVerdict.RUNNING, StepVerdict.UNKNOWN) and is_open,
     )

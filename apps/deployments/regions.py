@@ -30,8 +30,7 @@ def _drawn(template: str) -> live.Render:
 
 def _context(ask: live.Ask) -> dict[str, Any]:
     deployment = watched(ask).with_subject().get()
-    rollback = deployment.rollbacks.order_by("-number").first()
-    return {**progress_context(deployment, now=ask.now), "rollback": rollback, "is_update": True}
+    return {**progress_context(deployment, now=ask.now), "is_update": True}
 
 
 def _log(ask: live.Ask) -> live.Marked:

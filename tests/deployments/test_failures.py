@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
@@ -17,6 +18,7 @@ from apps.deployments.models import Deployment
 from apps.environments.models import Hold
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
+from tests.drill import get, text_of
 
 BAD = "1.1.0"
 
@@ -129,6 +131,29 @@ def test_a_fault_of_ours_gives_the_promotion_back_and_waits_for_a_person(stage) 
         assert bad.state == S.ERRORED
         assert promotion.state == PromotionState.READY
         assert not promotion.starts_by_itself
+
+
+def test_the_page_says_what_stayed_safe_and_what_to_do_next(stage) -> None:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"INSTALL": "untouched"})
+
+    bad = stage.deploy(BAD)
+
+    page = text_of(get(stage.world.cast.devops, reverse("deployments:deployment-detail", args=[bad.number])))
+    assert "1 of 8 steps done" in page
+    assert "1.0.0 serves as before." in page
+    assert f"Promotion #{bad.promotion.number}</a> is ready: it can be started again there." in page
+
+
+def test_what_was_taken_back_is_not_said_to_be_untouched(stage) -> None:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"health": "bad"})
+
+    bad = stage.deploy(BAD)
+
+    page = text_of(get(stage.world.cast.devops, reverse("deployments:deployment-detail", args=[bad.number])))
+    assert "Rolled back by" in page
+    assert "serves as before" not in page
 
 
 def test_what_nobody_can_tell_is_probed_and_tried_once_more(stage) -> None:

@@ -51,6 +51,16 @@ def test_an_ended_attempt_has_no_running_step() -> None:
     assert not any(shown.is_current for shown in ended.steps)
 
 
+def test_steps_that_were_never_reached_are_not_done() -> None:
+    steps = [step(1, V.FAILED, began=20, took=5), step(2, V.SKIPPED), step(3, V.SKIPPED)]
+
+    ended = progress_of(attempt(S.ERRORED), steps, Usual(None, {"K2": 4.0}), now=NOW)
+
+    assert (ended.sentence, ended.value) == ("0 of 3 steps done", 0)
+    assert [shown.word for shown in ended.steps] == ["Failed", "Not reached", "Not reached"]
+    assert ended.steps[1].usual is None
+
+
 def test_the_last_try_of_a_step_counts() -> None:
     steps = [step(1, V.FAILED, attempt=1), step(1, V.DONE, attempt=2), step(2, V.PLANNED)]
 
