@@ -42,8 +42,11 @@ def path(name: str, default: Path) -> Path:
     return Path(os.environ.get(name) or default)
 
 
-def database(url: str) -> dict[str, object]:
-    """Return Django's connection settings for `postgresql://user:password@host:port/name?option=value`."""
+def database(url: str, **options: object) -> dict[str, object]:
+    """Return Django's connection settings for `postgresql://user:password@host:port/name?option=value`.
+
+    `options` are those of psycopg that the address does not name.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ImproperlyConfigured("DATABASE_URL must start with postgresql://")
@@ -54,5 +57,5 @@ def database(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        "OPTIONS": dict(parse_qsl(parts.query)),
+        "OPTIONS": options | dict(parse_qsl(parts.query)),
     }

@@ -94,7 +94,15 @@ TEMPLATES = [
 
 # The application's role owns nothing and can't pass row-level security; migrations run as the owner.
 DATABASE_URL = env.text("DATABASE_URL", "postgresql://eaip_app@127.0.0.1:5432/eaip" if DEBUG else None)
-DATABASES = {"default": {**env.database(DATABASE_URL), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
+# Only what asks for it by `prepare=True` is prepared; a pooler in transaction mode must keep such statements apart.
+PREPARE = 1_000_000 if env.flag("DATABASE_PREPARES", default=True) else None
+DATABASES = {
+    "default": {
+        **env.database(DATABASE_URL, prepare_threshold=PREPARE),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
