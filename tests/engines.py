@@ -28,7 +28,7 @@ from deploy.launcher.processes import Program
 
 PASSWORD = "only-for-tests"
 TEMPLATE = "eaip_template"
-KEPT_TEMPLATES = 3
+KEPT_TEMPLATES = 30  # clones that test at the same time must not take each other's away
 START_SECONDS = 60
 
 PLACE = Path(tempfile.gettempdir()) / f"eaip-tests-{os.getuid()}"
