@@ -5,6 +5,7 @@ A route that is not here fails the build.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
 from apps.audit.querysets import EventQuerySet
 from apps.deployments import actions as deployment_actions
+from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.releases.querysets import CatalogueQuerySet
@@ -39,6 +41,7 @@ class Objects:
     freeze: Any
     resource: Any
     event: Any
+    rollout: Any
 
 
 @pytest.fixture
@@ -58,8 +61,12 @@ def objects(world: World) -> Objects:
         )
         for model in (type(world.service), type(world.release), type(world.release.artifact)):
             model.objects.update(is_published=False)
+        rollout = rollouts.start_rollout(
+            world.release, waves_of={lane: 1, world.lane(world.qa): 2}, pause=timedelta(0), reason="",
+            by=world.cast.release_engineer, now=NOW,
+        )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
-    return Objects(world, promotion, deployment, freeze, resource, event)
+    return Objects(world, promotion, deployment, freeze, resource, event, rollout)
 
 
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
@@ -90,13 +97,19 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         for name in ("deployment-detail", "log-raw", "cancellation", "rollback", "abandonment", "hold-lift")
     },
     "deployments:deployment-create": lambda o: [o.promotion.pk],
+    "deployments:rollout-create": lambda o: [o.world.release.pk, o.world.cast.platform.slug],
+    **{
+        f"deployments:{name}": lambda o: [o.rollout.number]
+        for name in ("rollout-detail", "rollout-pause", "rollout-resume", "wave-release", "rollout-stop")
+    },
     "audit:event-detail": lambda o: [o.event.pk],
 }  # fmt: skip
 
 # Addresses of no single object; the second test reads them.
 LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
-    "approvals:inbox", "deployments:deployment-list", "audit:event-list", "releases:release-create",
+    "approvals:inbox", "deployments:deployment-list", "deployments:rollout-list",
+    "audit:event-list", "releases:release-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
 

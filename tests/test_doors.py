@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.deployments import runner
+from apps.deployments import rollouts, runner
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
 from apps.releases import actions as release_actions
@@ -21,7 +22,7 @@ from eaip.celery import app as celery
 from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
-from tests.world import World, make_environment, make_manifest, make_service
+from tests.world import World, make_environment, make_lane, make_manifest, make_service
 
 __all__ = ["judge", "stage"]
 
@@ -262,6 +263,47 @@ def _hold(stage: Stage) -> Call:
     return Call(stage.world.cast.devops, reverse("deployments:hold-lift", args=[last.number]), REASON)
 
 
+def _rollout(stage: Stage, *, pause: timedelta = timedelta(0)) -> Any:
+    """Two environments where nobody has to approve; the first wave is asked for."""
+    with stage.everything():
+        place = make_environment(stage.world.cast.platform, "Dev West", Tier.DEV)
+        lanes = [stage.world.lane(stage.world.dev), make_lane(place, stage.world.service)]
+        return rollouts.start_rollout(
+            stage.world.release, waves_of={lanes[0]: 1, lanes[1]: 2}, pause=pause, reason="",
+            by=stage.world.cast.release_engineer, now=timezone.now(),
+        )  # fmt: skip
+
+
+def _steer(name: str, stage: Stage, rollout: Any, data: dict[str, Any]) -> Call:
+    return Call(stage.world.cast.devops, reverse(f"deployments:{name}", args=[rollout.number]), data)
+
+
+def _create_rollout(stage: Stage) -> Call:
+    world = stage.world
+    with stage.everything():
+        lanes = [
+            world.lane(world.dev),
+            make_lane(make_environment(world.cast.platform, "Dev West", Tier.DEV), world.service),
+        ]
+    address = reverse("deployments:rollout-create", args=[world.release.pk, world.cast.platform.slug])
+    return Call(world.cast.release_engineer, address, {"pause": "0", **{f"lane-{lane.pk}": "1" for lane in lanes}})
+
+
+def _resume(stage: Stage) -> Call:
+    rollout = _rollout(stage)
+    with stage.everything():
+        rollouts.pause_rollout(rollout, by=stage.world.cast.devops, now=timezone.now())
+    return _steer("rollout-resume", stage, rollout, {})
+
+
+def _release_wave(stage: Stage) -> Call:
+    rollout = _rollout(stage, pause=timedelta(hours=1))
+    runner.roll_out()
+    for due in runner.due_work(unclaimed=runner.AT_ONCE):
+        runner.handle(due)
+    return _steer("wave-release", stage, rollout, {"wave": "2"})
+
+
 # Doors that need something deployed, or about to be.
 STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ("approvals:decision-create", "decision.approved", _decision),
@@ -286,6 +328,11 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ),
     ("deployments:rollback", "deployment.queued", _rollback),
     ("deployments:hold-lift", "hold.lifted", _hold),
+    ("deployments:rollout-create", "rollout.started", _create_rollout),
+    ("deployments:rollout-pause", "rollout.paused", lambda s: _steer("rollout-pause", s, _rollout(s), {})),
+    ("deployments:rollout-resume", "rollout.resumed", _resume),
+    ("deployments:wave-release", "rollout.wave_released", _release_wave),
+    ("deployments:rollout-stop", "rollout.stopped", lambda s: _steer("rollout-stop", s, _rollout(s), REASON)),
 ]
 
 # Doors whose events are asserted where their surroundings are: the test that does it.
@@ -299,6 +346,7 @@ TASKS = {
     "deployments.run": "deployment.succeeded",
     "deployments.start_ready": "deployment.queued",
     "deployments.cancel": "deployment.cancelled",
+    "deployments.roll_out": "rollout.wave_begun",
     "api.build_pushed": "release.sealed",
 }
 

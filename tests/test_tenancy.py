@@ -84,6 +84,7 @@ PAST_THE_SCOPE = {
     "prune_samples": "removes old health samples",
     "pushes_due": "ids of pushes to build",
     "record_event": "writes the ledger; checks the scope itself",
+    "rollouts_running": "ids of roll-outs to go on with",
     "tiers_passed": "tiers that a release the asker may read has passed",
     "workspace_of_push": "the scope to build a push in",
     "workspace_of_service": "the scope to check a webhook's signature in",

@@ -10,3 +10,4 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         import_module("apps.deployments.regions")  # puts the pages' live regions into the register
         import_module("apps.deployments.release_regions")
+        import_module("apps.deployments.rollout_regions")

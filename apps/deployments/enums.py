@@ -63,3 +63,17 @@ class StepVerdict(models.TextChoices):
     @property
     def tone(self) -> str:
         return {"RUNNING": "run", "DONE": "ok", "FAILED": "bad", "UNKNOWN": "warn"}.get(self.value, "idle")
+
+
+class RolloutState(models.TextChoices):
+    RUNNING = "RUNNING", "Running"
+    PAUSED = "PAUSED", "Paused"
+    COMPLETED = "COMPLETED", "Completed"
+    STOPPED = "STOPPED", "Stopped"
+
+    @property
+    def tone(self) -> str:
+        return {"RUNNING": "run", "PAUSED": "wait", "COMPLETED": "ok"}.get(self.value, "bad")
+
+
+OPEN_ROLLOUT = (RolloutState.RUNNING, RolloutState.PAUSED)

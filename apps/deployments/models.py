@@ -5,10 +5,18 @@ from django.db.models import Func, Q, Value
 
 from apps.approvals.models import Promotion
 from apps.configuration.models import ConfigurationVersion
-from apps.deployments.enums import ACTIVE, OPEN, DeploymentKind, DeploymentState, StepVerdict
-from apps.deployments.querysets import DeploymentQuerySet
+from apps.deployments.enums import (
+    ACTIVE,
+    OPEN,
+    OPEN_ROLLOUT,
+    DeploymentKind,
+    DeploymentState,
+    RolloutState,
+    StepVerdict,
+)
+from apps.deployments.querysets import DeploymentQuerySet, RolloutLaneQuerySet, RolloutQuerySet
 from apps.environments.models import Lane, all_or_none, person
-from apps.releases.models import Release
+from apps.releases.models import Release, Service
 from apps.workspaces.models import TenantModel
 
 
@@ -193,6 +201,83 @@ class LogChunk(TenantModel):
 
     def __str__(self) -> str:
         return f"lines {self.first_line} to {self.first_line + self.line_count - 1}"
+
+
+class Rollout(TenantModel):
+    """One release brought to many environments of one workspace, wave by wave; each of them by a promotion of its own.
+
+    `pause` is the time that a wave is watched before the next one begins; `released_wave` the last wave that a person
+    let begin without it. `requested_by` asks for every promotion, so that person approves none of them.
+    """
+
+    number = models.BigIntegerField(db_default=Func(Value("rollout_number"), function="nextval"), editable=False)
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="rollouts")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="rollouts")
+    state = models.CharField(max_length=9, choices=RolloutState, default=RolloutState.RUNNING)
+    pause = models.DurationField(default=timedelta(0))
+    released_wave = models.PositiveSmallIntegerField(default=0)
+    reason = models.CharField(max_length=300, blank=True)
+    requested_at = models.DateTimeField()
+    requested_by = person()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=500, blank=True)
+
+    objects = RolloutQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(name="rollout_number_once", fields=["number"]),
+            models.UniqueConstraint(
+                name="rollout_open_once", fields=["workspace", "service"], condition=Q(state__in=OPEN_ROLLOUT)
+            ),
+            models.CheckConstraint(name="rollout_state_known", condition=Q(state__in=RolloutState.values)),
+            models.CheckConstraint(
+                name="rollout_ended_whole",
+                condition=Q(state__in=OPEN_ROLLOUT, ended_at=None)
+                | (~Q(state__in=OPEN_ROLLOUT) & Q(ended_at__isnull=False)),
+            ),
+        ]
+        indexes = [models.Index(name="rollout_running", fields=["state"], condition=Q(state="RUNNING"))]
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+    @property
+    def label(self) -> str:
+        return RolloutState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return RolloutState(self.state).tone
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_ROLLOUT
+
+
+class RolloutLane(TenantModel):
+    """One environment of a roll-out. `promotion` is there once its wave has begun; `refusal` says why none could be."""
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="lanes")
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="rollouts")
+    wave = models.PositiveSmallIntegerField()
+    promotion = models.OneToOneField(
+        Promotion, null=True, blank=True, on_delete=models.PROTECT, related_name="rollout_lane"
+    )
+    refusal = models.CharField(max_length=300, blank=True)
+
+    objects = RolloutLaneQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["rollout", "wave", "lane"]
+        constraints = [
+            models.UniqueConstraint(name="rollout_lane_once", fields=["rollout", "lane"]),
+            models.CheckConstraint(name="rollout_wave_counts_from_one", condition=Q(wave__gte=1)),
+        ]
+
+    def __str__(self) -> str:
+        return f"wave {self.wave}"
 
 
 class SweepLease(models.Model):

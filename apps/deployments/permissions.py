@@ -11,7 +11,7 @@ from apps.approvals.models import Promotion
 from apps.audit.actors import Actor
 from apps.core.verdict import ALLOWED, Verdict, all_of, refused
 from apps.deployments.enums import DeploymentKind, DeploymentState
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, Rollout
 from apps.environments.models import Lane
 from apps.workspaces import rights
 
@@ -66,6 +66,20 @@ def may_abandon(by: User | Actor, deployment: Deployment, *, now: datetime) -> V
         verdicts.append(
             refused("not_stuck", f"Deployment {deployment} is {deployment.label.lower()}: the engine still has it.")
         )
+    return all_of(verdicts)
+
+
+def may_roll_out(by: User, lane: Lane) -> Verdict:
+    """This function will say whether a lane may be part of a roll-out of theirs."""
+    return _may_on(by, Capability.PROMOTION_REQUEST, lane)
+
+
+def may_steer(by: User, rollout: Rollout) -> Verdict:
+    """This function will say whether pausing, resuming and stopping a roll-out is theirs: those who ask or operate."""
+    asks = rights.may(by, Capability.PROMOTION_REQUEST, rollout.workspace_id)
+    verdicts = [asks if asks else rights.may(by, Capability.DEPLOYMENT_OPERATE, rollout.workspace_id)]
+    if not rollout.is_open:
+        verdicts.append(refused("ended", f"Roll-out {rollout} has ended: {rollout.label.lower()}."))
     return all_of(verdicts)
 
 

@@ -1,6 +1,6 @@
 from typing import Self
 
-from apps.deployments.enums import ACTIVE, OPEN
+from apps.deployments.enums import ACTIVE, OPEN, OPEN_ROLLOUT
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -23,3 +23,18 @@ class DeploymentQuerySet(TenantQuerySet):
             "promotion",
             "requested_by",
         )
+
+
+class RolloutQuerySet(TenantQuerySet):
+    def open(self) -> Self:
+        return self.filter(state__in=OPEN_ROLLOUT)
+
+    def with_subject(self) -> Self:
+        return self.select_related("release", "service", "requested_by", "workspace")
+
+
+class RolloutLaneQuerySet(TenantQuerySet):
+    def in_order(self) -> Self:
+        """Return them wave by wave, with all that is shown and judged of each, in one query."""
+        found = self.select_related("promotion__release", "lane__environment", "lane__live_release", "lane__service")
+        return found.order_by("wave", "lane__environment__position", "lane__environment__name")

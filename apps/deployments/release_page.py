@@ -1,5 +1,6 @@
 """One release on its way to production: where it is, what hinders it, and what came of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from apps.releases import notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
+from apps.workspaces.models import Workspace
 from apps.workspaces.rights import Rights
 
 EVENTS_SHOWN = 8
@@ -95,6 +97,7 @@ def release_page(
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
+        "rollouts": _rollouts(offers),
         "why_not": _why_not(asks),
         "promotion": None,
         **(promotion_page(focus.promotion, by=by) if focus and focus.promotion else _what_next(release, offers)),
@@ -154,6 +157,12 @@ def _may_ask(release: Release, stop: Stop, passed: set[str], rights: Rights) -> 
 def focus_of(stops: Sequence[Stop]) -> Stop | None:
     """Return the stop whose gates are shown: the one furthest on the way."""
     return next((stop for stop in reversed(stops) if stop.promotion is not None), None)
+
+
+def _rollouts(offers: Sequence[Stop]) -> list[Workspace]:
+    """Return the workspaces where the release could go to several environments at once."""
+    count = Counter(stop.lane.workspace_id for stop in offers)
+    return list(Workspace.objects.filter(pk__in=[workspace for workspace, lanes in count.items() if lanes > 1]))
 
 
 def _why_not(asks: Mapping[Stop, Verdict]) -> str:

@@ -15,10 +15,11 @@ from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.audit.source import Source, coming_from
 from apps.core.verdict import Refusal
-from apps.deployments import transitions
+from apps.deployments import rollouts, transitions
 from apps.deployments.engine import endings, lease, locks, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
+from apps.deployments.models import Deployment, RolloutLane
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,19 @@ def start_ready(promotion_id: UUID) -> None:
         handle(due)
 
 
+def roll_out(one: UUID | None = None) -> None:
+    """This function will bring the roll-outs that run as far as they get now, or this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workspace_id, id FROM rollouts_running(%s)", [one])
+        running = cursor.fetchall()
+    for workspace_id, rollout_id in running:
+        try:
+            with coming_from(Source(via="task")), workspace_scope([workspace_id]):
+                rollouts.go_on(rollout_id, now=timezone.now())
+        except Exception:
+            log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
+
+
 def cancel(deployment_id: UUID) -> None:
     """This function will make the owner look at its row at once; if it has none any more, the sweeper obeys."""
     lease.look_at(deployment_id)
@@ -71,6 +85,11 @@ def cancel(deployment_id: UUID) -> None:
 
 def _run(workspace_id: UUID, deployment_id: UUID) -> None:
     engine.run(workspace_id, deployment_id)
+    with workspace_scope([workspace_id]):
+        promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
+        part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
+        if part_of is not None:
+            rollouts.go_on(part_of, now=timezone.now())
 
 
 def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
@@ -93,7 +112,7 @@ def _start(workspace_id: UUID, promotion_id: UUID) -> None:
     with workspace_scope([workspace_id]):
         promotion = Promotion.objects.get(pk=promotion_id)
         deployment = start.start(promotion, by=SYSTEM, now=timezone.now())
-    engine.run(workspace_id, deployment.pk)
+    _run(workspace_id, deployment.pk)
 
 
 def _settle(workspace_id: UUID, _id: UUID) -> None:

@@ -108,6 +108,7 @@ class Sweeper:
                 runner.handle(due)
             else:
                 self._deployments.submit(due.id, partial(runner.handle, due))
+        runner.roll_out()
         self._prune()
 
     def check_health(self) -> None:

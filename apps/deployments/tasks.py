@@ -21,3 +21,8 @@ def start_ready(*, id: str, **_: Any) -> None:
 @shared_task(name="deployments.cancel")
 def cancel(*, id: str, **_: Any) -> None:
     runner.cancel(UUID(id))
+
+
+@shared_task(name="deployments.roll_out")
+def roll_out(*, id: str, **_: Any) -> None:
+    runner.roll_out(UUID(id))

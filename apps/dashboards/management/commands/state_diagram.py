@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.approvals import transitions as promotions
+from apps.deployments import rollout_transitions as rollouts
 from apps.deployments import transitions as deployments
 from apps.releases import transitions as releases
 
@@ -82,6 +83,14 @@ SECTIONS = (
         "deployment.queued",
         lambda before, after: f"deployment.{after.value.lower()}",
         deployments.WHEN,
+    ),
+    Section(
+        "Roll-out",
+        "It brings one release to many environments, each by a promotion of its own.",
+        rollouts.TABLE,
+        "rollout.started",
+        lambda before, after: rollouts.KINDS[after],
+        rollouts.WHEN,
     ),
 )
 

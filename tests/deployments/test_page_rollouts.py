@@ -1,0 +1,165 @@
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
+
+from apps.deployments import rollouts
+from apps.deployments.enums import RolloutState
+from apps.deployments.models import Rollout
+from apps.environments.enums import Tier
+from tests.drill import HTMX, get, post, signed_in, text_of
+from tests.world import HOSTILE, World, make_environment, make_lane
+
+pytestmark = pytest.mark.django_db
+
+LIST = reverse("deployments:rollout-list")
+
+
+def address(rollout: Rollout, name: str = "rollout-detail") -> str:
+    return reverse(f"deployments:{name}", args=[rollout.number])
+
+
+def lanes(world: World, count: int = 2) -> list:
+    with world.everything():
+        places = [make_environment(world.cast.platform, f"Dev {n}", Tier.DEV) for n in range(1, count)]
+        return [world.lane(world.dev), *(make_lane(place, world.service) for place in places)]
+
+
+def begun(world: World, count: int = 2, *, reason: str = "") -> Rollout:
+    chosen = lanes(world, count)
+    with world.everything():
+        return rollouts.start_rollout(
+            world.release, waves_of={lane: min(number, 2) for number, lane in enumerate(chosen, 1)},
+            pause=timedelta(hours=1), reason=reason, by=world.cast.release_engineer, now=timezone.now(),
+        )  # fmt: skip
+
+
+def form_of(world: World) -> str:
+    return reverse("deployments:rollout-create", args=[world.release.pk, world.cast.platform.slug])
+
+
+def test_a_release_that_may_go_to_several_environments_offers_a_roll_out(world: World) -> None:
+    page = reverse("releases:release-detail", args=["greeter", "1.0.0"])
+    assert form_of(world) not in text_of(get(world.cast.release_engineer, page))
+
+    lanes(world)
+
+    assert form_of(world) in text_of(get(world.cast.release_engineer, page))
+
+
+def test_it_is_started_from_a_form_and_shown_wave_by_wave(world: World) -> None:
+    first, second = lanes(world)
+    data = {"pause": "60", "reason": "Quarter", f"lane-{first.pk}": "1", f"lane-{second.pk}": "2"}
+
+    answer = post(world.cast.release_engineer, form_of(world), data)
+
+    with world.everything():
+        rollout = Rollout.objects.get()
+    assert answer["Location"] == address(rollout)
+    page = text_of(get(world.cast.auditor, address(rollout)))
+    assert page.count("Waits for its wave") == 2
+    assert "Wave 2" in page
+    assert "Quarter" in page
+
+
+def test_a_form_that_is_no_roll_out_keeps_what_was_chosen(world: World) -> None:
+    first, second = lanes(world)
+    data = {"pause": "60", "reason": "Quarter", f"lane-{first.pk}": "1", f"lane-{second.pk}": ""}
+
+    answer = post(world.cast.release_engineer, form_of(world), data)
+
+    assert answer.status_code == 422
+    assert "two environments at least" in text_of(answer)
+    assert 'value="Quarter"' in text_of(answer)
+    assert post(world.cast.release_engineer, form_of(world), data | {"pause": "7"}).status_code == 422
+
+
+def test_starting_and_steering_is_for_those_who_may(world: World) -> None:
+    rollout = begun(world)
+
+    assert get(world.cast.auditor, form_of(world)).status_code == 403
+    for name in ("rollout-pause", "rollout-resume", "wave-release", "rollout-stop"):
+        assert post(world.cast.auditor, address(rollout, name), {"reason": "Because", "wave": "2"}).status_code == 403
+    assert "do not let you" in text_of(get(world.cast.auditor, address(rollout)))
+
+
+@pytest.mark.parametrize("name", ["rollout-pause", "rollout-resume", "wave-release"])
+def test_what_changes_takes_no_get(world: World, name: str) -> None:
+    assert get(world.cast.devops, address(begun(world), name)).status_code == 405
+
+
+def test_a_stale_page_changes_nothing(world: World) -> None:
+    rollout = begun(world)
+
+    assert post(world.cast.devops, address(rollout, "rollout-resume")).status_code == 409
+    assert post(world.cast.devops, address(rollout, "wave-release"), {"wave": "2"}).status_code == 409
+    assert post(world.cast.devops, address(rollout, "wave-release"), {"wave": "x"}).status_code == 409
+    assert post(world.cast.devops, address(rollout, "rollout-stop"), {"reason": ""}).status_code == 422
+    with world.everything():
+        assert Rollout.objects.get().state == RolloutState.RUNNING
+
+
+def test_a_second_one_names_the_first(world: World) -> None:
+    rollout = begun(world)
+
+    with world.everything():
+        chosen = {lane.pk: lane for lane in (row.lane for row in rollout.lanes.in_order())}
+    data = {"pause": "0", **{f"lane-{pk}": "1" for pk in chosen}}
+    answer = post(world.cast.release_engineer, form_of(world), data)
+
+    assert answer.status_code == 409
+    assert f"Roll-out {rollout} of Greeter 1.0.0 is running" in text_of(answer)
+
+
+@pytest.mark.parametrize("text", HOSTILE[:3])
+def test_hostile_text_is_shown_as_text(world: World, text: str) -> None:
+    rollout = begun(world, reason=f"For {text}")
+
+    page = text_of(get(world.cast.devops, address(rollout)))
+
+    assert escape(f"For {text}") in page
+
+
+def test_the_list_costs_the_same_for_one_and_many(world: World) -> None:
+    rollout = begun(world)
+    client = signed_in(world.cast.devops)
+    client.get(LIST)
+    with CaptureQueriesContext(connection) as one:
+        client.get(LIST)
+    for _ in range(4):
+        post(world.cast.devops, address(rollout, "rollout-stop"), {"reason": "Make room"})
+        with world.everything():
+            chosen = {row.lane: row.wave for row in rollout.lanes.in_order()}
+            rollout = rollouts.start_rollout(
+                world.release, waves_of=chosen, pause=timedelta(0), reason="", by=world.cast.release_engineer,
+                now=timezone.now(),
+            )  # fmt: skip
+    with CaptureQueriesContext(connection) as many:
+        page = text_of(client.get(LIST))
+
+    assert page.count("Greeter <span") == 5
+    assert len(many) == len(one)
+    assert text_of(get(world.cast.devops, LIST, **HTMX)).lstrip().startswith('<section class="card-p" id="rollouts"')
+
+
+def test_the_page_costs_the_same_for_two_environments_and_many(world: World) -> None:
+    small = begun(world)
+    client = signed_in(world.cast.devops)
+    client.get(address(small))
+    with CaptureQueriesContext(connection) as few:
+        client.get(address(small))
+    post(world.cast.devops, address(small, "rollout-stop"), {"reason": "Make room"})
+    with world.everything():
+        more = [make_lane(make_environment(world.cast.platform, f"Far {n}", Tier.DEV), world.service) for n in range(8)]
+        large = rollouts.start_rollout(
+            world.release, waves_of=dict.fromkeys(more, 1), pause=timedelta(0), reason="",
+            by=world.cast.release_engineer, now=timezone.now(),
+        )  # fmt: skip
+    with CaptureQueriesContext(connection) as many:
+        client.get(address(large))
+
+    assert len(many) == len(few)
