@@ -15,6 +15,7 @@ from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Verdict
 from apps.deployments import permissions, transitions, wording
 from apps.deployments.engine import locks, rollback, start
+from apps.deployments.engine.orders import executor_of
 from apps.deployments.engine.rollback import RollbackTarget
 from apps.deployments.engine.start import LaneBusy, LaneRemoved, NotReady
 from apps.deployments.enums import DeploymentState
@@ -26,7 +27,7 @@ from apps.releases.models import Release
 
 __all__ = [
     "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
-    "cancel_deployment", "roll_back", "rollback_target", "start_deployment",
+    "cancel_deployment", "may_cancel", "roll_back", "rollback_target", "start_deployment",
 ]  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
     """
     reason = one_line(reason, name="The reason", limit=300)
     deployment = locks.deployment(deployment.pk)
-    permissions.may_cancel(by, deployment).require()
+    may_cancel(by, deployment).require()
     if deployment.state == DeploymentState.QUEUED:
         why = f"Cancelled by {by}: {reason}"
         transitions.advance(deployment, DeploymentState.CANCELLED, by=by, now=now, why=why)
@@ -76,6 +77,11 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
     live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
     hints.wake("deployments.cancel", deployment.pk)
     return deployment
+
+
+def may_cancel(by: User, deployment: Deployment) -> Verdict:
+    """This function will say whether somebody may cancel a deployment, as its executor is able to."""
+    return permissions.may_cancel(by, deployment, is_stoppable=executor_of(deployment.lane).can.cancel)
 
 
 @transaction.atomic

@@ -81,7 +81,7 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
     """Return the verdicts of the buttons that make sense as the attempt stands, and nothing for the others."""
     controls: dict[str, Any] = {}
     if deployment.is_open:
-        controls["may_cancel"] = permissions.may_cancel(by, deployment)
+        controls["may_cancel"] = actions.may_cancel(by, deployment)
     elif deployment.lane.live_release_id == deployment.release_id:
         controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
         controls |= rollback_offer(deployment.lane) | {"rollback_form": RollbackForm()}

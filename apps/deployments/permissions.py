@@ -29,8 +29,11 @@ def may_start(by: User | Actor, promotion: Promotion) -> Verdict:
     return all_of(verdicts)
 
 
-def may_cancel(by: User | Actor, deployment: Deployment) -> Verdict:
-    """This function will say whether somebody may ask for the end of a deployment."""
+def may_cancel(by: User | Actor, deployment: Deployment, *, is_stoppable: bool) -> Verdict:
+    """This function will say whether somebody may ask for the end of a deployment.
+
+    `is_stoppable` is what its executor declares; one that waits for its turn can be taken back all the same.
+    """
     verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
     if not isinstance(by, User):
         verdicts.append(refused("not_a_person", "Only a person may cancel a deployment."))
@@ -40,6 +43,8 @@ def may_cancel(by: User | Actor, deployment: Deployment) -> Verdict:
         verdicts.append(refused("cancelling", f"Deployment {deployment} is being cancelled already."))
     elif deployment.kind == DeploymentKind.ROLLBACK and deployment.state != DeploymentState.QUEUED:
         verdicts.append(refused("rollback", "A rollback that runs is not cancelled: it brings back what worked."))
+    elif not is_stoppable and deployment.state != DeploymentState.QUEUED:
+        verdicts.append(refused("not_stoppable", "What it started can't be stopped half-way. Wait for its end."))
     return all_of(verdicts)
 
 

@@ -107,7 +107,8 @@ class Lane(TenantModel):
     """One service in one environment: what runs there now, and where.
 
     Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`); only `apps.health` writes
-    `health*`. `target_key` names the real thing behind the lane and is unique over all workspaces.
+    `health*`. `target_key` names the real thing behind the lane and is unique over all workspaces. `address` says where
+    the executor finds it: empty for `local`, {"cluster", "namespace"} for `helm`; never a secret.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="lanes")
@@ -115,6 +116,7 @@ class Lane(TenantModel):
     executor = models.CharField(max_length=20, default="local")
     target_key = models.CharField(max_length=200)
     port = models.PositiveIntegerField(null=True, blank=True)
+    address = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
 
@@ -147,6 +149,10 @@ class Lane(TenantModel):
             models.UniqueConstraint(name="lane_once", fields=["environment", "service"], condition=Q(removed_at=None)),
             models.UniqueConstraint(name="lane_target_once", fields=["target_key"], condition=Q(removed_at=None)),
             models.CheckConstraint(name="lane_health_known", condition=Q(health__in=Health.values)),
+            models.CheckConstraint(
+                name="lane_helm_has_address",
+                condition=~Q(executor="helm") | Q(address__has_keys=["cluster", "namespace"]),
+            ),
             all_or_none("lane_live_whole", "live_release", "live_since"),
         ]
 

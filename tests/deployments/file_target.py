@@ -20,6 +20,7 @@ from uuid import UUID
 from django.conf import settings
 
 from apps.deployments.executors.contract import (
+    Abilities,
     ArtifactRejected,
     Cancelled,
     ConfigurationRef,
@@ -130,7 +131,7 @@ class Place:
 
 
 class FileTarget:
-    idempotent = True
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True)
 
     def __init__(self) -> None:
         self._cancelled: dict[UUID, threading.Event] = {}
@@ -205,6 +206,10 @@ class FileTarget:
             place.append({"effect": "stop", "slot": slot.value, "fence": fence, "deployment": "", "version": ""})
             return True
 
+    def remove(self, target: TargetRef, *, fence: int) -> None:
+        for _correction in self._reconcile(LaneRow(target, fence, live=None)):
+            pass
+
     def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness:
         if self._behaviour(release.version).get("artifact") == "gone":
             return Readiness(False, False, f"The artifact store doesn't hold all of {release.version}.")
@@ -245,11 +250,13 @@ class FileTarget:
             if slot is None:
                 raise OutcomeUnknown("no slot is ours")
             other = Slot(slot).other.value
-            if kind is StepKind.SWITCH and found.live != slot:
+            switches = kind is StepKind.SWITCH and found.live != slot
+            retires = kind is StepKind.RETIRE_BLUE and other in found.slots
+            if switches:
                 place.write("switch", slot, order)
-            if kind is StepKind.RETIRE_BLUE and other in found.slots:
+            if retires:
                 place.write("stop", other, order)
-            return StepResult(f"{kind} done", slot=Slot(slot))
+            return StepResult(f"{kind} done", changed=switches or retires, slot=Slot(slot))
 
     def _slot_of(self, order: Order, found: Standings) -> str | None:
         return next((s for s, line in found.slots.items() if line["deployment"] == str(order.deployment_id)), None)

@@ -100,7 +100,7 @@ def test_a_first_deployment_that_fails_leaves_nothing_running(stage, behaviour: 
 
     lane = stage.lane()
     assert first.state == S.FAILED
-    assert "nothing can be brought back: its slot is stopped" in first.outcome
+    assert "nothing can be brought back: it is stopped" in first.outcome
     assert (lane.live_release, stage.judge.serves(lane.target_key)) == (None, None)
     with stage.everything():
         assert not Deployment.objects.filter(rolls_back=first).exists()

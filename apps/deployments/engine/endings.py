@@ -36,7 +36,7 @@ from apps.workspaces.scope import workspace_scope
 S = DeploymentState
 
 
-def succeed(attempt: Attempt, slot: Slot, *, why: str) -> None:
+def succeed(attempt: Attempt, slot: Slot | None, *, why: str) -> None:
     """This function will write what runs in the lane now, and complete the promotion."""
     deployment = attempt.deployment
     attempt.say(why, GREEN)
@@ -74,6 +74,8 @@ def fail(attempt: Attempt, *, why: str, blame: bool = True) -> Deployment | None
         _tell_approvals(lane, promotion, PromotionState.FAILED, why=why, now=now)
         if back is None and deployment.kind == DeploymentKind.ROLLBACK:
             call_for_person(deployment, f"The rollback failed: {why}")
+        elif back is None and not attempt.executor.can.roll_back:
+            call_for_person(deployment, f"Its executor brings nothing back by itself: {why}")
         crashpoint("before_failure_commit")
     crashpoint("after_failure_commit")
     return back
@@ -171,7 +173,7 @@ def _give_back(attempt: Attempt, to: DeploymentState, promotion_to: PromotionSta
     crashpoint("after_untouched_commit")
 
 
-def _move(lane: Lane, deployment: Deployment, slot: Slot, now: datetime) -> None:
+def _move(lane: Lane, deployment: Deployment, slot: Slot | None, now: datetime) -> None:
     before = {"release": str(lane.live_release or ""), "slot": lane.live_slot}
     moved = lane.live_release_id != deployment.release_id
     undone = deployment.kind == DeploymentKind.ROLLBACK
@@ -219,10 +221,10 @@ def _empty(attempt: Attempt) -> str:
             row = LaneRow(target=attempt.order.target, fence=attempt.order.fence, live=None)
             undone = [fix for fix in attempt.executor.reconcile((row,)) if not fix.mended]
             if undone:
-                return f"Nothing ran here before; its slot could not be stopped yet: {undone[0].detail}"
+                return f"Nothing ran here before; it could not be stopped yet: {undone[0].detail}"
     except ExecutorError as problem:
-        return f"Nothing ran here before; its slot could not be stopped yet: {problem}"
-    return "Nothing ran here before, so nothing can be brought back: its slot is stopped."
+        return f"Nothing ran here before; it could not be stopped yet: {problem}"
+    return "Nothing ran here before, so nothing can be brought back: it is stopped."
 
 
 def _discard(attempt: Attempt) -> None:

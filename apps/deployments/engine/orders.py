@@ -44,6 +44,7 @@ def target_of(lane: Lane) -> TargetRef:
         environment_slug=lane.environment.slug,
         port=lane.port or 0,
         health_path=lane.service.health_path,
+        address=lane.address,
     )
 
 
@@ -55,10 +56,10 @@ def configuration_of(version: ConfigurationVersion) -> ConfigurationRef:
     return ConfigurationRef(number=version.number, values=version.values)
 
 
-def stored(slot: Slot) -> str:
+def stored(slot: Slot | None) -> str:
     """Return the slot as the lane's row spells it."""
-    return environment_enums.Slot[slot.name].value
+    return environment_enums.Slot[slot.name].value if slot else ""
 
 
-def slot_named(text: str) -> Slot:
-    return Slot[text]
+def slot_named(text: str) -> Slot | None:
+    return Slot[text] if text else None

@@ -62,7 +62,7 @@ def _retired(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> list[Corr
     """Stop what was kept for instant rollback for long enough."""
     found = []
     for lane, row in pairs:
-        if row.live is None or row.warm is not None:
+        if row.live is None or row.live.slot is None or row.warm is not None:
             continue
         with contextlib.suppress(ExecutorError):  # reconciliation comes to the same slot, and says what is wrong
             if executor.retire(row.target, row.live.slot.other, fence=row.fence):
@@ -131,10 +131,10 @@ def _warm(lane: Lane, latest: Deployment) -> SlotRow | None:
         .order_by("-number")
         .first()
     )
-    if before is None:
+    serving = slot_named(lane.live_slot)
+    if before is None or serving is None:
         return None
-    other = slot_named(lane.live_slot).other
-    return SlotRow(other, before.pk, release_of(before.release), configuration_of(before.configuration))
+    return SlotRow(serving.other, before.pk, release_of(before.release), configuration_of(before.configuration))
 
 
 def _slot_row(lane: Lane, brought_by: Deployment, slot: str) -> SlotRow:

@@ -37,14 +37,14 @@ def resolve(attempt: Attempt, carry_out: CarryOut) -> Deployment | None:
     seen = probe(attempt)
     crashpoint(f"after_probe:{seen.state}")
     _note(attempt, seen)
-    if seen.state not in (Standing.APPLIED, Standing.NOT_APPLIED):
+    if seen.state in (Standing.IN_FLIGHT, Standing.UNREACHABLE):
         _wait(attempt, seen)
         return None
     if attempt.deployment.cancel_requested_at is not None:
         return cancel(attempt, seen)
     if seen.state == Standing.APPLIED:
         return _adopt(attempt, seen)
-    return _not_applied(attempt, seen, carry_out)
+    return _try_again(attempt, seen, carry_out)
 
 
 def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | None:
@@ -62,8 +62,9 @@ def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | No
             transitions.advance(deployment, S.CANCELLING, by=by, now=timezone.now(), why=why)
         crashpoint("after_cancelling_commit")
     seen = seen or probe(attempt)
-    if seen.state == Standing.APPLIED:
-        return endings.fail(attempt, why=f"{why} It served already.", blame=False)
+    if seen.state in (Standing.APPLIED, Standing.BEGUN):
+        how_far = "It served already." if seen.state == Standing.APPLIED else "It had begun to serve."
+        return endings.fail(attempt, why=f"{why} {how_far}", blame=False)
     if seen.state != Standing.NOT_APPLIED:
         endings.lose_sight(attempt, why=f"{why} {seen.detail}")
         return None
@@ -73,6 +74,8 @@ def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | No
 
 def probe(attempt: Attempt) -> Observation:
     """This function will ask the target; one that can't answer is unreachable."""
+    if not attempt.executor.can.probe:
+        return Observation(Standing.UNREACHABLE, "Its executor can't say what is applied: a person has to look.")
     try:
         return attempt.executor.probe(attempt.order)
     except StaleFence:
@@ -82,7 +85,7 @@ def probe(attempt: Attempt) -> Observation:
 
 
 def _adopt(attempt: Attempt, seen: Observation) -> Deployment | None:
-    if seen.live_slot is None:
+    if seen.live_slot is None and attempt.executor.can.keep_warm:
         raise OutcomeUnknown("The target says that it is applied, but not where.")
     try:
         verification.verify(attempt)
@@ -92,9 +95,9 @@ def _adopt(attempt: Attempt, seen: Observation) -> Deployment | None:
     return None
 
 
-def _not_applied(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Deployment | None:
+def _try_again(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Deployment | None:
     deployment = attempt.deployment
-    if deployment.attempt < ATTEMPTS and attempt.executor.idempotent:
+    if deployment.attempt < ATTEMPTS and attempt.executor.can.repeat:
         with workspace_scope([deployment.workspace_id]):
             changes = {"attempt": deployment.attempt + 1}
             why = f"Not applied: {seen.detail} Tried once more."
@@ -103,6 +106,8 @@ def _not_applied(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> De
         crashpoint("after_retry_commit")
         return carry_out(attempt)
     why = f"Its outcome was lost {deployment.attempt} times, and it is not applied. {seen.detail}"
+    if seen.state == Standing.BEGUN:
+        return endings.fail(attempt, why=f"Its outcome was lost {deployment.attempt} times. {seen.detail}", blame=False)
     if deployment.kind == DeploymentKind.ROLLBACK:
         return endings.fail(attempt, why=why)
     endings.error(attempt, why=why)

@@ -34,9 +34,11 @@ class RollbackTarget:
 def begin(failed: Deployment, lane: Lane, *, why: str, now: datetime) -> Deployment | None:
     """This function will insert the rollback of a failed attempt: it has the lane at once, due and unclaimed.
 
-    Shapes: None for the failure of a rollback, and where nothing ran before.
+    Shapes: None for the failure of a rollback, where nothing ran before, and where the executor can't go back.
     """
     if failed.kind == DeploymentKind.ROLLBACK or lane.live_release is None or lane.live_configuration is None:
+        return None
+    if not executor_of(lane).can.roll_back:
         return None
     back = Deployment(
         workspace_id=failed.workspace_id,
@@ -74,7 +76,7 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
         reasons.append(found.sentence)
     if not reasons:
         return refused("no_earlier_release", "No other release has run here before. Deploy a newer one instead.")
-    return refused("no_rollback_target", " ".join([*reasons, "Deploy a newer release instead."]))
+    return refused("no_rollback_target", " ".join([*dict.fromkeys(reasons), "Deploy a newer release instead."]))
 
 
 def is_adrift(lane: Lane) -> bool:
@@ -93,7 +95,10 @@ def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) ->
     """This function will say whether a release can be brought back here without asking anybody outside."""
     if release.state == ReleaseState.QUARANTINED:
         return refused("quarantined", f"{release.version} is quarantined: {release.quarantine_reason}")
-    seen = executor_of(lane).readiness(target_of(lane), release_of(release), configuration_of(configuration))
+    executor = executor_of(lane)
+    if not executor.can.roll_back:
+        return refused("no_way_back", f"What runs by the executor “{lane.executor}” can't be rolled back.")
+    seen = executor.readiness(target_of(lane), release_of(release), configuration_of(configuration))
     if not seen.ready:
         return refused("artifact_gone", seen.detail)
     return RollbackTarget(release, configuration, seen.warm, seen.detail)

@@ -85,7 +85,7 @@ def _carry_out(attempt: Attempt) -> Deployment | None:
     return None
 
 
-def _steps(attempt: Attempt) -> Slot:
+def _steps(attempt: Attempt) -> Slot | None:
     slot: Slot | None = None
     for seq, step in enumerate(attempt.executor.plan(attempt.order), 1):
         attempt.lease.require()
@@ -93,7 +93,7 @@ def _steps(attempt: Attempt) -> Slot:
             raise Cancelled("Cancelled before the next step.")
         result = _step(attempt, seq, step)
         slot = result.slot or slot
-    if slot is None:
+    if slot is None and attempt.executor.can.keep_warm:
         raise OutcomeUnknown("No step named the slot that serves.")
     return slot
 
@@ -123,7 +123,7 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
 
 
 def _effect(attempt: Attempt, step: StepPlan) -> StepResult:
-    if step.kind is StepKind.VERIFY:
+    if step.kind == StepKind.VERIFY:
         return verification.verify(attempt)
     return attempt.executor.apply(step.kind, attempt.order, log=attempt.log.write)
 

@@ -1,5 +1,12 @@
 """What the engine asks of an executor, in the words of the domain and nothing else: no Django, no database, no clock.
 
+What it can do
+--------------
+`can` (`Abilities`) declares it, and the engine and the pages follow: without `probe` nothing is tried again by itself
+and a person decides what became of it; without `cancel` a running attempt can't be cancelled; without `roll_back`
+nothing is brought back by itself, and a person is called; without `keep_warm` there are no slots: `StepResult.slot` and
+`Observation.live_slot` stay empty, `retire` finds nothing and `traffic` may be empty.
+
 How the engine calls it
 -----------------------
 1. At the claim: `plan(order)` gives the steps of this attempt in order. It is pure: the same order, the same steps.
@@ -15,14 +22,15 @@ How the engine calls it
    tree when no renewal came for 20 s, when the worker dies, and when the worker is stopped for longer than that.
 5. To cancel: `cancel(deployment_id)`; the running `apply` ends within seconds with `Cancelled`. It acts in the process
    that runs the step; anywhere else it does nothing, and the next `probe` tells the truth.
-6. After a failure, a cancel or an error before the switch: `discard(order)` takes away what the attempt started on the
-   idle slot. Safe to repeat, refuses (`NotIdle`) to touch the slot that serves.
+6. After a failure, a cancel or an error before the switch: `discard(order)` takes away what the attempt started beside
+   what serves. Safe to repeat, refuses (`NotIdle`) to touch what serves.
 
 After a switch the row of the lane must say `StepResult.slot` (also `Observation.live_slot`): commit it with the result
 of SWITCH. KEEP_BLUE leaves the old slot running for instant rollback; `retire(target, slot, fence)` ends it, after
 ENGINE_WARM, or leave it to `reconcile(rows)` with `warm=None`.
 
-A lane that is given up: `remove(target, fence=)` ends both slots and frees the port; its data folder stays.
+A lane that is given up: `remove(target, fence=)` ends all that runs of it; its data folder stays. `reconcile` does the
+same for a row with `live=None`.
 
 A rollback is an order like any other with `rolls_back` set to the deployment that it undoes and `release` and
 `configuration` of what shall serve again: the same steps, but nothing is asked of the network, and a slot that is
@@ -54,6 +62,8 @@ Log = Callable[[str], None]
 
 
 class StepKind(StrEnum):
+    """The steps of executors with slots. Others name their own; VERIFY is the engine's in all of them."""
+
     VERIFY_ARTIFACT = "VERIFY_ARTIFACT"
     INSTALL = "INSTALL"
     START_GREEN = "START_GREEN"
@@ -77,10 +87,25 @@ class Slot(StrEnum):
 class Standing(StrEnum):
     """What the target says of one attempt."""
 
-    APPLIED = "APPLIED"  # its slot has the traffic
-    NOT_APPLIED = "NOT_APPLIED"  # another slot has it, or none; what this attempt started may still run idle
+    APPLIED = "APPLIED"  # it has the traffic
+    NOT_APPLIED = "NOT_APPLIED"  # something else has it, or nothing; what this attempt started may still run idle
+    BEGUN = "BEGUN"  # half of it is there and may have traffic: applying again finishes it, a rollback undoes it
     IN_FLIGHT = "IN_FLIGHT"  # a step of this lane, or a child of one, is at work at this moment
     UNREACHABLE = "UNREACHABLE"  # proxy or supervisor don't answer
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    probe: bool
+    """Can it say what became of an attempt whose worker was lost?"""
+    cancel: bool
+    """Can a step that runs be stopped?"""
+    roll_back: bool
+    """Can it bring back a release that ran before?"""
+    keep_warm: bool
+    """Has it two slots, of which one keeps what served before?"""
+    repeat: bool
+    """May the engine try once more by itself when `probe` says that it isn't applied?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +117,10 @@ class TargetRef:
     service_slug: str
     environment_slug: str
     port: int
-    """The lane's own port on 127.0.0.1, where the proxy answers."""
+    """The lane's own port on 127.0.0.1, where the proxy answers; 0 where the executor has none."""
     health_path: str = "/"
+    address: Mapping[str, str] = field(default_factory=dict)
+    """Where the executor finds it, in the executor's own words (`environments.addresses`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +129,7 @@ class ReleaseRef:
     digest: str
     """`sha256:` and 64 hex digits over the canonical JSON of the manifest's wheels (`manifest.digest_of`)."""
     manifest: Mapping[str, Any]
-    """`{"program": ..., "wheels": [{"name", "version", "filename", "sha256", "size"}, ...]}`, as sealed."""
+    """As sealed; `releases.manifests` knows the forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +152,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    kind: StepKind
+    kind: str
     label: str
     state: str
     expected_seconds: float
@@ -138,7 +165,7 @@ class StepResult:
     """One sentence for the page, in the past tense."""
     changed: bool = True
     slot: Slot | None = None
-    """The slot that this attempt uses, from START_GREEN on; from SWITCH on it is the live one."""
+    """The slot that this attempt uses, from START_GREEN on; from SWITCH on it is the live one. None without slots."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -195,7 +222,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    slot: Slot
+    slot: Slot | None
     deployment_id: UUID
     release: ReleaseRef
     configuration: ConfigurationRef
@@ -263,14 +290,13 @@ class OutcomeUnknown(ExecutorError):
 
 
 class Executor(Protocol):
-    idempotent: bool
-    """May the engine try once more by itself when `probe` says NOT_APPLIED?"""
+    can: Abilities
 
     def plan(self, order: Order) -> tuple[StepPlan, ...]: ...
 
     def probe(self, order: Order) -> Observation: ...
 
-    def apply(self, kind: StepKind, order: Order, *, log: Log) -> StepResult: ...
+    def apply(self, kind: str, order: Order, *, log: Log) -> StepResult: ...
 
     def renew(self, deployment_id: UUID) -> None: ...
 
@@ -287,7 +313,5 @@ class Executor(Protocol):
     def sample(self, target: TargetRef) -> Sample: ...
 
     def traffic(self, target: TargetRef) -> tuple[SlotTraffic, ...]: ...
-
-    def tail(self, target: TargetRef, slot: Slot, *, size: int = 4000) -> str: ...
 
     def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]: ...

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,10 @@ class SlotRecord:
 
 
 class Lane:
-    def __init__(self, root: Path, key: str) -> None:
+    def __init__(self, root: Path, key: str, *, parts: Iterable[str] = ("data", *Slot)) -> None:
         if not _KEY.fullmatch(key):
             raise TargetUntouched(f"Not a key of a lane: {key!r}.", retry=False, code="target-invalid")
-        self.key, self.folder = key, root / key
+        self.key, self.folder, self._parts = key, root / key, tuple(parts)
 
     def slot_folder(self, slot: Slot) -> Path:
         return self.folder / slot.value
@@ -47,7 +47,7 @@ class Lane:
 
     def prepare(self) -> None:
         try:
-            for folder in (self.data_folder, *(self.slot_folder(slot) for slot in Slot)):
+            for folder in (self.folder, *(self.folder / part for part in self._parts)):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise TargetUntouched(f"The lane's folder can't be made: {error.strerror}.", code="target-disk") from error

@@ -6,7 +6,6 @@ anything starts there, so every step finds its way back after a crash.
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from uuid import UUID
 
 from apps.deployments.executors import reconciliation
 from apps.deployments.executors.contract import (
+    Abilities,
     ArtifactRejected,
     Cancelled,
     ConfigurationRef,
@@ -39,6 +39,7 @@ from apps.deployments.executors.contract import (
 )
 from apps.deployments.executors.guard import Lifeline
 from apps.deployments.executors.lane import Lane, SlotRecord
+from apps.deployments.executors.lifelines import Lifelines
 from apps.deployments.executors.manifest import program_of
 from apps.deployments.executors.slots import Slots
 from apps.integrations import http_request
@@ -60,13 +61,12 @@ class Clocks:
 
 
 class LocalExecutor:
-    idempotent = True
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True)
 
     def __init__(self, slots: Slots, clocks: Clocks | None = None) -> None:
         self.slots = slots
         self.clocks = clocks or Clocks()
-        self._lifelines: dict[UUID, Lifeline] = {}
-        self._lifelines_lock = threading.Lock()
+        self._lifelines = Lifelines()
 
     # ---- what the engine calls, in the order of the contract
 
@@ -117,14 +117,14 @@ class LocalExecutor:
             deployment_id=UUID(record.deployment_id) if record else None,
         )
 
-    def apply(self, kind: StepKind, order: Order, *, log: Log) -> StepResult:
+    def apply(self, kind: str, order: Order, *, log: Log) -> StepResult:
         step = _STEPS.get(kind)
         if step is None:
             raise ValueError(f"{kind} is not a step of the executor")
         lane = self.slots.lane(order.target)
         with (
             _named(serving=kind in (StepKind.DRAIN_BLUE, StepKind.KEEP_BLUE, StepKind.RETIRE_BLUE)),
-            self._lifeline(order.deployment_id) as lifeline,
+            self._lifelines.of(order.deployment_id) as lifeline,
         ):
             with lane.fenced(order.fence, order.deployment_id):
                 pass
@@ -132,12 +132,10 @@ class LocalExecutor:
                 return step(self, _Step(order, lane, lifeline, log, lock))
 
     def renew(self, deployment_id: UUID) -> None:
-        if lifeline := self._lifelines.get(deployment_id):
-            lifeline.renew()
+        self._lifelines.renew(deployment_id)
 
     def cancel(self, deployment_id: UUID) -> None:
-        if lifeline := self._lifelines.get(deployment_id):
-            lifeline.cancel()
+        self._lifelines.cancel(deployment_id)
 
     def discard(self, order: Order, *, log: Log) -> None:
         lane = self.slots.lane(order.target)
@@ -354,17 +352,6 @@ class LocalExecutor:
                 raise ReleaseFailed(f"{step.order.release.version} did not start: {last[-1] if last else reason}"[:500])
             step.pause(0.1)
 
-    @contextlib.contextmanager
-    def _lifeline(self, deployment_id: UUID) -> Iterator[Lifeline]:
-        lifeline = Lifeline()
-        with self._lifelines_lock:
-            self._lifelines[deployment_id] = lifeline
-        try:
-            yield lifeline
-        finally:
-            with self._lifelines_lock:
-                self._lifelines.pop(deployment_id, None)
-
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -379,7 +366,7 @@ class _Step:
             raise Cancelled("Cancelled.")
 
 
-_STEPS: dict[StepKind, Callable[[LocalExecutor, _Step], StepResult]] = {
+_STEPS: dict[str, Callable[[LocalExecutor, _Step], StepResult]] = {
     StepKind.VERIFY_ARTIFACT: LocalExecutor._verify_artifact,
     StepKind.INSTALL: LocalExecutor._install,
     StepKind.START_GREEN: LocalExecutor._start_green,

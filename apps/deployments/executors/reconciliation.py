@@ -41,7 +41,7 @@ def _lane(slots: Slots, row: LaneRow) -> list[Correction]:
         told = []
         for slot in Slot:
             if slot in wanted:
-                told += _running(slots, lane, wanted[slot], row, lock)
+                told += _running(slots, lane, slot, wanted[slot], fence=row.fence, lock=lock)
         told += _weights(slots, lane, row)
         for slot in Slot:
             if slot not in wanted and (lane.record(slot) or slots.supervisor.state(slots.program_name(lane, slot))):
@@ -50,23 +50,23 @@ def _lane(slots: Slots, row: LaneRow) -> list[Correction]:
     return [Correction(lane.key, detail, mended=True) for detail in told]
 
 
-def _running(slots: Slots, lane: Lane, wanted: SlotRow, row: LaneRow, lock: int) -> list[str]:
+def _running(slots: Slots, lane: Lane, slot: Slot, wanted: SlotRow, *, fence: int, lock: int) -> list[str]:
     record = SlotRecord(
         deployment_id=str(wanted.deployment_id),
-        fence=row.fence,
+        fence=fence,
         version=wanted.release.version,
         digest=wanted.release.digest,
         configuration=wanted.configuration.number,
         program=program_of(wanted.release),
     )
-    if slots.holds(lane, wanted.slot, wanted.release, wanted.configuration):
-        if (seen := lane.record(wanted.slot)) and seen.deployment_id != record.deployment_id:
-            lane.write_record(wanted.slot, record)
+    if slots.holds(lane, slot, wanted.release, wanted.configuration):
+        if (seen := lane.record(slot)) and seen.deployment_id != record.deployment_id:
+            lane.write_record(slot, record)
         return []
     if not slots.installation.is_installed(wanted.release.digest):
         slots.installation.install(wanted.release, lifeline=Lifeline(), log=lambda _line: None, lock=lock)
-    slots.start(lane, wanted.slot, record, wanted.release, wanted.configuration)
-    return [f"{wanted.slot.value} did not run {record.version}: started"]
+    slots.start(lane, slot, record, wanted.release, wanted.configuration)
+    return [f"{slot.value} did not run {record.version}: started"]
 
 
 def _weights(slots: Slots, lane: Lane, row: LaneRow) -> list[str]:

@@ -34,7 +34,7 @@ def deployment_create(request: AuthedRequest, promotion_id: UUID) -> HttpRespons
 @shown_or_sent
 def cancellation(request: AuthedRequest, number: int) -> HttpResponse:
     deployment = visible_deployment(request, number)
-    permissions.may_cancel(request.user, deployment).require()
+    actions.may_cancel(request.user, deployment).require()
     form = ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return render_page(request, "deployments/cancellation.html", {"deployment": deployment, "form": form})
