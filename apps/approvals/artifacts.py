@@ -8,9 +8,11 @@ from packaging.utils import canonicalize_name
 
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies.facts import ArtifactFacts
+from apps.releases import manifests
 from apps.releases.models import Artifact, Release
 
-BUILT_HERE = "build"
+# What was built or put here can't be fetched again.
+NOWHERE_ELSE = ("build", manifests.STORE)
 
 
 def artifact_facts(release: Release, artifact: Artifact | None, store: ArtifactStore) -> ArtifactFacts | None:
@@ -21,7 +23,7 @@ def artifact_facts(release: Release, artifact: Artifact | None, store: ArtifactS
     if artifact is None:
         return None
     parts: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for file in artifact.manifest.get("wheels", []):
+    for file in manifests.files_of(artifact.manifest):
         if not file.get("marker") or Marker(file["marker"]).evaluate():
             parts[canonicalize_name(file["name"])].append(file)
     missing = [files for files in parts.values() if not any(store.has(file["sha256"]) for file in files)]
@@ -30,5 +32,5 @@ def artifact_facts(release: Release, artifact: Artifact | None, store: ArtifactS
         sealed_digest=release.artifact_digest,
         parts=len(parts),
         stored=len(parts) - len(missing),
-        gone=tuple(files[0]["filename"] for files in missing if files[0].get("source") == BUILT_HERE),
+        gone=tuple(files[0]["filename"] for files in missing if files[0].get("source") in NOWHERE_ELSE),
     )

@@ -20,7 +20,7 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.enums import Health, Tier
 from apps.environments.models import Lane
-from apps.releases import notes
+from apps.releases import manifests, notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
@@ -91,7 +91,7 @@ def release_page(
     artifact = getattr(release, "artifact", None)
     return {
         "release": release,
-        "wheels": artifact.manifest.get("wheels", []) if artifact else [],
+        "files": manifests.files_of(artifact.manifest) if artifact else [],
         "notes": notes.to_html(release.notes),
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
         "brings": list(release.changes.order_by("position")),

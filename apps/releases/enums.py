@@ -9,6 +9,7 @@ class Plane(models.TextChoices):
 class ArtifactKind(models.TextChoices):
     WHEELS = "WHEELS", "Hash-locked wheels"
     SOURCE = "SOURCE", "Built from source on push"
+    CHART = "CHART", "Helm chart"
 
 
 class ReleaseState(models.TextChoices):

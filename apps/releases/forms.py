@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.releases import manifests, versions
+from apps.releases.enums import ArtifactKind
 from apps.releases.models import Service
 
 MANIFEST_LIMIT = 500_000
@@ -38,8 +39,9 @@ class ReleaseForm(forms.Form):
         label="Manifest",
         max_length=MANIFEST_LIMIT,
         widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "class": "mono"}),
-        help_text='JSON: {"program": …, "wheels": [{"name", "version", "filename", "sha256", "size"}, …]}. '
-        "Every file is verified against it before each deployment.",
+        help_text='JSON: {"program": …, "wheels": [{"name", "version", "filename", "sha256", "size"}, …]}; for a Helm '
+        'chart {"program": …, "chart": {"name", "version", "filename", "sha256", "size", "source"}}, from “store” or '
+        "oci://…@sha256:…. Every file is verified against it before each deployment.",
     )
     digest = forms.RegexField(
         label="Digest",
@@ -77,11 +79,12 @@ class ReleaseForm(forms.Form):
         try:
             manifest = json.loads(self.cleaned_data["manifest"])
             service = self.cleaned_data.get("service")
-            program = service.program if service else manifest.get("program", "")
-            manifests.check(manifest, program=program)
+            kind = ArtifactKind.CHART if "chart" in manifest else ArtifactKind.WHEELS
+            program, kind = (service.program, service.artifact_kind) if service else (manifest.get("program", ""), kind)
+            manifests.check(manifest, program=program, kind=kind)
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValidationError(f"This is not JSON: {error}.", code="manifest_invalid") from error
-        except (manifests.ManifestInvalid, AttributeError) as error:
+        except (manifests.ManifestInvalid, AttributeError, TypeError) as error:
             raise ValidationError(str(error), code="manifest_invalid") from error
         return dict(manifest)
 

@@ -1,18 +1,24 @@
-"""What a release is made of: the program and the hash-locked wheels that it needs. Pure."""
+"""What a release is made of: the program and the hash-locked wheels that it needs, or a Helm chart. Pure."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from apps.core.canonical import sha256_of
+from apps.releases.enums import ArtifactKind
 
+CHART = ArtifactKind.CHART
+STORE = "store"
+CHART_FIELDS = {"name": "", "version": "", "filename": "", "sha256": "", "size": 0, "source": STORE}
 WHEEL_FIELDS = {"name": "", "version": "", "filename": "", "sha256": "", "size": 0, "marker": "", "source": "index"}
-OPTIONAL = {"marker", "source"}
+OPTIONAL = {"marker", "source"}  # of wheels; of a chart it is the source alone
 MOST_WHEELS = 500
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _FILENAME = re.compile(r"[A-Za-z0-9._+!-]{1,200}\.whl")
+_ARCHIVE = re.compile(r"[A-Za-z0-9._+-]{1,200}\.tgz")
+_SOURCE = re.compile(r"oci://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
 
 
 class ManifestInvalid(ValueError):
@@ -20,21 +26,52 @@ class ManifestInvalid(ValueError):
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """This function will return `sha256:<hex>` over the canonical JSON of the wheels, in the order of file names."""
+    """This function will return `sha256:<hex>`: of wheels over their canonical JSON, of a chart that of its archive."""
+    if "chart" in manifest:
+        return f"sha256:{manifest['chart']['sha256']}"
     rows = [{field: row.get(field, default) for field, default in WHEEL_FIELDS.items()} for row in manifest["wheels"]]
     return "sha256:" + sha256_of(sorted(rows, key=lambda row: row["filename"]))
 
 
 def size_of(manifest: Mapping[str, Any]) -> int:
-    """This function will return the bytes of all wheels."""
-    return sum(row["size"] for row in manifest["wheels"])
+    """This function will return the bytes of all files."""
+    return sum(row["size"] for row in files_of(manifest))
 
 
-def check(manifest: Any, *, program: str) -> None:
+def files_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """This function will return the row of each file: all wheels, or the chart."""
+    return [CHART_FIELDS | manifest["chart"]] if "chart" in manifest else list(manifest.get("wheels", []))
+
+
+def check(manifest: Any, *, program: str, kind: str = ArtifactKind.WHEELS) -> None:
     """This function will refuse what is not a manifest of the program.
 
+    Shapes: for charts `{"program", "chart": {"name", "version", "filename", "sha256", "size", "source"}}`, where the
+    source is `store` or `oci://host/path@sha256:<hex>`; for all other kinds `{"program", "wheels": [...]}`.
     Raises ManifestInvalid: with the first thing that is wrong with it.
     """
+    if kind == CHART:
+        _check_chart(manifest, program)
+    else:
+        _check_wheels(manifest, program)
+
+
+def _check_chart(manifest: Any, program: str) -> None:
+    if not isinstance(manifest, dict) or set(manifest) != {"program", "chart"}:
+        raise ManifestInvalid("The manifest of a chart has exactly two fields: program and chart.")
+    chart = manifest["chart"]
+    _check_fields(chart, CHART_FIELDS, what="chart")
+    if manifest["program"] != program or chart["name"] != program:
+        raise ManifestInvalid(f"The manifest is of {chart['name']!r}, the service runs {program!r}.")
+    if not _ARCHIVE.fullmatch(chart["filename"]):
+        raise ManifestInvalid(f"{chart['filename'][:60]!r} is not the file name of a chart's archive (.tgz).")
+    if not _SHA256.fullmatch(chart["sha256"]) or chart["size"] <= 0 or not chart["version"]:
+        raise ManifestInvalid(f"{chart['filename']} has no SHA-256, no size or no version.")
+    if chart.get("source", STORE) != STORE and not _SOURCE.fullmatch(chart["source"]):
+        raise ManifestInvalid("A chart's source is store, or oci://host/path@sha256: and 64 hexadecimal digits.")
+
+
+def _check_wheels(manifest: Any, program: str) -> None:
     if not isinstance(manifest, dict) or set(manifest) != {"program", "wheels"}:
         raise ManifestInvalid("A manifest has exactly two fields: program and wheels.")
     if manifest["program"] != program:
@@ -51,18 +88,21 @@ def check(manifest: Any, *, program: str) -> None:
 
 
 def _check_wheel(row: Any) -> None:
-    if not isinstance(row, dict) or not set(WHEEL_FIELDS) - OPTIONAL <= set(row) <= set(WHEEL_FIELDS):
-        raise ManifestInvalid(f"Each wheel has the fields {', '.join(WHEEL_FIELDS)}.")
-    for field, example in WHEEL_FIELDS.items():
-        value = row.get(field, example)
-        if type(value) is not type(example):
-            raise ManifestInvalid(f"The field {field} of a wheel is of the wrong type.")
+    _check_fields(row, WHEEL_FIELDS, what="wheel")
     if not _FILENAME.fullmatch(row["filename"]):
         raise ManifestInvalid(f"{row['filename'][:60]!r} is not the file name of a wheel.")
     if not _SHA256.fullmatch(row["sha256"]) or row["size"] <= 0 or not _NAME.fullmatch(row["name"]):
         raise ManifestInvalid(f"{row['filename']} has no SHA-256, no size or no name.")
     if row.get("source", "index") not in {"index", "build"}:
         raise ManifestInvalid(f"{row['filename']} comes from neither the index nor a build.")
+
+
+def _check_fields(row: Any, fields: Mapping[str, Any], *, what: str) -> None:
+    if not isinstance(row, dict) or not set(fields) - OPTIONAL <= set(row) <= set(fields):
+        raise ManifestInvalid(f"Each {what} has the fields {', '.join(fields)}.")
+    for field, example in fields.items():
+        if type(row.get(field, example)) is not type(example):
+            raise ManifestInvalid(f"The field {field} of a {what} is of the wrong type.")
 
 
 def _project(name: str) -> str:

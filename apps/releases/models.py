@@ -124,9 +124,10 @@ class Release(TenantModel):
 class Artifact(TenantModel):
     """What a release is made of, named by its content.
 
-    `digest` is `sha256:` and 64 hex digits over the canonical JSON of `manifest`. For WHEELS the manifest is
+    `digest` is `sha256:` and 64 hex digits, as `manifests.digest_of` says. For WHEELS the manifest is
     `{"program": str, "wheels": [{"name", "version", "filename", "sha256", "size"}]}`, sorted by name; for SOURCE
-    `{"program": str, "archive": {"filename", "sha256", "size"}}`. `size` is in bytes.
+    `{"program": str, "archive": {"filename", "sha256", "size"}}`; for CHART `{"program": str, "chart": {"name",
+    "version", "filename", "sha256", "size", "source"}}`. `size` is in bytes.
     """
 
     release = models.OneToOneField(Release, on_delete=models.PROTECT, related_name="artifact")

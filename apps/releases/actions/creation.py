@@ -144,7 +144,7 @@ def _version(text: str) -> versions.Version:
 
 def _digest(service: Service, manifest: Mapping[str, Any]) -> str:
     try:
-        manifests.check(manifest, program=service.program)
+        manifests.check(manifest, program=service.program, kind=service.artifact_kind)
     except manifests.ManifestInvalid as error:
         raise ReleaseInvalid(str(error)) from error
     return manifests.digest_of(manifest)
