@@ -38,6 +38,14 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
 
 
+def pairs(name: str) -> dict[str, str]:
+    """Return `word=value,word=value` as a mapping."""
+    found = [word.partition("=") for word in words(name)]
+    if wrong := [word for word, equals, value in found if not (word and equals and value)]:
+        raise ImproperlyConfigured(f"{name}: {wrong[0]!r} is not name=value.")
+    return {word: value for word, _equals, value in found}
+
+
 def path(name: str, default: Path) -> Path:
     return Path(os.environ.get(name) or default)
 

@@ -25,6 +25,15 @@ pytest_plugins = ["tests.cast", "tests.world"]
 _numbers = itertools.count()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the full set of places to fail at to `make reliability`, or to who asks for it with -m or by name."""
+    if os.environ.get("EAIP_TEST_CLOCKS") == "real" or config.option.markexpr or config.option.keyword:
+        return
+    chosen = [item for item in items if not item.get_closest_marker("reliability")]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("reliability")])
+    items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def engines() -> Engines:
     return plugin.engines()

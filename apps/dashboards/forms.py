@@ -5,9 +5,11 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
 from django.utils.text import slugify
 
-from apps.core.form_fields import LineField
+from apps.core.form_fields import LineField, set_choices
+from apps.environments import addresses
 from apps.environments.enums import DataClass, FreezeScope, ResourceKind, Tier, WindowKind
 from apps.environments.models import Environment, Lane
 from apps.releases.enums import ArtifactKind, Plane
@@ -60,9 +62,17 @@ class ResourceForm(forms.Form):
 
 
 class LaneForm(forms.Form):
+    """Where the settings know no cluster, a lane is one of this machine and nothing else is asked."""
+
     service = forms.ModelChoiceField(Service.objects.none(), label="Service")
     port = forms.IntegerField(
         required=False, min_value=1024, max_value=65_535, label="Port", help_text="Empty: the next free one."
+    )
+    cluster = forms.ChoiceField(
+        required=False, label="Cluster", help_text="Kubernetes, by helm; none: this machine, behind its proxy."
+    )
+    namespace = LineField(
+        required=False, label="Namespace", max_length=63, help_text="It must be there, and of this environment alone."
     )
 
     def __init__(self, *args: Any, environment: Environment, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
@@ -70,6 +80,27 @@ class LaneForm(forms.Form):
         there = Lane.objects.filter(environment=environment, removed_at=None).values("service")
         services = Service.objects.readable_in(workspaces).filter(retired_at=None).exclude(pk__in=there)
         self.fields["service"].queryset = services.order_by("name")  # type: ignore[attr-defined]
+        if settings.KUBECONFIGS:
+            set_choices(self, "cluster", [("", "None"), *((name, name) for name in sorted(settings.KUBECONFIGS))])
+        else:
+            del self.fields["cluster"], self.fields["namespace"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        address = {name: cleaned.pop(name, "") for name in ("cluster", "namespace")}
+        service = cleaned.get("service")
+        if service and (service.artifact_kind == ArtifactKind.CHART) != bool(address["cluster"]):
+            told = "is no chart, and only charts go to" if address["cluster"] else "is a chart and needs"
+            self.add_error("service", f"{service} {told} a cluster.")
+        if not any(address.values()):
+            return cleaned
+        if cleaned.get("port") is not None:
+            self.add_error("port", "Only a lane of this machine has a port.")
+        try:
+            cleaned["address"] = addresses.kubernetes(address, clusters=settings.KUBECONFIGS)
+        except addresses.AddressInvalid as error:
+            self.add_error("namespace" if address["cluster"] else "cluster", str(error))
+        return cleaned | {"executor": addresses.HELM}
 
 
 class WindowForm(forms.Form):

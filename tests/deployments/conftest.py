@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,15 +18,6 @@ from apps.workspaces.scope import workspace_scope
 from tests.cast import Cast
 from tests.deployments.file_target import Judge
 from tests.world import World, make_world
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the full set of places to fail at to `make reliability`, or to who asks for it with -m or by name."""
-    if os.environ.get("EAIP_TEST_CLOCKS") == "real" or config.option.markexpr or config.option.keyword:
-        return
-    chosen = [item for item in items if not item.get_closest_marker("reliability")]
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("reliability")])
-    items[:] = chosen
 
 
 @pytest.fixture

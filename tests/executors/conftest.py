@@ -22,8 +22,12 @@ from apps.integrations.supervisord import Supervisor
 from deploy.launcher.paths import ROOT
 from deploy.launcher.ports import free_ports
 from deploy.local import make_greeter
+from tests.deployments.conftest import judge
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.mirror import Mirror
 from tests.processes import DeploymentTarget
+
+__all__ = ["judge"]
 
 _fences = count(1)
 _lanes = count(1)
@@ -124,3 +128,9 @@ def site(
     for path in proxy.config_dir.glob("lane-*.cfg"):
         path.unlink()
     proxy.reload()
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    with FakeKubernetes() as running:
+        yield running

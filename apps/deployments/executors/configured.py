@@ -1,10 +1,12 @@
-"""The executor of this installation, from the settings: the only place here that knows them."""
+"""The executors of this installation, from the settings: the only place here that knows them."""
 
 from functools import cache
 from pathlib import Path
 
 from django.conf import settings
 
+from apps.deployments.executors.helm import Clocks as HelmClocks
+from apps.deployments.executors.helm import HelmExecutor
 from apps.deployments.executors.installation import Installation
 from apps.deployments.executors.local import Clocks, LocalExecutor
 from apps.deployments.executors.slots import Slots
@@ -41,3 +43,15 @@ def local_executor() -> LocalExecutor:
         supervisor=Supervisor(socket_path=Path(settings.SUPERVISOR_SOCKET), config_dir=settings.SUPERVISOR_CONFIG_DIR),
     )
     return LocalExecutor(slots, Clocks(patience=silence + 5))
+
+
+@cache
+def helm_executor() -> HelmExecutor:
+    silence, limit = settings.ENGINE_GUARD_SILENCE.total_seconds(), settings.ENGINE_APPLY_LIMIT.total_seconds()
+    return HelmExecutor(
+        binary=settings.HELM,
+        kubeconfigs=settings.KUBECONFIGS,
+        store=artifact_store(),
+        target_dir=settings.TARGET_DIR,
+        clocks=HelmClocks(silence=silence, patience=silence + 5, limit=limit, ready=limit / 2),
+    )

@@ -13,6 +13,7 @@ from apps.environments.actions.holds import HoldLifted, lift_hold, set_hold
 from apps.environments.actions.lanes import (
     LaneExists,
     LaneGone,
+    LaneInvalid,
     LaneOccupied,
     NoPortLeft,
     PortTaken,
@@ -32,7 +33,7 @@ from apps.environments.actions.windows import WindowInvalid, remove_window, set_
 
 __all__ = [
     "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone", "EnvironmentInvalid", "FreezeInvalid", "FreezeOver",
-    "HoldLifted", "LaneExists", "LaneGone", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid",
+    "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid",
     "ResourceReleased", "ResourceTaken", "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment",
     "create_lane", "destroy_environment", "freeze", "lift_freeze", "lift_hold", "recreate_environment",
     "release_resource", "remove_lane", "remove_window", "set_hold", "set_window",

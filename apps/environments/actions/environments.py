@@ -125,12 +125,13 @@ def recreate_environment(environment: Environment, *, by: User, now: datetime) -
     """
     if environment.tier != Tier.LOCAL:
         raise EnvironmentInvalid(f"{environment} is not a Local environment; only those can be made anew.")
-    services = [lane.service for lane in environment.lanes.filter(removed_at=None).select_related("service")]
+    held = list(environment.lanes.filter(removed_at=None).select_related("service"))
     destroy_environment(environment, by=by, now=now)
     described = {field: getattr(environment, field) for field in FIELDS}
     again = create_environment(environment.workspace, **described, position=environment.position, by=by, now=now)
-    for service in services:
-        lanes.create_lane(again, service=service, by=by, now=now)
+    for lane in held:
+        more = {"executor": lane.executor, "address": lane.address}
+        lanes.create_lane(again, service=lane.service, **more, by=by, now=now)
     return again
 
 

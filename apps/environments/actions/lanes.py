@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -10,15 +10,16 @@ from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
 from apps.core import live
-from apps.core.verdict import Conflict
-from apps.environments import permissions
+from apps.core.verdict import Conflict, Invalid
+from apps.environments import addresses, permissions
 from apps.environments.actions import resources
 from apps.environments.actions.standing import standing
+from apps.environments.addresses import HELM, LOCAL
 from apps.environments.enums import ResourceKind
 from apps.environments.local_ports import PORTS, free_ports, is_free
 from apps.environments.models import Environment, Lane
+from apps.environments.resource_uris import normalised
 
-LOCAL = "local"
 SLUG_SHARE = 15
 
 
@@ -44,6 +45,10 @@ class NoPortLeft(Conflict):
     code = "no_port_left"
 
 
+class LaneInvalid(Invalid):
+    code = "lane_invalid"
+
+
 @transaction.atomic
 def create_lane(
     environment: Environment,
@@ -51,11 +56,15 @@ def create_lane(
     service: models.Model,
     port: int | None = None,
     executor: str = LOCAL,
+    address: Mapping[str, str] | None = None,
     by: User | Actor,
     now: datetime,
 ) -> Lane:
-    """This function will prepare a service in an environment: a lane with a port of its own, and nothing running yet.
+    """This function will prepare a service in an environment: a lane with a place of its own, and nothing running yet.
 
+    Shapes: `address` as `addresses` says for the executor; a lane of this machine has a port in its place.
+    Raises LaneInvalid: no such executor here, or no address that it could find.
+    Raises ResourceTaken: the namespace belongs to another environment.
     Raises LaneExists: the service is prepared there already.
     Raises PortTaken: another lane has the port, or a program of this machine listens on it.
     Raises NoPortLeft: no port was asked for and none is free.
@@ -65,8 +74,12 @@ def create_lane(
     lane = Lane(environment=environment, workspace_id=environment.workspace_id, executor=executor)
     lane.service_id = service.pk  # services stand above environments, so their type is not known here
     lane.target_key, lane.created_at = _target_key(lane, service), now
+    if executor not in settings.EXECUTORS:
+        raise LaneInvalid(f"There is no executor {executor!r} here.")
     if executor == LOCAL:
         lane.port = _claim_port(environment, port, by=by, now=now)
+    elif executor == HELM:
+        lane.address = _claim_namespace(environment, address or {}, by=by, now=now)
     try:
         with transaction.atomic():
             lane.save(force_insert=True)
@@ -79,7 +92,7 @@ def create_lane(
         environment_id=environment.pk,
         service_id=service.pk,
         summary=f"Prepared {service} in {environment.name}",
-        after={"target": lane.target_key, "executor": executor, "port": lane.port},
+        after={"target": lane.target_key, "executor": executor, "port": lane.port, "address": lane.address},
     )
     live.hint(environment.workspace_id, f"environment:{environment.pk}")
     return lane
@@ -138,6 +151,20 @@ def _claim_port(environment: Environment, port: int | None, *, by: User | Actor,
             continue
         return candidate
     raise NoPortLeft(f"No port from {PORTS.start} to {PORTS.stop - 1} is free on this machine.")
+
+
+def _claim_namespace(
+    environment: Environment, address: Mapping[str, str], *, by: User | Actor, now: datetime
+) -> dict[str, str]:
+    """Lanes of one environment may share a namespace; no two environments ever do."""
+    try:
+        found = addresses.kubernetes(address, clusters=settings.KUBECONFIGS)
+    except addresses.AddressInvalid as error:
+        raise LaneInvalid(str(error)) from error
+    uri = normalised(f"kubernetes://{found['cluster']}/{found['namespace']}")
+    if not environment.resources.filter(released_at=None, normalised=uri).exists():
+        resources.claim(environment, ResourceKind.NAMESPACE, uri, by=by, now=now)
+    return found
 
 
 def _candidates(port: int | None) -> Iterator[int]:

@@ -1,0 +1,182 @@
+"""One rig for each executor: what the contract's tests need of it, in the same words for all."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+from apps.deployments.executors.contract import (
+    ConfigurationRef,
+    Executor,
+    Order,
+    ReleaseRef,
+    StepKind,
+    StepResult,
+    TargetRef,
+)
+from apps.deployments.executors.helm import Clocks, HelmExecutor
+from apps.integrations.artifact_store import ArtifactStore
+from apps.integrations.haproxy import Haproxy
+from apps.releases import manifests
+from deploy.local import make_greeter
+from tests import charts
+from tests.deployments.file_target import FileTarget, Judge
+from tests.executors.conftest import Site
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes.resources import DEPLOYMENTS, NAMESPACES, SECRETS
+
+_numbers = count(1)
+
+
+class Rig:
+    """`old` and `new` are good releases, `broken` never works, `gone` can't be had any more, `endless` hangs."""
+
+    executor: Executor
+    target: TargetRef
+    old: ReleaseRef
+    new: ReleaseRef
+    broken: ReleaseRef
+    gone: ReleaseRef
+    lines: list[str]
+
+    def order(self, release: ReleaseRef, **more: object) -> Order:
+        values = {"configuration": ConfigurationRef(1), "fence": next(_numbers), "deployment_id": uuid4()} | more
+        return Order(target=self.target, release=release, **values)  # type: ignore[arg-type]
+
+    def endless(self) -> Order:
+        return self.order(self.new)
+
+    def deploy(self, order: Order) -> list[StepResult]:
+        kinds = [step.kind for step in self.executor.plan(order) if step.kind != StepKind.VERIFY]
+        return [self.executor.apply(kind, order, log=self.lines.append) for kind in kinds]
+
+    def effects(self) -> object:
+        """Return what stands on the target, so that two looks can be compared."""
+        raise NotImplementedError
+
+    @contextmanager
+    def hanging(self) -> Iterator[Callable[[], bool]]:
+        """Make the deployment of `endless` hang; yield the question whether it does."""
+        raise NotImplementedError
+        yield
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        raise NotImplementedError
+        yield
+
+
+class LocalRig(Rig):
+    def __init__(self, site: Site, greeter: Callable[[str], ReleaseRef]) -> None:
+        self.site, self.executor, self.lines, self.target = site, site.executor, site.lines, site.new_target()
+        self.old, self.new, self.broken = greeter("v1.0.0"), greeter("v1.0.1"), greeter(make_greeter.BROKEN)
+        self._unhealthy = greeter(make_greeter.UNHEALTHY)
+        self.gone = _without_files(self.old)
+
+    def endless(self) -> Order:
+        return self.order(self._unhealthy, configuration=ConfigurationRef(1, {"longest_seconds": -1}))
+
+    def effects(self) -> object:
+        proxy = self.site.executor.slots.proxy
+        servers = proxy.servers(self.target.lane_key) if proxy.knows(self.target.lane_key) else {}
+        weights = {name: server.weight for name, server in servers.items()}
+        return weights, {name: state.pid for name, state in self.site.executor.slots.supervisor.states().items()}
+
+    @contextmanager
+    def hanging(self) -> Iterator[Callable[[], bool]]:
+        yield lambda: any(line.startswith("health check of") for line in self.lines)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        slots, nowhere = self.site.executor.slots, Path("/nonexistent")
+        proxy, slots.proxy = slots.proxy, Haproxy(runtime=nowhere, master=nowhere, config_dir=slots.proxy.config_dir)
+        yield
+        slots.proxy = proxy
+
+
+class FileRig(Rig):
+    def __init__(self, judge: Judge) -> None:
+        self.judge, self.executor, self.lines = judge, FileTarget(), []
+        self.target = TargetRef(f"files-{next(_numbers)}", "greeter", "dev", 0)
+        self.old, self.new, self.broken, self.gone = (
+            ReleaseRef(version, f"sha256:{version}", {}) for version in ("1.0.0", "1.1.0", "2.0.0", "3.0.0")
+        )
+        judge.behave(v2_0_0={StepKind.START_GREEN: "fail"}, v3_0_0={"artifact": "gone"})
+
+    def effects(self) -> object:
+        return self.judge.effects(self.target.lane_key)
+
+    @contextmanager
+    def hanging(self) -> Iterator[Callable[[], bool]]:
+        self.judge.hold(StepKind.CHECK_GREEN)
+        yield lambda: self.judge.is_waiting(StepKind.CHECK_GREEN)
+        self.judge.let_go(StepKind.CHECK_GREEN)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.judge.behave(v1_0_0={"probe": "UNREACHABLE"})
+        yield
+        self.judge.behave()
+
+
+class HelmRig(Rig):
+    def __init__(self, cluster: FakeKubernetes, binary: Path, folder: Path) -> None:
+        self.cluster, self.lines, self.folder = cluster, [], folder
+        self.store = ArtifactStore(folder / "artifacts")
+        self.kubeconfigs = {"fake": cluster.kubeconfig(folder / "kubeconfig")}
+        self.executor: HelmExecutor = HelmExecutor(
+            binary=str(binary),
+            kubeconfigs=self.kubeconfigs,
+            store=self.store,
+            target_dir=folder / "target",
+            clocks=Clocks(patience=2, limit=60, grace=5, ready=2, poll=0.1),
+        )
+        address = {"cluster": "fake", "namespace": "demo"}
+        self.target = TargetRef(f"greeter-dev-{next(_numbers)}-{os.getpid()}", "greeter", "dev", 0, address=address)
+        cluster.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
+        self.old, self.new = charts.stored(self.store, "1.0.0"), charts.stored(self.store, "1.1.0")
+        self.broken = charts.stored(self.store, "2.0.0", tag="broken")
+        self.gone = _without_files(self.old)
+
+    def effects(self) -> object:
+        return [
+            (obj["metadata"]["name"], obj["metadata"]["uid"], obj["metadata"]["generation"])
+            for resource in (DEPLOYMENTS, SECRETS)
+            for obj in self.cluster.store.all(resource, "demo")
+        ]
+
+    def revisions(self) -> list[tuple[str, str]]:
+        """Return number and status of what helm keeps of this lane."""
+        labels = [obj["metadata"]["labels"] for obj in self.cluster.store.all(SECRETS, "demo")]
+        return [(row["version"], row["status"]) for row in labels if row["name"] == self.target.lane_key]
+
+    def image(self) -> str:
+        deployment = self.cluster.store.get(DEPLOYMENTS, "demo", self.target.lane_key)
+        return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    @contextmanager
+    def hanging(self) -> Iterator[Callable[[], bool]]:
+        self.cluster.hold("(POST|PATCH) .*/deployments")
+        yield lambda: self.cluster.is_holding
+        self.cluster.let_go()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        path = self.folder / "nowhere"
+        path.write_text(self.kubeconfigs["fake"].read_text().replace("127.0.0.1", "127.0.0.127"))
+        here, self.kubeconfigs["fake"] = self.kubeconfigs["fake"], path
+        yield
+        self.kubeconfigs["fake"] = here
+
+
+def _without_files(release: ReleaseRef) -> ReleaseRef:
+    """A release whose files nobody has."""
+    text = json.dumps(dict(release.manifest))
+    for file in release.manifest.get("wheels") or [release.manifest["chart"]]:
+        text = text.replace(file["sha256"], "0" * 64)
+    manifest = json.loads(text)
+    return dataclasses.replace(release, manifest=manifest, digest=manifests.digest_of(manifest))
