@@ -209,13 +209,13 @@ ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 4))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
 HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
 
-# The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one there is no helm.
+# The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}
 HELM = env.text("EAIP_HELM", "")
 # Which executor stands behind the word in a lane: `word=path.of.a.callable`, separated by commas.
 EXECUTORS = {
     "local": "apps.deployments.executors.configured.local_executor",
-    **({"helm": "apps.deployments.executors.configured.helm_executor"} if KUBECONFIGS else {}),
+    "helm": "apps.deployments.executors.configured.helm_executor",
     **env.pairs("EXECUTORS"),
 }
 

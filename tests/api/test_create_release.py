@@ -15,11 +15,12 @@ from apps.api.models import IdempotentRequest
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
 from apps.integrations.git_repository import GitRepository
-from apps.releases.enums import ReleaseState
-from apps.releases.models import Release
+from apps.releases.enums import ArtifactKind, ReleaseState
+from apps.releases.models import Artifact, Release
 from apps.workspaces import actions as workspace_actions
+from tests import charts
 from tests.cast import Cast
-from tests.world import HOSTILE, World, last_event, make_manifest
+from tests.world import HOSTILE, World, last_event, make_manifest, make_service
 
 URL = "/api/v1/releases"
 Post = Callable[..., Any]
@@ -75,6 +76,20 @@ def test_a_token_creates_and_seals_a_release(world: World, token: str) -> None:
         assert ChangelogEntry.objects.get(release=release).text == "Greet by name"
         event = last_event("release.sealed")
         assert (event.actor_type, event.actor_label, event.source["via"]) == ("TOKEN", "Pipeline", "api")
+
+
+def test_a_chart_is_released_by_the_same_call_and_wheels_are_no_chart(world: World, token: str) -> None:
+    with world.everything():
+        make_service(world.cast.platform, "orders", program=charts.NAME, artifact_kind=ArtifactKind.CHART)
+    manifest = charts.manifest_of("1.1.0", charts.archive("1.1.0"))
+
+    refused = post(token, release_body(service="orders"))
+    answer = post(token, release_body(service="orders", manifest=manifest))
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "release_invalid")
+    assert answer.status_code == 201, answer.json()
+    with world.everything():
+        assert Artifact.objects.get(release__service__slug="orders").digest == f"sha256:{manifest['chart']['sha256']}"
 
 
 def test_the_author_is_known_by_address_so_that_they_cannot_approve(world: World, token: str) -> None:

@@ -72,7 +72,6 @@ def scene(request, transactional_db: None, cast, settings, tmp_path: Path, monke
         monkeypatch.setenv("EAIP_TARGET_DIR", str(tmp_path / "target"))
         monkeypatch.setenv("ENGINE_APPLY_LIMIT_SECONDS", "20")
         settings.KUBECONFIGS = {"fake": kubeconfig}
-        settings.EXECUTORS = settings.EXECUTORS | {"helm": "apps.deployments.executors.configured.helm_executor"}
         with whole(cast):
             world = make_world(cast)
             service = make_service(cast.platform, "hello", program=charts.NAME, artifact_kind=ArtifactKind.CHART)

@@ -16,7 +16,6 @@ PLACE = {"cluster": "staging", "namespace": "orders"}
 @pytest.fixture(autouse=True)
 def clusters(settings) -> None:
     settings.KUBECONFIGS = {"staging": Path("/etc/eaip/staging.yaml")}
-    settings.EXECUTORS = settings.EXECUTORS | {"helm": "apps.deployments.executors.configured.helm_executor"}
 
 
 @pytest.fixture

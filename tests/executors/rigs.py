@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -12,6 +13,7 @@ from uuid import uuid4
 from apps.deployments.executors.contract import (
     ConfigurationRef,
     Executor,
+    ExecutorError,
     Order,
     ReleaseRef,
     StepKind,
@@ -53,6 +55,20 @@ class Rig:
     def deploy(self, order: Order) -> list[StepResult]:
         kinds = [step.kind for step in self.executor.plan(order) if step.kind != StepKind.VERIFY]
         return [self.executor.apply(kind, order, log=self.lines.append) for kind in kinds]
+
+    def start(self, order: Order) -> tuple[threading.Thread, list[ExecutorError]]:
+        """Deploy in a thread of its own; the list is where its error comes to."""
+        errors: list[ExecutorError] = []
+
+        def carry_out() -> None:
+            try:
+                self.deploy(order)
+            except ExecutorError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=carry_out)
+        thread.start()
+        return thread, errors
 
     def effects(self) -> object:
         """Return what stands on the target, so that two looks can be compared."""

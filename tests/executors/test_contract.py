@@ -4,7 +4,6 @@ A new executor is one rig more, and all of this runs against it.
 """
 
 import os
-import threading
 from pathlib import Path
 
 import psutil
@@ -13,7 +12,6 @@ import pytest
 from apps.deployments.executors.contract import (
     ArtifactRejected,
     Cancelled,
-    ExecutorError,
     LaneRow,
     NotIdle,
     ReleaseFailed,
@@ -103,17 +101,10 @@ def test_a_target_that_does_not_answer_is_unreachable(rig: Rig) -> None:
 
 
 def test_cancel_ends_a_step_in_time_and_leaves_no_child(rig: Rig) -> None:
-    order, errors = rig.endless(), []
+    order = rig.endless()
 
-    def carry_out() -> None:
-        try:
-            rig.deploy(order)
-        except ExecutorError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=carry_out)
     with rig.hanging() as is_hanging:
-        thread.start()
+        thread, errors = rig.start(order)
         eventually(is_hanging, within_seconds=20)
         rig.executor.cancel(order.deployment_id)
         thread.join(10)

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from apps.deployments.executors.contract import (
 )
 from apps.deployments.executors.helm import HelmStep
 from apps.deployments.executors.helm.charts import values_of
-from apps.deployments.executors.helm.client import HelmAway, find
+from apps.deployments.executors.helm.client import Helm, HelmAway, find
 from apps.deployments.executors.helm.workloads import NeverReady, waiting_for
 from apps.releases import manifests
 from tests import charts
@@ -52,17 +51,8 @@ def rig(request: pytest.FixtureRequest, cluster: FakeKubernetes, tmp_path: Path)
 
 def killed(rig: HelmRig, order: Order, moment: str) -> ExecutorError:
     """Carry an order out, kill helm at a moment, and return how it ended."""
-    errors: list[ExecutorError] = []
-
-    def carry_out() -> None:
-        try:
-            rig.deploy(order)
-        except ExecutorError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=carry_out)
     rig.cluster.hold(moment)
-    thread.start()
+    thread, errors = rig.start(order)
     eventually(lambda: rig.cluster.is_holding, within_seconds=20)
     for child in psutil.Process().children(recursive=True):
         if child.name() == "helm":
@@ -149,12 +139,8 @@ def test_configuration_comes_by_a_file_that_only_we_can_read_and_is_gone_afterwa
     modes = []
     folder = rig.folder / "target" / rig.target.lane_key
 
-    def deploy() -> None:
-        rig.deploy(order)
-
-    thread = threading.Thread(target=deploy)
     with rig.hanging() as is_hanging:
-        thread.start()
+        thread, _errors = rig.start(order)
         eventually(is_hanging)
         modes.append((folder / "values.json").stat().st_mode & 0o777)
         commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
@@ -227,6 +213,22 @@ def test_reconciliation_tells_of_what_somebody_else_deployed(rig: HelmRig) -> No
 
     assert not correction.mended
     assert "of another origin" in correction.detail
+
+
+def test_a_cluster_that_is_away_is_asked_once_and_told_for_each_of_its_lanes(
+    rig: HelmRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, asked = LaneRow(rig.target, 1, live=None), []
+
+    def away(_helm: Helm, release: str) -> None:
+        asked.append(release)
+        raise HelmAway("no answer")
+
+    monkeypatch.setattr(Helm, "latest", away)
+    corrections = rig.executor.reconcile((row, row, row))
+
+    assert [(correction.mended, correction.detail) for correction in corrections] == [(False, "no answer")] * 3
+    assert len(asked) == 1
 
 
 def test_a_workload_that_gets_unready_later_shows_in_the_sample(rig: HelmRig) -> None:

@@ -165,8 +165,11 @@ class HelmExecutor:
         lane = self._lane(target)
         with _named(), lane.at_work(patience=self.clocks.patience) as lock, lane.fenced(fence):
             helm = self._helm(target)
-            if helm.latest(lane.key) is not None:
-                self._run(helm, helm.uninstall(lane.key, seconds=self.clocks.limit), lane, lock)
+            if helm.latest(lane.key) is None:
+                return
+            outcome = self._run(helm, helm.uninstall(lane.key, seconds=self.clocks.limit), lane, lock)
+            if not outcome.succeeded:
+                raise OutcomeUnknown(f"Helm could not uninstall it: {outcome.last_line}"[:500])
 
     def readiness(self, target: TargetRef, release: ReleaseRef, configuration: ConfigurationRef) -> Readiness:
         try:
@@ -190,7 +193,20 @@ class HelmExecutor:
         return ()
 
     def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]:
-        return tuple(found for row in rows if (found := self._reconciled(row)) is not None)
+        away: dict[str, str] = {}  # a cluster that gives no answer is asked once, and not for each of its lanes
+        found: list[Correction] = []
+        for row in rows:
+            cluster = row.target.address.get("cluster", "")
+            said = away.get(cluster, "")
+            try:
+                found += [] if said else self._reconciled(row)
+            except HelmAway as error:
+                said = away[cluster] = str(error)
+            except ExecutorError as error:
+                said = str(error)
+            if said:
+                found.append(Correction(row.target.lane_key, said, mended=False))
+        return tuple(found)
 
     # ---- steps
 
@@ -218,13 +234,13 @@ class HelmExecutor:
         if latest and latest.status == "deployed" and latest.labels.get(DEPLOYMENT) == str(order.deployment_id):
             return StepResult(f"Revision {latest.number} is of this attempt already.", changed=False)
         chart, values = charts.verified(order.release, self.store), lane.folder / "values.json"
-        write_atomically(values, charts.values_of(order.configuration.values))
         labels = {DEPLOYMENT: str(order.deployment_id), FENCE: str(order.fence)}
         told = f"{order.release.version}, configuration {order.configuration.number}: {_words(labels)}"
         limit = self.clocks.limit
         command = step.helm.upgrade(lane.key, chart, values=values, labels=labels, description=told, seconds=limit)
         if step.lifeline.is_cancelled:
             raise Cancelled("Cancelled before helm was started.")
+        write_atomically(values, charts.values_of(order.configuration.values))
         try:
             outcome = self._started(step, command)
         finally:
@@ -354,19 +370,18 @@ class HelmExecutor:
         except workloads.NeverReady as error:
             return str(error)
 
-    def _reconciled(self, row: LaneRow) -> Correction | None:
+    def _reconciled(self, row: LaneRow) -> list[Correction]:
         key = row.target.lane_key
-        try:
-            latest = self._helm(row.target).latest(key)
-            if row.live is None and latest is not None:
-                self.remove(row.target, fence=row.fence)
-                return Correction(key, "helm's release was there, nothing should run: uninstalled", mended=True)
-        except (ExecutorError, HelmAway) as error:
-            return Correction(key, str(error), mended=False)
-        if row.live is None or _is_from(latest, row.live.deployment_id):
-            return None
+        latest = self._helm(row.target).latest(key)
+        if row.live is None:
+            if latest is None:
+                return []
+            self.remove(row.target, fence=row.fence)
+            return [Correction(key, "helm's release was there, nothing should run: uninstalled", mended=True)]
+        if latest and latest.status == "deployed" and latest.labels.get(DEPLOYMENT) == str(row.live.deployment_id):
+            return []
         seen = f"revision {latest.number}, {latest.status}, of another origin" if latest else "no release"
-        return Correction(key, f"helm holds {seen}; a person has to deploy again", mended=False)
+        return [Correction(key, f"helm holds {seen}; a person has to deploy again", mended=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,10 +400,6 @@ _STEPS: dict[str, Callable[[HelmExecutor, _Step], StepResult]] = {
     HelmStep.UPGRADE: HelmExecutor._upgrade,
     HelmStep.AWAIT_READY: HelmExecutor._await_ready,
 }
-
-
-def _is_from(latest: Revision | None, deployment_id: UUID) -> bool:
-    return latest is not None and latest.status == "deployed" and latest.labels.get(DEPLOYMENT) == str(deployment_id)
 
 
 def _words(labels: Mapping[str, str]) -> str:
