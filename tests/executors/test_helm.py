@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,14 +55,21 @@ def killed(rig: HelmRig, order: Order, moment: str) -> ExecutorError:
     rig.cluster.hold(moment)
     thread, errors = rig.start(order)
     eventually(lambda: rig.cluster.is_holding, within_seconds=20)
-    for child in psutil.Process().children(recursive=True):
-        if child.name() == "helm":
-            child.send_signal(signal.SIGKILL)
-    eventually(lambda: not any(child.name() == "helm" for child in psutil.Process().children(recursive=True)))
+    for child in _helms():
+        child.send_signal(signal.SIGKILL)
+    eventually(lambda: not _helms())
     rig.cluster.let_go()
     thread.join(20)
     (error,) = errors
     return error
+
+
+def _helms() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            found += [child] if child.name() == "helm" else []
+    return found
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -143,7 +151,7 @@ def test_configuration_comes_by_a_file_that_only_we_can_read_and_is_gone_afterwa
         thread, _errors = rig.start(order)
         eventually(is_hanging)
         modes.append((folder / "values.json").stat().st_mode & 0o777)
-        commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+        commands = [" ".join(child.cmdline()) for child in _helms()]
     thread.join(20)
 
     assert modes == [0o600]
