@@ -1,6 +1,7 @@
 """Roll-outs: one release over many environments, wave by wave. What each environment asks of it, it still asks."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -134,7 +135,8 @@ def stop_rollout(rollout: Rollout, *, reason: str, by: User, now: datetime) -> R
     advance(rollout, RolloutState.STOPPED, by=by, now=now, why=f"Stopped by {by}: {reason}", reason=reason)
     for promotion in Promotion.objects.filter(rollout_lane__rollout=rollout, state__in=WAITING).order_by("pk"):
         why = f"{by} stopped roll-out {rollout}: {reason}"[:300]
-        approval_actions.withdraw(promotion, reason=why, by=SYSTEM, now=now)
+        with suppress(approval_actions.NotWaiting):  # it has just begun to deploy, and goes on
+            approval_actions.withdraw(promotion, reason=why, by=SYSTEM, now=now)
     return rollout
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.approvals import actions as approval_actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
@@ -26,6 +27,7 @@ from apps.releases.models import Release
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from tests.deployments.conftest import Stage
+from tests.processes import eventually
 from tests.world import make_environment, make_lane
 
 NONE = timedelta(0)
@@ -217,6 +219,44 @@ def test_stopping_withdraws_what_waits_and_leaves_what_runs(fleet: Fleet) -> Non
     assert (done.state, waited.state, never) == (PromotionState.COMPLETED, PromotionState.WITHDRAWN, None)
     assert "DevOps stopped roll-out" in waited.outcome
     assert fleet.run() == ["1.1.0", "", ""]
+
+
+def test_a_stop_lets_go_on_what_begins_to_deploy_in_that_moment(fleet: Fleet) -> None:
+    """The promotion is found waiting, and has been started by the time that the stop gets its lock."""
+    cast = fleet.stage.world.cast
+    rollout = fleet.start(fleet.stage.release("1.1.0"), waves=(1, 2, 2))
+    runner.roll_out(rollout.pk)
+    asked, *_ = fleet.promotions(rollout)
+    assert asked is not None
+
+    def stop() -> None:
+        with fleet.stage.everything():
+            rollouts.stop_rollout(rollout, reason="Wrong release", by=cast.devops, now=timezone.now())
+        connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with fleet.stage.everything():
+            approval_actions.mark(asked, PromotionState.DEPLOYING, by=SYSTEM, now=timezone.now())
+            stopping = threads.submit(stop)
+            eventually(_somebody_waits_for_a_lock)
+        stopping.result()
+
+    assert fleet.fresh(rollout).state == RolloutState.STOPPED
+    began = fleet.promotions(rollout)[0]
+    assert began is not None
+    assert began.state == PromotionState.DEPLOYING
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT EXISTS (
+                SELECT FROM pg_locks waiting JOIN pg_locks held USING (pid)
+                WHERE NOT waiting.granted
+                    AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            )
+        """)
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,10 @@ def _try_again(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Depl
             journal.plan(deployment)
         crashpoint("after_retry_commit")
         return carry_out(attempt)
-    why = f"Its outcome was lost {deployment.attempt} times, and it is not applied. {seen.detail}"
+    lost = f"Its outcome was lost {deployment.attempt} times"
     if seen.state == Standing.BEGUN:
-        return endings.fail(attempt, why=f"Its outcome was lost {deployment.attempt} times. {seen.detail}", blame=False)
+        return endings.fail(attempt, why=f"{lost}. {seen.detail}", blame=False)
+    why = f"{lost}, and it is not applied. {seen.detail}"
     if deployment.kind == DeploymentKind.ROLLBACK:
         return endings.fail(attempt, why=why)
     endings.error(attempt, why=why)
