@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -5,18 +6,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState
+from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.environments.models import Environment, Lane
 from apps.releases.models import Release
 from apps.workspaces.scope import workspace_scope
 from tests.cast import Cast
 from tests.deployments.file_target import Judge
+from tests.processes import eventually
 from tests.world import World, make_world
 
 
@@ -81,6 +85,21 @@ class Stage:
         deployment = self.start(self.release(version) if version else None)
         runner.run(deployment.pk)
         return self.fresh(deployment)
+
+    def run_until(self, step: StepKind, deployment: Deployment) -> threading.Thread:
+        """Start the attempt in a thread and return when it stands in the step."""
+        self.judge.hold(step)
+
+        def work() -> None:
+            try:
+                runner.run(deployment.pk)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        eventually(lambda: self.judge.is_waiting(step))
+        return thread
 
     def fresh(self, deployment: Deployment) -> Deployment:
         with self.everything():

@@ -2,7 +2,6 @@
 
 import dataclasses
 import html
-import threading
 from datetime import timedelta
 
 import pytest
@@ -15,7 +14,7 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
-from tests.deployments.file_target import FileTarget, wait_for
+from tests.deployments.file_target import FileTarget
 
 S = DeploymentState
 
@@ -66,13 +65,10 @@ def test_what_can_not_repeat_is_not_tried_again(stage, unable) -> None:
 def test_what_can_not_be_stopped_refuses_to_be_cancelled_once_it_runs(stage, unable, client) -> None:
     unable("cancel")
     devops = stage.world.cast.devops
-    stage.judge.hold(StepKind.CHECK_GREEN)
     deployment = stage.start()
     with stage.everything():
         assert actions.may_cancel(devops, deployment)  # it waits for its turn
-    thread = threading.Thread(target=runner.run, args=[deployment.pk])
-    thread.start()
-    wait_for(lambda: stage.judge.is_waiting(StepKind.CHECK_GREEN))
+    thread = stage.run_until(StepKind.CHECK_GREEN, deployment)
 
     client.force_login(devops)
     page = client.get(f"/deployments/{deployment.number}/")

@@ -1,10 +1,8 @@
 """A wish to cancel is a row; the owner obeys it at each beat, whoever comes after it when the owner is dead."""
 
-import threading
 from pathlib import Path
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
@@ -26,22 +24,6 @@ def _cancel(stage, deployment: Deployment) -> None:
     runner.cancel(deployment.pk)
 
 
-def _run_until(stage, step: StepKind, deployment: Deployment) -> threading.Thread:
-    """Start the attempt in a thread and return when it stands in the step."""
-    stage.judge.hold(step)
-
-    def work() -> None:
-        try:
-            runner.run(deployment.pk)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    eventually(lambda: stage.judge.is_waiting(step))
-    return thread
-
-
 def test_what_waits_is_cancelled_at_once(stage) -> None:
     deployment = stage.start()
 
@@ -60,7 +42,7 @@ def test_what_waits_is_cancelled_at_once(stage) -> None:
 def test_before_the_switch_it_is_cancelled_and_leaves_nothing(stage, step: StepKind) -> None:
     stage.deploy()
     deployment = stage.start(stage.release("1.1.0"))
-    thread = _run_until(stage, step, deployment)
+    thread = stage.run_until(step, deployment)
 
     _cancel(stage, deployment)
     thread.join(20)
@@ -80,7 +62,7 @@ def test_before_the_switch_it_is_cancelled_and_leaves_nothing(stage, step: StepK
 def test_after_the_switch_it_is_taken_back_without_blaming_the_release(stage) -> None:
     stage.deploy()
     deployment = stage.start(stage.release("1.1.0"))
-    thread = _run_until(stage, StepKind.DRAIN_BLUE, deployment)
+    thread = stage.run_until(StepKind.DRAIN_BLUE, deployment)
 
     _cancel(stage, deployment)
     eventually(lambda: stage.fresh(deployment).state != S.VERIFYING)
@@ -138,7 +120,7 @@ def test_a_rollback_that_runs_is_not_cancelled(stage) -> None:
     stage.deploy("1.1.0")
     with stage.everything():
         back = actions.roll_back(stage.lane(), reason="Why", by=stage.world.cast.devops, now=timezone.now())
-    thread = _run_until(stage, StepKind.SWITCH, back)
+    thread = stage.run_until(StepKind.SWITCH, back)
 
     with pytest.raises(Denied, match="brings back what worked"):
         _cancel(stage, back)
