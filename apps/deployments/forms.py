@@ -51,7 +51,10 @@ class RolloutForm(forms.Form):
         waves = [("", "Not in it"), *((str(wave), f"Wave {wave}") for wave in range(1, len(lanes) + 1))]
         for number, lane in enumerate(lanes):
             self.fields[_field_of(lane)] = forms.ChoiceField(
-                label=lane.environment.name, choices=waves, required=False, initial="1" if number == 0 else "2"
+                label=f"Wave of {lane.environment.name}",
+                choices=waves,
+                required=False,
+                initial="1" if number == 0 else "2",
             )
 
     def of_lanes(self) -> list[tuple[Lane, forms.BoundField]]:

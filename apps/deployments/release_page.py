@@ -83,9 +83,7 @@ def release_page(
 ) -> dict[str, Any]:
     """This function will load what is shown of a release. Queries: the same number for every release."""
     stops = stops_of(release, workspaces=workspaces, now=now)
-    # Asked past the viewer's scope: a customer's Production stands behind the platform's Staging.
-    passed = {found.tier for found in path_of(release, Tier.PRODUCTION) if found.at}
-    asks = {stop: _may_ask(release, stop, passed, rights) for stop in stops}
+    asks = asks_of(release, stops, rights)
     offers = [stop for stop, verdict in asks.items() if verdict]
     focus = focus_of(stops)
     artifact = getattr(release, "artifact", None)
@@ -134,6 +132,13 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
             )
         )
     return tuple(stops)
+
+
+def asks_of(release: Release, stops: Sequence[Stop], rights: Rights) -> dict[Stop, Verdict]:
+    """This function will say for each stop whether it makes sense to ask for a promotion there (one query)."""
+    # Asked past the viewer's scope: a customer's Production stands behind the platform's Staging.
+    passed = {found.tier for found in path_of(release, Tier.PRODUCTION) if found.at}
+    return {stop: _may_ask(release, stop, passed, rights) for stop in stops}
 
 
 def _may_ask(release: Release, stop: Stop, passed: set[str], rights: Rights) -> Verdict:

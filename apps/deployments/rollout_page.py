@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from apps.accounts.models import User
-from apps.approvals.actions.facts import order_of
 from apps.deployments import permissions, rollouts, waves
 from apps.deployments.models import Deployment, Rollout, RolloutLane
+from apps.deployments.release_page import asks_of, stops_of
 from apps.deployments.waves import Place, Progress
 from apps.environments.models import Lane
 from apps.releases.models import Release
+from apps.workspaces.rights import Rights
 
 _WORDS = {
     Progress.WAITING: ("idle", "Waits for its wave"),
@@ -73,8 +74,7 @@ def progress_context(rollout: Rollout, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def lanes_for(release: Release, workspace_id: UUID) -> list[Lane]:
-    """This function will return the lanes of a workspace that a roll-out of this release could change."""
-    standing = Lane.objects.standing().with_cell().filter(service=release.service_id, workspace_id=workspace_id)
-    ordered = standing.order_by("environment__position", "environment__name")
-    return [lane for lane in ordered if lane.live_release is None or order_of(lane.live_release) < order_of(release)]
+def lanes_for(release: Release, workspace_id: UUID, *, rights: Rights, now: datetime) -> list[Lane]:
+    """This function will return the lanes of a workspace that the release may be asked for now, first tier first."""
+    stops = stops_of(release, workspaces=(workspace_id,), now=now)
+    return [stop.lane for stop, verdict in asks_of(release, stops, rights).items() if verdict]

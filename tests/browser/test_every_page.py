@@ -1,15 +1,20 @@
 """Every page that can be reached is fit for everyone, as the person who sees most of them."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page
 
 from apps.approvals import actions as approval_actions
+from apps.deployments import rollouts
+from apps.environments.enums import Tier
 from tests.browser import crawl
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
 from tests.processes import WebServer
+from tests.world import make_environment, make_lane
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -21,6 +26,9 @@ EXPECTED = {
     "releases:release-detail",
     "deployments:deployment-list",
     "deployments:deployment-detail",
+    "deployments:rollout-list",
+    "deployments:rollout-detail",
+    "deployments:rollout-stop",
     "audit:event-list",
     "accounts:preferences",
 }
@@ -37,6 +45,7 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
             by=stage.world.cast.release_engineer,
             now=timezone.now(),
         )
+        _roll_out(stage)
     sign_in(page.context, stage.world.cast.devops)
     found: list[str] = []
 
@@ -48,3 +57,15 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
     assert found == []
     assert not [view for view in seen if view.startswith("nothing at")]
     assert set(seen) >= EXPECTED
+
+
+def _roll_out(stage: Stage) -> None:  # noqa: F811
+    """Bring the first release to two more environments: one after the other, so that one of them waits."""
+    world = stage.world
+    places = [make_environment(world.cast.platform, name, Tier.DEV) for name in ("Dev East", "Dev West")]
+    lanes = [make_lane(place, world.service) for place in places]
+    rollout = rollouts.start_rollout(
+        world.release, waves_of={lanes[0]: 1, lanes[1]: 2}, pause=timedelta(hours=1), reason="Quarter's release",
+        by=world.cast.release_engineer, now=timezone.now(),
+    )  # fmt: skip
+    rollouts.go_on(rollout.pk, now=timezone.now())

@@ -51,6 +51,16 @@ def test_a_release_that_may_go_to_several_environments_offers_a_roll_out(world: 
     assert form_of(world) in text_of(get(world.cast.release_engineer, page))
 
 
+def test_only_environments_that_the_release_may_come_to_are_offered(world: World) -> None:
+    lanes(world)
+
+    page = text_of(get(world.cast.release_engineer, form_of(world)))
+
+    assert "Wave of Dev 1" in page
+    assert "Wave of QA" not in page
+    assert "Wave of Production" not in page
+
+
 def test_it_is_started_from_a_form_and_shown_wave_by_wave(world: World) -> None:
     first, second = lanes(world)
     data = {"pause": "60", "reason": "Quarter", f"lane-{first.pk}": "1", f"lane-{second.pk}": "2"}

@@ -41,7 +41,8 @@ def rollout_create(request: AuthedRequest, release_id: UUID, workspace: str) -> 
     release = get_object_or_404(releases, pk=release_id)
     owner = get_object_or_404(Workspace.objects.visible_in(request.workspaces), slug=workspace)
     request.rights.may(Capability.PROMOTION_REQUEST, owner.pk).require()
-    form = RolloutForm(request.POST or None, lanes=lanes_for(release, owner.pk))
+    lanes = lanes_for(release, owner.pk, rights=request.rights, now=timezone.now())
+    form = RolloutForm(request.POST or None, lanes=lanes)
     context = {"release": release, "owner": owner, "form": form}
     if request.method != "POST" or not form.is_valid():
         return render_page(request, "deployments/rollout_create.html", context)
