@@ -45,6 +45,7 @@ from apps.deployments.executors.contract import (
     TargetRef,
     TargetUntouched,
 )
+from apps.integrations.atomic_file import write_atomically
 
 STATES = {
     StepKind.VERIFY_ARTIFACT: "STARTING",
@@ -64,7 +65,6 @@ class Standings:
 
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
     live: str | None = None
-    fence: int = 0
 
 
 class Place:
@@ -84,7 +84,6 @@ class Place:
     def standings(self) -> Standings:
         found = Standings()
         for line in self.lines():
-            found.fence = max(found.fence, line["fence"])
             if line["effect"] in ("start", "keep"):
                 found.slots[line["slot"]] = line
             elif line["effect"] == "switch":
@@ -94,15 +93,24 @@ class Place:
                 found.live = None if found.live == line["slot"] else found.live
         return found
 
+    @property
+    def fence(self) -> int:
+        """The highest fence that was accepted, by an effect or by a look."""
+        try:
+            return int((self.folder / "fence").read_text())
+        except FileNotFoundError:
+            return 0
+
     @contextmanager
     def door(self, fence: int) -> Iterator[Standings]:
         """Accept a fence while a short effect happens."""
         with (self.folder / "door.lock").open("a") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
-            found = self.standings()
-            if fence < found.fence:
-                raise StaleFence(f"fence {found.fence} was accepted, {fence} is too late")
-            yield found
+            if fence < self.fence:
+                raise StaleFence(f"fence {self.fence} was accepted, {fence} is too late")
+            if fence > self.fence:
+                write_atomically(self.folder / "fence", str(fence))
+            yield self.standings()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -147,6 +155,8 @@ class FileTarget:
         if said := self._behaviour(order.release.version).get("probe"):
             return Observation(Standing(said), f"the target is {said}")
         place = Place(order.target.lane_key)
+        with place.door(order.fence):
+            pass
         try:
             with place.at_work():
                 found = place.standings()

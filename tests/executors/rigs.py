@@ -14,6 +14,7 @@ from apps.deployments.executors.contract import (
     ConfigurationRef,
     Executor,
     ExecutorError,
+    Observation,
     Order,
     ReleaseRef,
     StepKind,
@@ -55,6 +56,10 @@ class Rig:
     def deploy(self, order: Order) -> list[StepResult]:
         kinds = [step.kind for step in self.executor.plan(order) if step.kind != StepKind.VERIFY]
         return [self.executor.apply(kind, order, log=self.lines.append) for kind in kinds]
+
+    def look(self, order: Order) -> Observation:
+        """Ask what became of an attempt, as whoever takes it over: under the next fence."""
+        return self.executor.probe(dataclasses.replace(order, fence=next(_numbers)))
 
     def start(self, order: Order) -> tuple[threading.Thread, list[ExecutorError]]:
         """Deploy in a thread of its own; the list is where its error comes to."""

@@ -90,6 +90,23 @@ def test_a_lower_fence_is_refused_at_every_step(rig: Rig) -> None:
     assert rig.executor.probe(order).state is Standing.APPLIED
 
 
+def test_a_look_closes_the_door_behind_whoever_was_there_before(rig: Rig) -> None:
+    """Who was frozen before an effect finds the attempt ended by somebody who looked, and changes nothing."""
+    frozen = rig.order(rig.old)
+    finding_out = rig.order(rig.old, deployment_id=frozen.deployment_id)
+    assert rig.executor.probe(finding_out).state is Standing.NOT_APPLIED
+    before = rig.effects()
+
+    for step in rig.executor.plan(frozen):
+        if step.kind != StepKind.VERIFY:
+            with pytest.raises(StaleFence):
+                rig.executor.apply(step.kind, frozen, log=rig.lines.append)
+    with pytest.raises(StaleFence):
+        rig.executor.probe(frozen)
+
+    assert rig.effects() == before
+
+
 def test_a_target_that_does_not_answer_is_unreachable(rig: Rig) -> None:
     order = rig.order(rig.old)
     rig.deploy(order)
@@ -137,8 +154,8 @@ def test_a_release_that_worked_is_rolled_back_to_the_one_before(rig: Rig) -> Non
     back = rig.order(rig.old, rolls_back=newer.deployment_id)
     rig.deploy(back)
 
-    assert rig.executor.probe(back).state is Standing.APPLIED
-    assert rig.executor.probe(newer).state is Standing.NOT_APPLIED
+    assert rig.look(back).state is Standing.APPLIED
+    assert rig.look(newer).state is Standing.NOT_APPLIED
 
 
 def test_only_what_is_there_is_ready_to_be_brought_back(rig: Rig) -> None:
@@ -158,7 +175,7 @@ def test_what_serves_is_never_discarded(rig: Rig) -> None:
         rig.executor.discard(order, log=rig.lines.append)
     rig.executor.discard(rig.order(rig.new), log=rig.lines.append)  # began nothing: nothing to take away
 
-    assert rig.executor.probe(order).state is Standing.APPLIED
+    assert rig.look(order).state is Standing.APPLIED
 
 
 def test_a_lane_without_a_live_release_is_emptied(rig: Rig) -> None:

@@ -115,8 +115,8 @@ def test_what_was_left_half_way_can_be_discarded(rig: HelmRig) -> None:
 
     rig.executor.discard(lost, log=rig.lines.append)
 
-    assert rig.executor.probe(good).state is Standing.APPLIED
-    assert rig.executor.probe(lost).state is Standing.NOT_APPLIED
+    assert rig.look(good).state is Standing.APPLIED
+    assert rig.look(lost).state is Standing.NOT_APPLIED
     assert rig.image() == "greeter:1.0.0"
 
 
@@ -179,8 +179,8 @@ def test_a_chart_that_helm_can_not_render_leaves_the_target_untouched(rig: HelmR
         rig.deploy(bad)
 
     assert not refusal.value.retry
-    assert rig.executor.probe(bad).state is Standing.NOT_APPLIED
-    assert rig.executor.probe(good).state is Standing.APPLIED
+    assert rig.look(bad).state is Standing.NOT_APPLIED
+    assert rig.look(good).state is Standing.APPLIED
 
 
 def test_a_failed_hook_is_a_failed_release(rig: HelmRig) -> None:

@@ -11,7 +11,8 @@ How the engine calls it
 -----------------------
 1. At the claim: `plan(order)` gives the steps of this attempt in order. It is pure: the same order, the same steps.
    Journal them; they stay the plan of this attempt, also after a crash.
-2. Before the first effect: `probe(order)`; record what it saw (`Observation`) as the state before.
+2. Before the first effect: `probe(order)`; record what it saw (`Observation`) as the state before. A
+   probe accepts the fence of its order: who was there before can't change any more what was seen (ADR 0050).
 3. For each step, in order: commit the intent, call `apply(step.kind, order, log=...)`, commit the `StepResult` with
    `WHERE fence = :mine`. The idempotency key is (order.deployment_id, step kind): calling a step again, under the same
    or a higher fence, finds the effect done and says so (`StepResult.changed` is False); it never does it twice.

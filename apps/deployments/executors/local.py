@@ -95,6 +95,8 @@ class LocalExecutor:
 
     def probe(self, order: Order) -> Observation:
         lane = self.slots.lane(order.target)
+        with lane.fenced(order.fence, order.deployment_id):
+            pass
         if lane.is_at_work:
             return Observation(Standing.IN_FLIGHT, "A step of this lane is at work on the target.")
         try:

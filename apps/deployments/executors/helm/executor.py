@@ -105,6 +105,8 @@ class HelmExecutor:
 
     def probe(self, order: Order) -> Observation:
         lane = self._lane(order.target)
+        with lane.fenced(order.fence, order.deployment_id):
+            pass
         if lane.is_at_work:
             return Observation(Standing.IN_FLIGHT, "A step of this lane is at work on the target.")
         try:
