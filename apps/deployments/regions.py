@@ -6,7 +6,7 @@ from django.template.loader import render_to_string
 
 from apps.core import live
 from apps.deployments.log_window import Wanted, step_of, window_of
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, Step
 from apps.deployments.page import progress_context
 from apps.deployments.querysets import DeploymentQuerySet
 
@@ -36,7 +36,10 @@ def _context(ask: live.Ask) -> dict[str, Any]:
 def _log(ask: live.Ask) -> live.Marked:
     """Append what came after the last line that the page has; the first of it may belong to the section at its end."""
     deployment = watched(ask).with_subject().get()
-    last = int(ask.mark or 0)
+    steps = {step.seq: step for step in deployment.steps.order_by("seq", "attempt")}
+    if not ask.mark:
+        return _whole_log(deployment, steps)
+    last = int(ask.mark)
     log = window_of(deployment, Wanted(after=last))
     parts = [] if deployment.is_open else [live.Part("#log-state", "The log is complete.", "innerHTML")]
     if not log.sections:
@@ -45,12 +48,19 @@ def _log(ask: live.Ask) -> live.Marked:
     if last and step_of(deployment, last) == sections[0].step_seq:
         lines = render_to_string("deployments/_log_lines.html", {"lines": sections.pop(0).lines})
         parts.append(live.Part("#log-lines > section:last-of-type > ol", lines, "beforeend"))
-    steps = {step.seq: step for step in deployment.steps.order_by("seq", "attempt")}
     rest = render_to_string("deployments/_log_sections.html", {"log": {"sections": sections}, "step_of": steps})
     parts += [
         live.Part("#log-lines", rest, "beforeend"),
         live.Part("#log-extent", f"{deployment.log_lines} lines", "innerHTML"),
     ]
+    return live.Marked(parts, str(log.last))
+
+
+def _whole_log(deployment: Deployment, steps: dict[int, Step]) -> live.Marked:
+    """For a page that polls: nobody remembers how far it is, so what it shows is replaced."""
+    log = window_of(deployment, Wanted())
+    html = render_to_string("deployments/deployment_detail.html#log-lines", {"log": log, "step_of": steps})
+    parts = [live.Part("#log-lines", html), live.Part("#log-extent", f"{deployment.log_lines} lines", "innerHTML")]
     return live.Marked(parts, str(log.last))
 
 

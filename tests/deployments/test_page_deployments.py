@@ -349,6 +349,17 @@ def test_new_lines_are_put_below_the_section_that_they_belong_to(world):
     assert 'id="L4"' in answer.parts[1].html
 
 
+def test_a_page_that_polls_gets_the_log_in_place_of_what_it_has(world):
+    deployment = written(running(world), "first", "second")
+
+    first, again = (rendered(deployment, "log") for _ in range(2))
+
+    assert (first.parts[0].target, first.parts[0].swap) == ("#log-lines", "innerMorph")
+    assert first.parts[0].html.count('id="L1"') == 1
+    assert again.parts[0].html == first.parts[0].html
+    assert again.mark == "2"
+
+
 def test_a_log_without_news_sends_nothing(world):
     deployment = written(running(world), "first")
 
