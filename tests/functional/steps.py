@@ -77,6 +77,12 @@ def export(auditor: Seat, folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def assert_exported(rows: Sequence[dict[str, str]], kinds: Sequence[str]) -> None:
+    """See the events of the pages in an export that was asked for later, so may begin with newer ones."""
+    exported = [row["kind"] for row in rows]
+    assert exported[-len(kinds) :] == list(kinds)
+
+
 def assert_tells_the_journey(kinds: Sequence[str]) -> None:
     """Find each step of the way to Production and back, in its order, among the newest events."""
     wanted = iter(JOURNEY)

@@ -65,7 +65,7 @@ def test_a_release_goes_from_dev_to_production_and_back(new_scene: NewScene, sea
     kinds = steps.events(auditor, f"?service={scene.service.pk}")
     steps.assert_tells_the_journey(kinds)
     rows = steps.export(auditor, tmp_path)
-    assert [row["kind"] for row in rows] == kinds
+    steps.assert_exported(rows, kinds)
     assert {row["actor_label"] for row in rows if row["kind"] == "decision.approved"} == {
         "Engineering manager", "DevOps",
     }  # fmt: skip

@@ -44,4 +44,4 @@ def test_the_journey_needs_no_scripts(new_scene: NewScene, seat: NewSeat, tmp_pa
     kinds = steps.events(auditor, f"?service={scene.service.pk}")
     steps.assert_tells_the_journey(kinds)
     rows = steps.export(auditor, tmp_path)
-    assert [row["kind"] for row in rows] == kinds
+    steps.assert_exported(rows, kinds)
