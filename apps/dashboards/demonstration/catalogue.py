@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -92,9 +92,10 @@ def load_releases(service: Service, *, by: User, now: datetime) -> None:
     """This function will release every version of the catalogue that is missing, oldest first."""
     known = set(service.releases.values_list("version", flat=True))
     versions = next(row["versions"] for row in described() if row["slug"] == service.slug)
-    for version in versions:
+    for later, version in enumerate(versions):
         if version["version"] not in known:
-            _release(service, version, by=by, now=now)
+            # Of one moment, lists could not tell which came first.
+            _release(service, version, by=by, now=now + timedelta(milliseconds=later))
 
 
 def release_next_greeter(service: Service, *, now: datetime) -> PushedCommit | None:
