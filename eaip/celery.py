@@ -14,8 +14,9 @@ class Sweep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
         from apps.deployments.sweeper import Sweeper
+        from apps.health.dependencies import look_at_dependencies
 
-        self.sweeper = Sweeper(see_to_pushes)
+        self.sweeper = Sweeper(see_to_pushes, look_at_dependencies)
         self.sweeper.start()
 
     def stop(self, worker: Any) -> None:

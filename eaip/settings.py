@@ -207,6 +207,7 @@ ENGINE_UNKNOWN_ALARM = env.seconds("ENGINE_UNKNOWN_ALARM_SECONDS", 120)
 ENGINE_RECONCILE = env.seconds("ENGINE_RECONCILE_SECONDS", 60)
 ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 4))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
+DEPENDENCY_INTERVAL = env.seconds("DEPENDENCY_INTERVAL_SECONDS", 10)
 HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
 
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.

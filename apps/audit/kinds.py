@@ -80,6 +80,8 @@ KINDS: dict[str, str] = {
     "lane.switched": "changed what runs",
     "lane.reconciled": "made the proxy match the record",
     "lane.health_changed": "changed a health verdict",
+    "dependency.lost": "lost something that the portal leans on",
+    "dependency.returned": "got back something that the portal leans on",
     "audit.exported": "exported the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

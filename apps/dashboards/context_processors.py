@@ -22,6 +22,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         },
         "workspaces": lambda: _entries(shown),
         "current_workspace": lambda: shown.chosen.name if shown.chosen else _all(shown),
+        "outages": lambda: shown.outages,
         "freezes": lambda: [_told(freeze) for freeze in shown.freezes],
     }
 

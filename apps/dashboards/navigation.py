@@ -11,13 +11,17 @@ from django.utils import timezone
 from apps.accounts.requests import AuthedRequest
 from apps.approvals.inbox import inbox
 from apps.approvals.models import Promotion
-from apps.dashboards import attention, places
+from apps.dashboards import attention, outages, places
+from apps.dashboards.outages import Outage
 from apps.environments.models import Freeze
 
 
 @dataclass
 class Navigation:
-    """Three queries, each made when first asked for: workspaces with figures, freezes in force, what I may approve."""
+    """Three queries, each made when first asked for.
+
+    Workspaces with figures and with what the portal leans on and lacks, freezes in force, and what I may approve.
+    """
 
     request: AuthedRequest
     now: datetime
@@ -28,7 +32,11 @@ class Navigation:
 
     @cached_property
     def workspaces(self) -> list[Any]:
-        return list(attention.workspaces_with_figures(self.everywhere))
+        return list(outages.annotated(attention.workspaces_with_figures(self.everywhere)))
+
+    @cached_property
+    def outages(self) -> list[Outage]:
+        return outages.outages_of(self.workspaces[0]) if self.workspaces else []
 
     @cached_property
     def freezes(self) -> list[Freeze]:

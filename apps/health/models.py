@@ -35,3 +35,16 @@ class HealthSample(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.checked_at:%H:%M:%S}"
+
+
+class Dependency(models.Model):
+    """Something that the portal leans on, and since when it doesn't answer. Of no workspace: it holds no data."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    looked_at = models.DateTimeField()
+    failures = models.PositiveSmallIntegerField(default=0)
+    down_since = models.DateTimeField(null=True, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
