@@ -67,6 +67,24 @@ def test_nothing_is_deployed_that_is_not_ready(world):
         start(ask_for_production(world))
 
 
+@pytest.mark.parametrize("said", [PromotionState.PENDING, PromotionState.COMPLETED, PromotionState.FAILED])
+def test_what_is_over_stays_as_it_is_whatever_its_deployment_comes_to(world, said):
+    promotion = ask(world, world.dev)
+    over = actions.withdraw(promotion, reason="Not now", by=world.cast.release_engineer, now=NOW)
+
+    ended = actions.mark(promotion, said, by=SYSTEM, now=NOW, outcome="Something else")
+
+    assert (ended.state, ended.outcome) == (PromotionState.WITHDRAWN, over.outcome)
+
+
+def test_what_waits_already_waits_on_for_a_person(world):
+    promotion = ask_for_production(world)
+
+    again = actions.mark(promotion, PromotionState.PENDING, by=world.cast.devops, now=NOW, outcome="Cancelled")
+
+    assert (again.state, again.outcome, again.starts_by_itself) == (PromotionState.PENDING, "Cancelled", False)
+
+
 def test_what_runs_now_overtakes_lower_versions_that_wait(world):
     newer = start(ask(world, world.dev, world.next_release("1.1.0")))
     older = ask(world, world.dev)

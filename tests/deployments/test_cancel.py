@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from apps.approvals import actions as approval_actions
+from apps.approvals.enums import PromotionState
+from apps.approvals.models import Promotion
 from apps.audit.models import AuditEvent
 from apps.core.texts import TextInvalid
 from apps.core.verdict import Denied
@@ -12,6 +15,7 @@ from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
+from apps.environments import actions as environment_actions
 from apps.environments.models import Hold
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
@@ -36,6 +40,54 @@ def test_what_waits_is_cancelled_at_once(stage) -> None:
         assert ended.outcome == "Cancelled by DevOps: Wrong release"
         assert not ended.promotion.starts_by_itself
     assert not stage.judge.effects(ended.target_key)
+
+
+def _supersede(stage, _promotion: Promotion) -> None:
+    stage.promotion(stage.release("1.1.0"))
+
+
+def _withdraw(stage, promotion: Promotion) -> None:
+    people = stage.world.cast
+    with stage.everything():
+        approval_actions.withdraw(promotion, reason="Not now", by=people.release_engineer, now=timezone.now())
+
+
+def _expire(stage, promotion: Promotion) -> None:
+    with stage.everything():
+        approval_actions.settle(promotion, now=promotion.expires_at)
+
+
+def _freeze(stage, promotion: Promotion) -> None:
+    people, now = stage.world.cast, timezone.now()
+    with stage.everything():
+        environment_actions.freeze(
+            scope="ENVIRONMENT", environment=stage.world.dev, workspace_id=people.platform.pk, reason="Incident",
+            ends_at=None, by=people.devops, now=now,
+        )  # fmt: skip
+        approval_actions.settle(promotion, now=now)
+
+
+@pytest.mark.parametrize(
+    ("happens", "state"),
+    [
+        (_supersede, PromotionState.SUPERSEDED),
+        (_withdraw, PromotionState.WITHDRAWN),
+        (_expire, PromotionState.EXPIRED),
+        (_freeze, PromotionState.PENDING),
+    ],
+)
+def test_what_waits_is_cancelled_whatever_became_of_its_promotion(stage, happens, state) -> None:
+    deployment = stage.start()
+    happens(stage, stage.fresh(deployment).promotion)
+    before = stage.fresh(deployment).promotion
+
+    _cancel(stage, deployment)
+
+    ended = stage.fresh(deployment)
+    assert (before.state, ended.state, ended.promotion.state) == (state, S.CANCELLED, state)
+    assert not (ended.promotion.is_open and ended.promotion.starts_by_itself)
+    if not ended.promotion.is_open:
+        assert (ended.promotion.outcome, ended.promotion.ended_at) == (before.outcome, before.ended_at)
 
 
 @pytest.mark.parametrize("step", [StepKind.INSTALL, StepKind.START_GREEN, StepKind.CHECK_GREEN, StepKind.SWITCH])

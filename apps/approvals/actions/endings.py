@@ -10,7 +10,7 @@ from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.decisions import NotWaiting
 from apps.approvals.actions.facts import order_of
-from apps.approvals.actions.settling import lock, settle_locked
+from apps.approvals.actions.settling import lock, settle_locked, write
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.models import Promotion
 from apps.approvals.transitions import advance
@@ -68,14 +68,18 @@ def mark(
 
     Say COMPLETED after the lane was changed: what else waits for the lane is judged here by what runs there now.
     Back to PENDING, the next start waits for a person unless `starts_by_itself` (a gate turned before the start):
-    what somebody cancelled, or what could not run, must not start again in a loop.
-    Raises IllegalTransition, StaleState: it is not in a state that leads there.
+    what somebody cancelled, or what could not run, must not start again in a loop. One that is over already
+    (superseded, withdrawn, expired while its deployment waited) stays as it is: nothing of it keeps a deployment from
+    ending. Raises IllegalTransition, StaleState: it is not in a state that leads there.
     """
     promotion = lock(promotion.pk)
     changes: dict[str, Any] = {}
     if state == PromotionState.PENDING:
         changes["starts_by_itself"] = promotion.starts_by_itself and starts_by_itself
-    advance(promotion, state, by=by, now=now, sentence=SENTENCES[state], outcome=outcome, **changes)
+    if promotion.state == state == PromotionState.PENDING:  # a gate turned while its deployment waited
+        write(promotion, outcome=outcome[:300], **changes)
+    elif promotion.is_open or state == PromotionState.DEPLOYING:
+        advance(promotion, state, by=by, now=now, sentence=SENTENCES[state], outcome=outcome, **changes)
     if state == PromotionState.PENDING:
         return settle_locked(promotion, now=now)
     if state == PromotionState.COMPLETED:

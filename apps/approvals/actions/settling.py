@@ -133,7 +133,7 @@ def _replan(case: Case, *, now: datetime) -> None:
         _void(promotion, decision, f"The plan changed. {changes}", now=now)
     ask_for(promotion, case.policy, now=now)
     before = promotion.plan_hash
-    _write(promotion, plan=case.plan, plan_hash=case.plan_hash, outcome=f"Planned anew. {changes}"[:300])
+    write(promotion, plan=case.plan, plan_hash=case.plan_hash, outcome=f"Planned anew. {changes}"[:300])
     record(
         promotion,
         "promotion.replanned",
@@ -178,7 +178,7 @@ def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) 
 def _keep(case: Case, results: tuple[GateResult, ...], *, now: datetime) -> None:
     promotion, gates = case.promotion, [_stored(result) for result in results]
     changed = gates != promotion.gates
-    _write(promotion, gates=gates, gates_at=now, policy_version=case.policy_version)
+    write(promotion, gates=gates, gates_at=now, policy_version=case.policy_version)
     if changed:
         tell(promotion)
 
@@ -193,8 +193,8 @@ def _stored(result: GateResult) -> dict[str, Any]:
     }
 
 
-def _write(promotion: Promotion, **columns: Any) -> None:
-    """Set columns other than the state, which only `advance` does."""
+def write(promotion: Promotion, **columns: Any) -> None:
+    """This function will set columns other than the state, which only `advance` does; the caller holds the lock."""
     Promotion.objects.filter(pk=promotion.pk).update(**columns)
     for name, value in columns.items():
         setattr(promotion, name, value)
