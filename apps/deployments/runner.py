@@ -4,18 +4,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.audit.source import Source, coming_from
 from apps.core.verdict import Refusal
-from apps.deployments import rollouts, transitions
+from apps.deployments import clock, rollouts, transitions
 from apps.deployments.engine import endings, lease, locks, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
@@ -73,7 +72,7 @@ def roll_out(one: UUID | None = None) -> None:
     for workspace_id, rollout_id in running:
         try:
             with coming_from(Source(via="task")), workspace_scope([workspace_id]):
-                rollouts.go_on(rollout_id, now=timezone.now())
+                rollouts.go_on(rollout_id, now=clock.now())
         except Exception:
             log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
 
@@ -89,13 +88,13 @@ def _run(workspace_id: UUID, deployment_id: UUID) -> None:
         promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
         part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
         if part_of is not None:
-            rollouts.go_on(part_of, now=timezone.now())
+            rollouts.go_on(part_of, now=clock.now())
 
 
 def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
     with workspace_scope([workspace_id]):
         deployment = locks.deployment(deployment_id)
-        if deployment.lease_until is None or deployment.lease_until >= _clock():
+        if deployment.lease_until is None or deployment.lease_until >= clock.now():
             return
         endings.give_up(deployment, why="Its worker has not been heard of.", at_once=True)
     engine.run(workspace_id, deployment_id)
@@ -104,20 +103,22 @@ def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:
 def _expire(workspace_id: UUID, deployment_id: UUID) -> None:
     with workspace_scope([workspace_id]):
         deployment = locks.deployment(deployment_id)
+        if deployment.state != DeploymentState.QUEUED:
+            return
         why = "No worker could start it in time."
-        transitions.advance(deployment, DeploymentState.EXPIRED, by=SYSTEM, now=timezone.now(), why=why)
+        transitions.advance(deployment, DeploymentState.EXPIRED, by=SYSTEM, now=clock.now(), why=why)
 
 
 def _start(workspace_id: UUID, promotion_id: UUID) -> None:
     with workspace_scope([workspace_id]):
         promotion = Promotion.objects.get(pk=promotion_id)
-        deployment = start.start(promotion, by=SYSTEM, now=timezone.now())
+        deployment = start.start(promotion, by=SYSTEM, now=clock.now())
     _run(workspace_id, deployment.pk)
 
 
 def _settle(workspace_id: UUID, _id: UUID) -> None:
     with workspace_scope([workspace_id]):
-        approval_actions.settle_waiting(workspace_id=workspace_id, now=timezone.now())
+        approval_actions.settle_waiting(workspace_id=workspace_id, now=clock.now())
 
 
 _HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "SETTLE": _settle}
@@ -129,10 +130,3 @@ def _calmly(due: Due) -> Iterator[None]:
         yield
     except Refusal as refusal:
         log.info("%s %s: %s", due.kind, due.id, refusal)
-
-
-def _clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-        return moment

@@ -26,7 +26,15 @@ log = logging.getLogger(__name__)
 CHECKS_AT_ONCE = 8
 # What was found is looked at more often than anything is due, so that a check is never a whole sweep late.
 TICK_SECONDS = 0.5
+# A turn lasts nine tenths of ENGINE_SWEEP and each worker tries to take it every tenth: so no two sweeps are further
+# apart than ENGINE_SWEEP, also when the worker whose turn it was dies.
+TURN, TRY_EVERY = 0.9, 0.1
 PRUNE_EVERY = timedelta(minutes=10)
+
+
+def longest_delay() -> timedelta:
+    """This function will say how late what is due is taken at most while one worker lives, with every hint lost."""
+    return settings.ENGINE_UNCLAIMED + settings.ENGINE_SWEEP * (TURN + TRY_EVERY)
 
 
 class Pool:
@@ -79,7 +87,7 @@ class Sweeper:
         self._threads = [
             threading.Thread(target=self._every, args=(period, work), name=name, daemon=True)
             for name, period, work in (
-                ("sweeper", settings.ENGINE_SWEEP.total_seconds(), self.sweep),
+                ("sweeper", settings.ENGINE_SWEEP.total_seconds() * TRY_EVERY, self.sweep),
                 ("health", min(TICK_SECONDS, settings.HEALTH_INTERVAL.total_seconds()), self.check_health),
                 ("reconciler", settings.ENGINE_RECONCILE.total_seconds(), self.reconcile),
                 *((other.__name__, settings.ENGINE_SWEEP.total_seconds(), other) for other in others),
@@ -101,7 +109,7 @@ class Sweeper:
 
     def sweep(self) -> None:
         """See to all that is due and that nobody took, if it is this worker's turn."""
-        if not sweep_lease.take("sweep", self._token, settings.ENGINE_SWEEP * 0.9):
+        if not sweep_lease.take("sweep", self._token, settings.ENGINE_SWEEP * TURN):
             return
         for due in runner.due_work(unclaimed=settings.ENGINE_UNCLAIMED):
             if due.kind == "SETTLE":

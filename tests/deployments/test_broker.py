@@ -1,12 +1,14 @@
 """Celery carries hints only: whatever becomes of the broker, what is due is found in the database."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
 from apps.core import hints
+from apps.deployments import sweeper
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
 from deploy.launcher import ports, processes
@@ -41,6 +43,23 @@ def test_with_the_broker_absent_from_the_start_a_deployment_runs(stage, settings
         ended = eventually(stage.ended(deployment), within_seconds=30, because=worker.output)
 
     assert ended.state == S.SUCCEEDED
+
+
+def test_what_nobody_was_told_of_begins_in_time_also_when_a_worker_dies(stage, settings, tmp_path: Path) -> None:
+    """Whichever of the two had the turn: the other one takes it when it ends, not a round later."""
+    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{ports.free_ports(1)[0]}/0"}
+    settings.REDIS_URL = nowhere["REDIS_URL"]
+    with (
+        start_worker(tmp_path, environment=nowhere, name="first") as first,
+        start_worker(tmp_path, environment=nowhere, name="second") as second,
+    ):
+        deployment = stage.start()
+        first.kill()
+
+        ended = eventually(stage.ended(deployment), within_seconds=30, because=second.output)
+
+    assert ended.state == S.SUCCEEDED
+    assert ended.started_at - ended.requested_at <= sweeper.longest_delay() + timedelta(seconds=1)
 
 
 def test_with_the_broker_stopped_and_flushed_in_the_middle_it_goes_on(stage, broker, settings, tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
-from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.core.verdict import Conflict
-from apps.deployments import transitions
+from apps.deployments import clock, transitions
 from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import journal, locks
 from apps.deployments.engine.crashpoints import crashpoint
@@ -36,13 +35,12 @@ def claim(workspace_id: UUID, deployment_id: UUID) -> Deployment:
     An attempt that waits is started, if its promotion still passes all gates; one that nobody knows about is taken to
     find out. Raises NotDue: see there.
     """
-    now = timezone.now()
     with workspace_scope([workspace_id]):
         try:
             deployment = locks.deployment(deployment_id)
         except Deployment.DoesNotExist as error:
             raise NotDue("There is no such deployment.") from error
-        refusal = _claim(deployment, now)
+        refusal = _claim(deployment, clock.now())
         crashpoint("before_claim_commit")
     if refusal:
         raise NotDue(refusal)

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.enums import PromotionState
@@ -17,7 +16,7 @@ from apps.approvals.models import Promotion
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
-from apps.deployments import transitions, wording
+from apps.deployments import clock, transitions, wording
 from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import journal, locks, rollback
 from apps.deployments.engine.attempt import GREEN, RED, YELLOW, Attempt
@@ -119,7 +118,7 @@ def give_up(deployment: Deployment, *, why: str, at_once: bool = False) -> None:
             live.hint(deployment.workspace_id, f"deployment:{deployment.pk}")
         else:
             changes["unknown_since"] = CLOCK
-            transitions.advance(deployment, S.UNKNOWN, by=SYSTEM, now=timezone.now(), why=why, changes=changes)
+            transitions.advance(deployment, S.UNKNOWN, by=SYSTEM, now=clock.now(), why=why, changes=changes)
         crashpoint("before_unknown_commit")
 
 
@@ -146,7 +145,7 @@ def _ending(deployment: Deployment) -> Iterator[tuple[Lane, Promotion | None, da
         if deployment.promotion_id:
             promotion = Promotion.objects.locked().get(pk=deployment.promotion_id)
         journal.require_owner(deployment)
-        yield lane, promotion, timezone.now()
+        yield lane, promotion, clock.now()
 
 
 def _tell_approvals(lane: Lane, promotion: Promotion | None, state: PromotionState, *, why: str, now: datetime) -> None:

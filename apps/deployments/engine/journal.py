@@ -6,11 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
-
 from apps.audit.actors import SYSTEM
 from apps.core import live
-from apps.deployments import transitions, wording
+from apps.deployments import clock, transitions, wording
 from apps.deployments.clock import CLOCK
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import DeploymentState, StepVerdict
@@ -53,7 +51,7 @@ def begin(deployment: Deployment, seq: int, step: StepPlan, order: Order) -> Non
     with workspace_scope([deployment.workspace_id]):
         require_owner(deployment)
         if deployment.state != step.state:
-            transitions.advance(deployment, DeploymentState(step.state), by=SYSTEM, now=timezone.now())
+            transitions.advance(deployment, DeploymentState(step.state), by=SYSTEM, now=clock.now())
         if deployment.first_effect_at is None:
             _change(deployment, first_effect_at=CLOCK)
         intent = {"state": step.state, "expected_seconds": step.expected_seconds, **_told(order)}

@@ -7,13 +7,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
 from apps.core.durations import in_words
-from apps.deployments import wording
+from apps.deployments import clock, wording
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Correction, Executor, ExecutorError, LaneRow, SlotRow
@@ -116,7 +115,7 @@ def _row(lane: Lane) -> LaneRow:
 
 def _warm(lane: Lane, latest: Deployment) -> SlotRow | None:
     """Return what is kept in the other slot, for as long as going back shall be instant."""
-    age = timezone.now() - (latest.ended_at or latest.requested_at)
+    age = clock.now() - (latest.ended_at or latest.requested_at)
     if latest.kind == DeploymentKind.ROLLBACK or latest.from_release_id is None or age > settings.ENGINE_WARM:
         return None
     before = (

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
-from apps.deployments import transitions, wording
+from apps.deployments import clock, transitions, wording
 from apps.deployments.engine import endings, journal, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.crashpoints import crashpoint
@@ -59,7 +58,7 @@ def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | No
     why = f"Cancelled by {by}: {deployment.cancel_reason}"
     if deployment.state != S.CANCELLING:
         with workspace_scope([deployment.workspace_id]):
-            transitions.advance(deployment, S.CANCELLING, by=by, now=timezone.now(), why=why)
+            transitions.advance(deployment, S.CANCELLING, by=by, now=clock.now(), why=why)
         crashpoint("after_cancelling_commit")
     seen = seen or probe(attempt)
     if seen.state in (Standing.APPLIED, Standing.BEGUN):
@@ -101,7 +100,7 @@ def _try_again(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Depl
         with workspace_scope([deployment.workspace_id]):
             changes = {"attempt": deployment.attempt + 1}
             why = f"Not applied: {seen.detail} Tried once more."
-            transitions.advance(deployment, S.STARTING, by=SYSTEM, now=timezone.now(), why=why, changes=changes)
+            transitions.advance(deployment, S.STARTING, by=SYSTEM, now=clock.now(), why=why, changes=changes)
             journal.plan(deployment)
         crashpoint("after_retry_commit")
         return carry_out(attempt)
@@ -119,7 +118,7 @@ def _wait(attempt: Attempt, seen: Observation) -> None:
     deployment = attempt.deployment
     endings.give_up(deployment, why=seen.detail)
     since = deployment.unknown_since
-    if since is None or timezone.now() - since < settings.ENGINE_UNKNOWN_ALARM:
+    if since is None or clock.now() - since < settings.ENGINE_UNKNOWN_ALARM:
         return
     with workspace_scope([deployment.workspace_id]):
         # Once for each time that sight was lost.

@@ -5,10 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.core.durations import in_words
-from apps.deployments import transitions
+from apps.deployments import clock, transitions
 from apps.deployments.engine import claim, endings, journal, resolve, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.crashpoints import crashpoint
@@ -178,4 +177,4 @@ def _untouched(attempt: Attempt, error: Exception) -> None:
 
 
 def _length(deployment: Deployment) -> timedelta:
-    return timezone.now() - (deployment.started_at or deployment.requested_at)
+    return clock.now() - (deployment.started_at or deployment.requested_at)

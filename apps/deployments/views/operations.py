@@ -5,13 +5,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.requests import AuthedRequest
 from apps.approvals.models import Promotion
 from apps.core.pages import render_page
-from apps.deployments import actions, permissions
+from apps.deployments import actions, clock, permissions
 from apps.deployments.forms import ReasonForm, RollbackForm
 from apps.deployments.page import rollback_offer
 from apps.deployments.views.deployments import visible_deployment
@@ -27,7 +26,7 @@ shown_or_sent = require_http_methods(["GET", "HEAD", "POST"])
 def deployment_create(request: AuthedRequest, promotion_id: UUID) -> HttpResponse:
     promotions = Promotion.objects.visible_in(request.workspaces).with_subject()
     promotion = get_object_or_404(promotions, pk=promotion_id)
-    deployment = actions.start_deployment(promotion, by=request.user, now=timezone.now())
+    deployment = actions.start_deployment(promotion, by=request.user, now=clock.now())
     return redirect("deployments:deployment-detail", deployment.number)
 
 
@@ -38,7 +37,7 @@ def cancellation(request: AuthedRequest, number: int) -> HttpResponse:
     form = ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return render_page(request, "deployments/cancellation.html", {"deployment": deployment, "form": form})
-    actions.cancel_deployment(deployment, by=request.user, now=timezone.now(), **form.cleaned_data)
+    actions.cancel_deployment(deployment, by=request.user, now=clock.now(), **form.cleaned_data)
     messages.success(request, f"Deployment {deployment} is being cancelled.")
     return redirect("deployments:deployment-detail", number)
 
@@ -52,7 +51,7 @@ def rollback(request: AuthedRequest, number: int) -> HttpResponse:
         context = {"deployment": deployment, "form": form, **rollback_offer(deployment.lane)}
         return render_page(request, "deployments/rollback.html", context)
     wanted = get_object_or_404(Release.objects.readable_in(request.workspaces), pk=form.cleaned_data["to"])
-    reason, now = form.cleaned_data["reason"], timezone.now()
+    reason, now = form.cleaned_data["reason"], clock.now()
     begun = actions.roll_back(deployment.lane, to=wanted, reason=reason, by=request.user, now=now)
     return redirect("deployments:deployment-detail", begun.number)
 
@@ -60,7 +59,7 @@ def rollback(request: AuthedRequest, number: int) -> HttpResponse:
 @shown_or_sent
 def abandonment(request: AuthedRequest, number: int) -> HttpResponse:
     deployment = visible_deployment(request, number)
-    now = timezone.now()
+    now = clock.now()
     permissions.may_abandon(request.user, deployment, now=now).require()
     form = ReasonForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
@@ -79,6 +78,6 @@ def hold_lift(request: AuthedRequest, number: int) -> HttpResponse:
     if request.method != "POST" or not form.is_valid():
         context = {"deployment": deployment, "hold": hold, "form": form}
         return render_page(request, "deployments/hold_lift.html", context)
-    environment_actions.lift_hold(hold, by=request.user, now=timezone.now(), **form.cleaned_data)
+    environment_actions.lift_hold(hold, by=request.user, now=clock.now(), **form.cleaned_data)
     messages.success(request, f"The hold is lifted: promotions may start in {deployment.lane.environment} again.")
     return redirect("deployments:deployment-detail", number)
