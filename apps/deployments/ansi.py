@@ -3,8 +3,9 @@
 A line starts without colour, as each is shown alone and by any range. Source: ECMA-48 (SGR, CSI, OSC, C1).
 """
 
+import colorsys
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -18,10 +19,15 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*(?:[0-~]|$)"
     r"|[\x00-\x08\x0a-\x1f\x7f-\x9f]"
 )
+COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_LOST = re.compile(r"[\x00\ud800-\udfff]")  # what the database can't hold
 # Marks that turn the direction of text, so that a line reads differently from what it is (CVE-2021-42574).
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 _COLOURS = {1: "a-r", 2: "a-g", 3: "a-y", 4: "a-b", 5: "a-m", 6: "a-c"}
+_HUES = (1, 3, 2, 6, 4, 5)
+_CUBE = (0, 95, 135, 175, 215, 255)
 _BOLD, _DIM = "a-B", "a-d"
 
 
@@ -33,8 +39,33 @@ def to_html(line: str) -> SafeString:
     return mark_safe("".join(_pieces(_settled(line))))  # noqa: S308 every piece is escaped below
 
 
+def storable(lines: Sequence[str]) -> list[str]:
+    """This function will return lines with nothing but their colours left of what a terminal would obey."""
+    if not _CONTROL.search("".join(lines)):
+        return list(lines)
+    return [_SEQUENCE.sub(_colour, _LOST.sub("\ufffd", line)) if _CONTROL.search(line) else line for line in lines]
+
+
+def read(text: str) -> str:
+    """This function will return the text as it is compared with secrets: without colours and ends of lines."""
+    return COLOUR.sub("", storable([text])[0])
+
+
+def _colour(found: re.Match[str]) -> str:
+    codes = found["sgr"]
+    # Numbers that no terminal knows are no colours.
+    return "" if codes is None or re.search("[0-9]{4}", codes) else f"\x1b[{codes}m"
+
+
+def text_of(lines: Sequence[str]) -> str:
+    """This function will return lines as one text without colours; searching it is quicker than line by line."""
+    return COLOUR.sub("", "\n".join(storable(lines)))
+
+
 def plain(line: str) -> str:
     """This function will return the line as a reader without colours sees it."""
+    if line.isprintable():
+        return line
     return "".join(text for text, _ in _spans(_settled(line)))
 
 
@@ -80,11 +111,25 @@ def _apply(style: dict[str, str], text: str) -> None:
 
 
 def _extended(codes: Iterator[str]) -> int:
-    """Take the arguments of a colour from a palette or from a mixture; only the first sixteen have a class."""
+    """Take the arguments of a colour from the palette of 256 or from a mixture; return the one that has a class."""
     kind = next(codes, "")
-    wanted = [next(codes, "") for _ in range({"5": 1, "2": 3}.get(kind, 0))]
-    number = int(wanted[0][:4] or 0) if kind == "5" else 0
-    return number - 8 if 9 <= number <= 15 else number
+    wanted = [min(int(next(codes, "")[:4] or 0), 255) for _ in range({"5": 1, "2": 3}.get(kind, 0))]
+    if kind == "2":
+        return _nearest(*wanted)
+    number = wanted[0] if wanted else 0
+    if number >= 232:
+        return _nearest(*[8 + 10 * (number - 232)] * 3)
+    if number >= 16:
+        return _nearest(*(_CUBE[(number - 16) // step % 6] for step in (36, 6, 1)))
+    return number - 8 if number >= 9 else number
+
+
+def _nearest(red: int, green: int, blue: int) -> int:
+    """Return the colour of the same hue, whose shade both themes can show; what has no hue is grey or has none."""
+    hue, _, _ = colorsys.rgb_to_hsv(red, green, blue)
+    if max(red, green, blue) - min(red, green, blue) < 48:
+        return 8 if 80 <= green < 176 else 0
+    return _HUES[round(hue * 6) % 6]
 
 
 def _paint(style: dict[str, str], colour: int) -> None:
