@@ -1,6 +1,7 @@
 """The part of a deployment's log that a page shows: the newest lines, those before them, a range, or what was found."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,6 +14,12 @@ from apps.deployments.models import Deployment, LogChunk
 SHOWN = 2_000
 AROUND = 200
 FOUND_AT_MOST = 500
+
+# What programs begin a complaint with; "0 errors" and names such as error_rate are none.
+_ERROR = re.compile(
+    r"\b(?:error|fatal|critical|panic|failed|failure|traceback|\w+(?:Error|Exception))\b", re.IGNORECASE
+)
+_NO_ERROR = re.compile(r"\b(?:0|no|without) (?:errors?|failures?|failed)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,20 +61,22 @@ class LogWindow:
     last: int
     total: int
     query: str = ""
-    is_cut: bool = False
+    found: int = 0
+    floor: int = 0
 
     @property
     def earlier(self) -> int | None:
-        """Return the line to ask for lines before, or None when the first one is shown."""
-        return self.first if self.first > 1 and not self.query else None
+        """Return the line to ask for lines before, or None when the first one above `floor` is shown."""
+        return self.first if self.first > self.floor + 1 and not self.query else None
 
     @property
     def later(self) -> int | None:
         return self.last if self.last < self.total and not self.query else None
 
     @property
-    def found(self) -> int:
-        return sum(len(section.lines) for section in self.sections)
+    def is_cut(self) -> bool:
+        """Was more found than is shown?"""
+        return self.found > FOUND_AT_MOST
 
     @property
     def is_long(self) -> bool:
@@ -76,7 +85,10 @@ class LogWindow:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of the log is asked for. `first` and `last` mark a range, bounds included; all are line numbers from 1."""
+    """What of the log is asked for. `first` and `last` mark a range, bounds included; all are line numbers from 1.
+
+    With `before` and `after`, what lies between the two.
+    """
 
     before: int | None = None
     after: int | None = None
@@ -91,7 +103,13 @@ def window_of(deployment: Deployment, wanted: Wanted) -> LogWindow:
         return _found(deployment, wanted.query)
     start, end = _bounds(wanted, deployment.log_lines)
     lines = [_marked(line, wanted) for line in lines_between(deployment, start, end)]
-    return LogWindow(_sections(lines), start, lines[-1].number if lines else max(start - 1, 0), deployment.log_lines)
+    last = lines[-1].number if lines else max(start - 1, 0)
+    return LogWindow(_sections(lines), start, last, deployment.log_lines, floor=_floor(wanted))
+
+
+def first_error(deployment: Deployment) -> int | None:
+    """This function will return the number of the first line that reads like an error; None where none does."""
+    return next((line.number for line in _matching(deployment, _is_error)), None)
 
 
 def lines_between(deployment: Deployment, first: int, last: int) -> Iterator[Line]:
@@ -117,7 +135,7 @@ def _bounds(wanted: Wanted, total: int) -> tuple[int, int]:
             return max(1, total - SHOWN + 1), total
         return max(1, wanted.first - AROUND), max(end, min(total, end + AROUND))
     if wanted.before:
-        return max(1, wanted.before - SHOWN), wanted.before - 1
+        return max(1, _floor(wanted) + 1, wanted.before - SHOWN), wanted.before - 1
     if wanted.after is not None:
         return wanted.after + 1, min(wanted.after + SHOWN, max(total, wanted.after))
     return max(1, total - SHOWN + 1), total
@@ -129,18 +147,31 @@ def _marked(line: Line, wanted: Wanted) -> Line:
     return line
 
 
+def _floor(wanted: Wanted) -> int:
+    return wanted.after or 0 if wanted.before else 0
+
+
 def _found(deployment: Deployment, query: str) -> LogWindow:
     # Colours may stand in the middle of a word, so the database can't search the text as it is stored.
-    needle = query.casefold()
-    found: list[Line] = []
-    for line in lines_between(deployment, 1, deployment.log_lines):
-        if needle in ansi.plain(line.text).casefold():
-            found.append(line)
-            if len(found) > FOUND_AT_MOST:
-                break
-    shown = found[:FOUND_AT_MOST]
+    needle, found, shown = query.casefold(), 0, []
+    for line in _matching(deployment, lambda text: needle in text.casefold()):
+        found += 1
+        if found <= FOUND_AT_MOST:
+            shown.append(line)
     first, last = (shown[0].number, shown[-1].number) if shown else (0, 0)
-    return LogWindow(_sections(shown), first, last, deployment.log_lines, query, is_cut=len(found) > FOUND_AT_MOST)
+    return LogWindow(_sections(shown), first, last, deployment.log_lines, query, found)
+
+
+def _matching(deployment: Deployment, matches: Callable[[str], bool]) -> Iterator[Line]:
+    """Yield the lines that match; of a chunk without any, the text is looked at once."""
+    chunks = LogChunk.objects.filter(deployment=deployment, first_line__lte=deployment.log_lines).order_by("first_line")
+    for chunk in chunks.iterator(chunk_size=50):
+        if matches(ansi.text_of([text for _, text in chunk.lines])):
+            yield from (line for line in _lines_of(chunk) if matches(ansi.plain(line.text)))
+
+
+def _is_error(text: str) -> bool:
+    return bool(_ERROR.search(_NO_ERROR.sub("", text)))
 
 
 def _sections(lines: Iterable[Line]) -> tuple[Section, ...]:

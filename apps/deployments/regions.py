@@ -11,6 +11,8 @@ from apps.deployments.page import progress_context
 from apps.deployments.querysets import DeploymentQuerySet
 
 TOPICS = ("deployment:{subject}",)
+# Nobody reads more lines in the second between two updates, and every viewer's browser has to draw them.
+AT_ONCE = 500
 
 
 def watched(ask: live.Ask) -> DeploymentQuerySet:
@@ -34,23 +36,27 @@ def _context(ask: live.Ask) -> dict[str, Any]:
 
 
 def _log(ask: live.Ask) -> live.Marked:
-    """Append what came after the last line that the page has; the first of it may belong to the section at its end."""
+    """Append what came after the last line that the page has; of more than AT_ONCE lines the newest, and what lacks."""
     deployment = watched(ask).with_subject().get()
     steps = {step.seq: step for step in deployment.steps.order_by("seq", "attempt")}
     if not ask.mark:
         return _whole_log(deployment, steps)
     last = int(ask.mark)
-    log = window_of(deployment, Wanted(after=last))
+    first = max(last, deployment.log_lines - AT_ONCE)
+    log = window_of(deployment, Wanted(after=first))
     parts = [] if deployment.is_open else [live.Part("#log-state", "The log is complete.", "innerHTML")]
     if not log.sections:
         return live.Marked(parts, str(last))
-    sections = list(log.sections)
-    if last and step_of(deployment, last) == sections[0].step_seq:
+    sections, gap = list(log.sections), ""
+    if first > last:
+        gap = render_to_string("deployments/_log_earlier.html", {"before": first + 1, "floor": last, "is_gap": True})
+    elif last and step_of(deployment, last) == sections[0].step_seq:
+        # The first lines belong to the section at the end of the page.
         lines = render_to_string("deployments/_log_lines.html", {"lines": sections.pop(0).lines})
         parts.append(live.Part("#log-lines > section:last-of-type > ol", lines, "beforeend"))
     rest = render_to_string("deployments/_log_sections.html", {"log": {"sections": sections}, "step_of": steps})
     parts += [
-        live.Part("#log-lines", rest, "beforeend"),
+        live.Part("#log-lines", gap + rest, "beforeend"),
         live.Part("#log-extent", f"{deployment.log_lines} lines", "innerHTML"),
     ]
     return live.Marked(parts, str(log.last))

@@ -168,6 +168,28 @@ def test_the_log_is_searched_past_its_colours(world):
     assert "2 lines found" in page
 
 
+def test_all_that_was_found_is_counted_and_the_first_of_it_shown(world):
+    deployment = written(running(world), *(f"line {number}" for number in range(1, 1201)))
+
+    page = text_of(get(world.cast.devops, f"{address(deployment)}?q=LINE"))
+
+    assert "1200 lines found, the first 500 shown" in page
+    assert page.count('<li id="L') == 500
+
+
+def test_the_first_error_is_one_click_away(world):
+    deployment = written(running(world), "0 errors so far", "error_rate is 0", *["fine"] * 3000)
+    assert "First error" in text_of(get(world.cast.devops, address(deployment)))
+    without = text_of(get(world.cast.devops, f"{address(deployment)}?jump=error"))
+    written(deployment, "wei\x1b[31mrd ValueE\x1b[0mrror: no such file", "ERROR again", *["fine"] * 3000)
+
+    found = get(world.cast.devops, f"{address(deployment)}?jump=error")
+
+    assert "No line reads like an error" in without
+    assert found["Location"] == f"{address(deployment)}?from=3003&to=3003#L3003"
+    assert '<li id="L3003" class="hl">' in text_of(get(world.cast.devops, found["Location"]))
+
+
 def test_a_long_log_shows_its_end_and_loads_earlier_lines(world):
     deployment = written(running(world), *(f"line {number}" for number in range(1, 4502)))
     client = signed_in(world.cast.devops)
@@ -347,6 +369,24 @@ def test_new_lines_are_put_below_the_section_that_they_belong_to(world):
     assert 'id="L3"' in answer.parts[0].html
     assert 'id="L3"' not in answer.parts[1].html
     assert 'id="L4"' in answer.parts[1].html
+
+
+def test_of_many_new_lines_the_newest_are_put_below_and_the_rest_can_be_loaded(world):
+    deployment = written(running(world), *(f"line {number}" for number in range(1, 4001)))
+
+    answer = rendered(deployment, "log", mark="100")
+    html = answer.parts[0].html
+    between = text_of(signed_in(world.cast.devops).get(f"{address(deployment)}?before=3501&after=100", headers=HTMX))
+    first = text_of(signed_in(world.cast.devops).get(f"{address(deployment)}?before=1501&after=100", headers=HTMX))
+
+    assert answer.mark == "4000"
+    assert answer.parts[0].target == "#log-lines"
+    assert html.count('<li id="L') == 500
+    assert html.startswith('<p class="tail" id="log-before-3501">')
+    assert "?before=3501&amp;after=100" in html
+    assert (between.count('<li id="L'), 'id="L1501"' in between, 'id="L3500"' in between) == (2000, True, True)
+    assert "?before=1501&amp;after=100" in between
+    assert (first.count('<li id="L'), 'id="L101"' in first, "Load earlier" in first) == (1400, True, False)
 
 
 def test_a_page_that_polls_gets_the_log_in_place_of_what_it_has(world):

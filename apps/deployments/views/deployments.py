@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -12,7 +12,7 @@ from apps.core.pages import render_page
 from apps.deployments import ansi
 from apps.deployments.filters import DeploymentFilter
 from apps.deployments.forms import LogForm
-from apps.deployments.log_window import Wanted, lines_between, window_of
+from apps.deployments.log_window import FOUND_AT_MOST, Wanted, first_error, lines_between, window_of
 from apps.deployments.models import Deployment
 from apps.deployments.page import deployment_page
 from apps.workspaces.scope import workspace_scope
@@ -31,6 +31,9 @@ def deployment_list(request: AuthedRequest) -> HttpResponse:
 def deployment_detail(request: AuthedRequest, number: int) -> HttpResponse:
     wanted = LogForm(request.GET).wanted()
     seen = get_object_or_404(Deployment.objects.visible_in(request.workspaces), number=number)
+    error = first_error(seen) if (jumps := request.GET.get("jump") == "error") else None
+    if error:
+        return redirect(f"{request.path}?from={error}&to={error}#L{error}")
     stream = _stream(seen, wanted) if seen.is_open else None
     deployment = visible_deployment(request, number)
     deployment.log_lines = seen.log_lines  # the stream goes on from here
@@ -38,6 +41,7 @@ def deployment_detail(request: AuthedRequest, number: int) -> HttpResponse:
     context = {
         **deployment_page(deployment, by=request.user, now=timezone.now()),
         "log": log, "stream": stream, "follows": deployment.is_open,
+        "has_no_error": jumps, "shown_at_most": FOUND_AT_MOST,
     }  # fmt: skip
     return render_page(request, "deployments/deployment_detail.html", context, part="log-lines")
 
