@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from apps.policies.verification import Terms
+
 
 class Gate(StrEnum):
     """The names of the gates, in the order in which they are judged and stored."""
@@ -51,7 +53,8 @@ class Clause:
 @dataclass(frozen=True)
 class TierPolicy:
     """The rules of one tier. `request_lasts` counts from asking, `decision_lasts` from the decision,
-    `ready_lasts` from becoming ready (None: as long as the decision).
+    `ready_lasts` from becoming ready (None: as long as the decision). `verification` is how a release is watched
+    right after the switch.
     """
 
     tier: str
@@ -61,6 +64,7 @@ class TierPolicy:
     request_lasts: timedelta
     decision_lasts: timedelta
     ready_lasts: timedelta | None = None
+    verification: Terms = field(default_factory=Terms)
 
     def for_owner(self, owner: Owner) -> "TierPolicy":
         """Return the policy with only the clauses that apply to environments of this owner."""

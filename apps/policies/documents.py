@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
+from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
 STRATEGIES = ("BLUE_GREEN",)
@@ -39,7 +41,8 @@ def parse(document: object) -> TierPolicy:
     """This function will read the rules of a tier from its document.
 
     Shapes: {"schema": 1, "tier": "QA", "strategy": "BLUE_GREEN", "limits": {"request_days", "decision_days",
-    "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL), "settings"}]}.
+    "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL), "settings"}],
+    "verification" (may be missing, as each of its fields, which are those of `Terms`)}.
     Raises InvalidPolicy: with every mistake that was found.
     """
     if not isinstance(document, Mapping):
@@ -55,7 +58,14 @@ def parse(document: object) -> TierPolicy:
         request_lasts=timedelta(days=limits["request_days"]),
         decision_lasts=timedelta(days=limits["decision_days"]),
         ready_lasts=timedelta(hours=limits["ready_hours"]) if limits["ready_hours"] is not None else None,
+        verification=terms_of(document.get("verification", {})),
     )
+
+
+def terms_of(row: Mapping[str, Any]) -> Terms:
+    """This function will read the terms of a verification; what isn't said is as everywhere."""
+    rule = WithoutTraffic(row.get("without_traffic", Terms().without_traffic))
+    return Terms(**{**row, "without_traffic": rule})
 
 
 def _clause(row: Mapping[str, Any]) -> Clause:
@@ -67,7 +77,7 @@ def _clause(row: Mapping[str, Any]) -> Clause:
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown("", document, {"schema", "tier", "strategy", "limits", "clauses"})
+    yield from _unknown("", document, {"schema", "tier", "strategy", "limits", "clauses", "verification"})
     if document.get("schema") != SCHEMA:
         yield f"schema: expected {SCHEMA}."
     if document.get("tier") not in Tier.values:
@@ -76,6 +86,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"strategy: expected one of {', '.join(STRATEGIES)}."
     yield from _problems_of_limits(document.get("limits"))
     yield from _problems_of_clauses(document.get("clauses"))
+    yield from _problems_of_verification(document.get("verification", {}), document.get("tier"))
 
 
 def _problems_of_limits(limits: object) -> Iterator[str]:
@@ -88,6 +99,28 @@ def _problems_of_limits(limits: object) -> Iterator[str]:
         may_be_null = name == "ready_hours" and name in limits and value is None
         if not may_be_null and not _is_positive(value):
             yield f"limits.{name}: expected a whole number above 0."
+
+
+def _problems_of_verification(row: object, tier: object) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield "verification: expected an object."
+        return
+    numbers = {
+        name: LONGEST_SECONDS.get(str(tier), most) if name == "limit_seconds" else most for name, most in AT_MOST
+    }
+    yield from _unknown("verification.", row, {*numbers, "without_traffic"})
+    usual = asdict(Terms())
+    for name, most in numbers.items():
+        value = row.get(name, usual[name])
+        if not _is_positive(value) or value > most:
+            yield f"verification.{name}: expected a whole number from 1 to {most}."
+            return
+    if row.get("breaches", usual["breaches"]) > row.get("samples", usual["samples"]):
+        yield "verification.breaches: expected at most as many as samples."
+    if row.get("most_p95_percent", usual["most_p95_percent"]) <= 100:
+        yield "verification.most_p95_percent: expected above 100, which is as slow as before."
+    if row.get("without_traffic", WithoutTraffic.PASS) not in list(WithoutTraffic):
+        yield f"verification.without_traffic: expected one of {', '.join(WithoutTraffic)}."
 
 
 def _problems_of_clauses(clauses: object) -> Iterator[str]:

@@ -2,6 +2,7 @@ import pytest
 
 from apps.policies.clauses import Gate, Owner
 from apps.policies.documents import InvalidPolicy, parse
+from apps.policies.verification import Terms
 from tests.policies.documents import clause, make_document
 
 
@@ -79,6 +80,16 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
             "clauses[0].settings.prereleases: expected true or false.",
         ),
         (make_document(roles=("",)), "clauses[5].settings.role: expected a text."),
+        (make_document(verification=7), "verification: expected an object."),
+        (make_document(verification={"mood": 1}), "verification.mood: unknown."),
+        (
+            make_document(verification={"limit_seconds": 121}),
+            "verification.limit_seconds: expected a whole number from",
+        ),
+        (make_document(verification={"samples": 0}), "verification.samples: expected a whole number from 1 to 50."),
+        (make_document(verification={"breaches": 6}), "verification.breaches: expected at most as many as samples."),
+        (make_document(verification={"most_p95_percent": 100}), "verification.most_p95_percent: expected above 100"),
+        (make_document(verification={"without_traffic": "?"}), "verification.without_traffic: expected one of PASS"),
         (make_document("hold"), "clauses: the gate hold stands there twice."),
         (make_document(clauses=[clause(1, "hold"), clause(1, "freeze")]), "clauses: the id PROD-1 stands there twice."),
     ],
@@ -100,3 +111,14 @@ def test_all_mistakes_are_told_at_once():
 
 def test_several_approvals_may_stand_in_one_document():
     assert len(parse(make_document(roles=("DEVOPS", "SECURITY"))).clauses_of(Gate.APPROVALS)) == 2
+
+
+def test_the_verification_is_as_the_document_says_and_else_as_everywhere():
+    told = parse(make_document(verification={"limit_seconds": 60, "without_traffic": "HOLD"})).verification
+
+    assert (told.limit_seconds, told.without_traffic, told.samples) == (60, "HOLD", 5)
+    assert parse(make_document()).verification == Terms()
+
+
+def test_only_production_has_two_minutes_at_most():
+    assert parse(make_document(tier="QA", verification={"limit_seconds": 600})).verification.limit_seconds == 600
