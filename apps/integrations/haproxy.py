@@ -14,16 +14,24 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
+from apps.core.histogram import Histogram
 from apps.integrations.atomic_file import write_atomically
 
 FULL_WEIGHT = 256
 HAND_OVER_SECONDS = 1.0
+# Upper edges of the bands that response times are counted in (ADR 0040): each is about 1.4 times the one before.
+BANDS_MS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/%?=&+-]{0,199}")
 _SERVER = re.compile(r"^\s*server (\S+) .* weight (\d+)$", re.MULTILINE)
+_BAND = re.compile(r"\bgpc(\d+)=(\d+)")
 _BIND = re.compile(r"^\s*bind 127\.0\.0\.1:(\d+)$", re.MULTILINE)
+
+
+_NO_TIMES = Histogram(BANDS_MS, (0,) * (len(BANDS_MS) + 1))
 
 
 class HaproxyError(Exception):
@@ -56,7 +64,8 @@ class ServerCounters:
     requests: int
     answers_5xx: int
     without_answer: int
-    response_ms: float
+    times: Histogram
+    """Milliseconds from the request to the head of the answer, waiting for a server included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,9 @@ class Backend:
             f'  server {name} "unix@{_quoted(path)}" weight {self.weights.get(name, 0)}'
             for name, path in self.servers.items()
         )
-        return _FRAGMENT.format(name=self.name, port=self.port, health_path=self.health_path, servers=servers)
+        return _FRAGMENT.format(
+            name=self.name, port=self.port, health_path=self.health_path, servers=servers, **_COUNTING
+        )
 
 
 _FRAGMENT = """\
@@ -106,9 +117,25 @@ backend {name}
   option httpchk
   http-check send meth GET uri {health_path} ver HTTP/1.1 hdr Host localhost hdr Connection close
   http-response set-header X-Slot %s
+  stick-table type string len 40 size 64 store gpc({bands})
+  http-request set-var(txn.began) date(0,ms)
+  http-response set-var(txn.took) date(0,ms),sub(txn.began)
+  http-response track-sc0 srv_name
+{counting}
   default-server check inter 1s fastinter 250ms downinter 500ms fall 2 rise 1
 {servers}
 """
+
+
+def _rules_that_count() -> str:
+    ranges = [f"0:{BANDS_MS[0]}", *(f"{low + 1}:{high}" for low, high in pairwise(BANDS_MS)), f"{BANDS_MS[-1] + 1}:"]
+    return "\n".join(
+        f"  http-response sc-inc-gpc({band},0) if {{ var(txn.took) -m int {values} }}"
+        for band, values in enumerate(ranges)
+    )
+
+
+_COUNTING = {"bands": len(BANDS_MS) + 1, "counting": _rules_that_count()}
 
 
 def _quoted(path: Path) -> str:
@@ -161,6 +188,7 @@ class Haproxy:
     def counters(self, backend: str) -> dict[str, ServerCounters]:
         """Return the counters of a backend's servers by name. Raises HaproxyError: unknown backend."""
         text = "\n".join(self._table(f"show stat {backend} 4 -1"))
+        times = self._times(backend)
         return {
             row["svname"]: ServerCounters(
                 name=row["svname"],
@@ -170,10 +198,19 @@ class Haproxy:
                 requests=int(row["stot"] or 0),
                 answers_5xx=int(row["hrsp_5xx"] or 0),
                 without_answer=int(row["econ"] or 0) + int(row["eresp"] or 0),
-                response_ms=float(row["rtime"] or 0),
+                times=times.get(row["svname"], _NO_TIMES),
             )
             for row in csv.DictReader(io.StringIO(text.lstrip("# ")))
         }
+
+    def _times(self, backend: str) -> dict[str, Histogram]:
+        """Return what the backend's table counted by server; none of a server that never answered."""
+        found = {}
+        for line in self.command(f"show table {backend}").splitlines():
+            if key := re.search(r"\bkey=(\S+)", line):
+                counts = {int(band): int(count) for band, count in _BAND.findall(line)}
+                found[key[1]] = Histogram(BANDS_MS, tuple(counts.get(band, 0) for band in range(len(BANDS_MS) + 1)))
+        return found
 
     def knows(self, backend: str) -> bool:
         return any(line.split()[-1:] == [backend] for line in self.command("show backend").splitlines())

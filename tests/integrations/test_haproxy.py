@@ -1,13 +1,41 @@
 import os
 import socket
+import socketserver
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from apps.integrations import http_request
 from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken, ProxyUnreachable, set_aside_taken_ports
 from deploy.launcher.ports import free_ports
-from tests.processes import DeploymentTarget
+from tests.processes import DeploymentTarget, eventually
+
+
+class Slow(socketserver.ThreadingUnixStreamServer):
+    """Answers visits after the pauses that it is told; the proxy's own questions at once."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, pauses: list[float]) -> None:
+        self.pauses = list(pauses)
+        super().__init__(str(path), _Answer)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_error: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Answer(socketserver.StreamRequestHandler):
+    server: Slow
+
+    def handle(self) -> None:
+        if b"/visit" in self.rfile.readline():
+            time.sleep(self.server.pauses.pop())
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 @pytest.fixture
@@ -40,6 +68,29 @@ def test_a_backend_comes_and_its_weights_change(proxy: Haproxy, backend: Backend
 
     assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 0, "green": 256}
     assert set(proxy.counters(backend.name)) == {"blue", "green"}
+
+
+def test_response_times_are_counted_by_server(proxy: Haproxy, tmp_path: Path) -> None:
+    path = tmp_path / "blue.sock"
+    answers = {"blue": path, "green": tmp_path / "none.sock"}
+    backend = Backend(f"timed-{os.getpid()}", free_ports(1)[0], "/", answers)
+    pauses = [0.0] * 18 + [0.3, 0.3]
+    with Slow(path, pauses):
+        proxy.add(backend)
+        try:
+            proxy.set_weights(backend.name, {"blue": 256})
+            eventually(lambda: proxy.servers(backend.name)["blue"].is_up)
+            before = proxy.counters(backend.name)["blue"].times
+            for _visit in pauses:
+                http_request.get("/visit", to=backend.port)
+
+            times = proxy.counters(backend.name)["blue"].times.since(before)
+        finally:
+            proxy.remove(backend.name)
+
+    assert (before.total, times.total) == (0, len(pauses))
+    assert times.quantile(0.8) < 128
+    assert 256 <= times.quantile(0.95) <= 512
 
 
 def test_weights_survive_a_reload(proxy: Haproxy, backend: Backend) -> None:

@@ -78,9 +78,13 @@ def breach_under_traffic(
         return ""
     if errors / requests > MOST_ERRORS:
         return f"{errors} of {requests} requests failed after the switch."
-    usual = next((slot.response_ms for slot in baseline if slot.weight > 0 and slot.requests >= ENOUGH_REQUESTS), 0.0)
-    if usual and serving.response_ms > max(SLOW_MILLISECONDS, SLOWER_THAN_BEFORE * usual):
-        return f"Answers take {serving.response_ms:.0f} ms after the switch, {usual:.0f} ms before."
+    usual = next(
+        (slot.times.quantile(0.95) for slot in baseline if slot.weight > 0 and slot.requests >= ENOUGH_REQUESTS), None
+    )
+    times = serving.times.since(start.times) if start else serving.times
+    p95 = times.quantile(0.95)
+    if usual and p95 and p95 > max(SLOW_MILLISECONDS, SLOWER_THAN_BEFORE * usual):
+        return f"95 of 100 answers take up to {p95:.0f} ms after the switch, {usual:.0f} ms before."
     return ""
 
 

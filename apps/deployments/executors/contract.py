@@ -58,6 +58,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from apps.core.histogram import Histogram
+
 Log = Callable[[str], None]
 """Takes one line of output, without its line break, escape sequences for colour kept. Called from any thread."""
 
@@ -207,8 +209,8 @@ class SlotTraffic:
     requests: int
     errors: int
     """Answers 5xx, and requests that got no answer."""
-    response_ms: float
-    """Mean over the last 1,024 requests."""
+    times: Histogram
+    """Milliseconds until the head of the answer came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ class LocalExecutor:
                 sessions=row.sessions,
                 requests=row.requests,
                 errors=row.answers_5xx + row.without_answer,
-                response_ms=row.response_ms,
+                times=row.times,
             )
             for name, row in sorted(counters.items())
         )
