@@ -213,10 +213,15 @@ HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}
 HELM = env.text("EAIP_HELM", "")
+# Services elsewhere that deploy for us: `name=/path/of/a/connection`, separated by commas, for each kind of service.
+CONNECTIONS = {
+    kind: {name: Path(path) for name, path in env.pairs(f"EAIP_{kind.upper()}").items()} for kind in ("argocd",)
+}
 # Which executor stands behind the word in a lane: `word=path.of.a.callable`, separated by commas.
 EXECUTORS = {
     "local": "apps.deployments.executors.configured.local_executor",
     "helm": "apps.deployments.executors.configured.helm_executor",
+    **{kind: f"apps.deployments.executors.configured.{kind}_executor" for kind in CONNECTIONS},
     **env.pairs("EXECUTORS"),
 }
 

@@ -62,7 +62,7 @@ class ResourceForm(forms.Form):
 
 
 class LaneForm(forms.Form):
-    """Where the settings know no cluster, a lane is one of this machine and nothing else is asked."""
+    """Where the settings know nothing else, a lane is one of this machine and nothing else is asked."""
 
     service = forms.ModelChoiceField(Service.objects.none(), label="Service")
     port = forms.IntegerField(
@@ -75,6 +75,20 @@ class LaneForm(forms.Form):
         required=False, label="Namespace", max_length=63, help_text="It must be there, and of this environment alone."
     )
 
+    service_there = forms.ChoiceField(required=False, label="Deployed by", help_text="None: by the portal itself.")
+    place = LineField(
+        required=False,
+        label="What it deploys there",
+        max_length=addresses.LONGEST,
+        help_text="As in " + ", ".join(addresses.EXAMPLES.values()) + ".",
+    )
+    revision = LineField(
+        required=False,
+        label="Its revision there",
+        max_length=addresses.LONGEST,
+        help_text="As in v{version}; for Argo CD also a Helm parameter, as in image.tag=. Empty: the version.",
+    )
+
     def __init__(self, *args: Any, environment: Environment, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
         super().__init__(*args, **{"prefix": "lane", **kwargs})
         there = Lane.objects.filter(environment=environment, removed_at=None).values("service")
@@ -84,9 +98,34 @@ class LaneForm(forms.Form):
             set_choices(self, "cluster", [("", "None"), *((name, name) for name in sorted(settings.KUBECONFIGS))])
         else:
             del self.fields["cluster"], self.fields["namespace"]
+        if known := [(kind, name) for kind, servers in settings.CONNECTIONS.items() for name in sorted(servers)]:
+            choices = [(f"{kind}/{name}", f"{addresses.WORDS[kind]}: {name}") for kind, name in known]
+            set_choices(self, "service_there", [("", "None"), *choices])
+        else:
+            del self.fields["service_there"], self.fields["place"], self.fields["revision"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        there, place, revision = (cleaned.pop(name, "") for name in ("service_there", "place", "revision"))
+        if there:
+            return self._elsewhere(cleaned, *there.split("/", 1), place=place, revision=revision)
+        if place or revision:
+            self.add_error("service_there", "Choose the service that deploys it there.")
+        return self._here(cleaned)
+
+    def _elsewhere(
+        self, cleaned: dict[str, Any], kind: str, server: str, *, place: str, revision: str
+    ) -> dict[str, Any]:
+        if cleaned.get("port") is not None or cleaned.pop("cluster", "") or cleaned.pop("namespace", ""):
+            self.add_error("service_there", "It is deployed there or here: leave port, cluster and namespace empty.")
+        try:
+            address = {"server": server} | addresses.parsed(kind, place, revision)
+            cleaned["address"] = addresses.remote(kind, address, servers=settings.CONNECTIONS[kind])
+        except addresses.AddressInvalid as error:
+            self.add_error("place", str(error))
+        return cleaned | {"executor": kind}
+
+    def _here(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         address = {name: cleaned.pop(name, "") for name in ("cluster", "namespace")}
         service = cleaned.get("service")
         if service and (service.artifact_kind == ArtifactKind.CHART) != bool(address["cluster"]):

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
+from apps.environments import addresses
 from apps.environments.enums import DataClass, FreezeScope, Health, ResourceKind, Slot, Tier, WindowKind
 from apps.environments.querysets import EnvironmentQuerySet, FreezeQuerySet, HoldQuerySet, LaneQuerySet
 from apps.workspaces.models import TenantModel, Workspace
@@ -108,7 +109,8 @@ class Lane(TenantModel):
 
     Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`); only `apps.health` writes
     `health*`. `target_key` names the real thing behind the lane and is unique over all workspaces. `address` says where
-    the executor finds it: empty for `local`, {"cluster", "namespace"} for `helm`; never a secret.
+    the executor finds it: empty for `local`, {"cluster", "namespace"} for `helm`, else `server` and what `addresses`
+    says; never a secret.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="lanes")
@@ -153,11 +155,23 @@ class Lane(TenantModel):
                 name="lane_helm_has_address",
                 condition=~Q(executor="helm") | Q(address__has_keys=["cluster", "namespace"]),
             ),
+            models.CheckConstraint(
+                name="lane_remote_has_server",
+                condition=~Q(executor__in=addresses.REMOTE) | Q(address__has_key="server"),
+            ),
             all_or_none("lane_live_whole", "live_release", "live_since"),
         ]
 
     def __str__(self) -> str:
         return self.target_key
+
+    @property
+    def place(self) -> str:
+        return addresses.shown(self.executor, self.address)
+
+    @property
+    def place_word(self) -> str:
+        return addresses.WORDS.get(self.executor, "")
 
 
 class Freeze(TenantModel):

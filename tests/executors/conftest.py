@@ -23,6 +23,7 @@ from deploy.launcher.paths import ROOT
 from deploy.launcher.ports import free_ports
 from deploy.local import make_greeter
 from tests.deployments.conftest import judge
+from tests.fakes.argocd import FakeArgocd
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.mirror import Mirror
 from tests.processes import DeploymentTarget
@@ -133,4 +134,10 @@ def site(
 @pytest.fixture
 def cluster() -> Iterator[FakeKubernetes]:
     with FakeKubernetes() as running:
+        yield running
+
+
+@pytest.fixture
+def argocd() -> Iterator[FakeArgocd]:
+    with FakeArgocd() as running:
         yield running

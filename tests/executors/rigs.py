@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from apps.deployments.executors.argocd import ArgocdExecutor
 from apps.deployments.executors.contract import (
     ConfigurationRef,
     Executor,
@@ -22,6 +24,8 @@ from apps.deployments.executors.contract import (
     TargetRef,
 )
 from apps.deployments.executors.helm import Clocks, HelmExecutor
+from apps.deployments.executors.remote import Clocks as RemoteClocks
+from apps.deployments.executors.remote import RemoteExecutor
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
 from apps.releases import manifests
@@ -29,8 +33,14 @@ from deploy.local import make_greeter
 from tests import charts
 from tests.deployments.file_target import FileTarget, Judge
 from tests.executors.conftest import Site
+from tests.fakes.argocd import FakeArgocd
+from tests.fakes.json_server import JsonServer
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.fakes.kubernetes.resources import DEPLOYMENTS, NAMESPACES, SECRETS
+from tests.fakes.kubernetes.resources import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    SECRETS,
+)
 
 _numbers = count(1)
 
@@ -192,6 +202,56 @@ class HelmRig(Rig):
         here, self.kubeconfigs["fake"] = self.kubeconfigs["fake"], path
         yield
         self.kubeconfigs["fake"] = here
+
+
+class RemoteRig(Rig):
+    """What rigs of services elsewhere share: charts for releases, and a connection that can lead nowhere."""
+
+    CLOCKS = RemoteClocks(patience=2, appear=1, ready=3, hopeless=0.2, stop=3, poll=0.05)
+
+    def __init__(self, fake: JsonServer, made_by: type[RemoteExecutor], folder: Path, **address: str) -> None:
+        self.fake, self.lines, self.folder = fake, [], folder
+        self.store = ArtifactStore(folder / "artifacts")
+        self.connection = fake.connection(folder / "connection.json")
+        self.executor: RemoteExecutor = made_by(
+            connections={"fake": self.connection}, store=self.store, target_dir=folder / "target", clocks=self.CLOCKS
+        )
+        place = {"server": "fake"} | address
+        self.target = TargetRef(f"greeter-dev-{next(_numbers)}-{os.getpid()}", "greeter", "dev", 0, address=place)
+        self.old, self.new, self.broken, self.slow = (
+            charts.stored(self.store, version) for version in ("1.0.0", "1.1.0", "2.0.0-broken", "3.0.0-slow")
+        )
+        self.gone = _without_files(self.old)
+
+    def endless(self) -> Order:
+        return self.order(self.slow)
+
+    @contextmanager
+    def hanging(self) -> Iterator[Callable[[], bool]]:
+        """What is followed is told to the log; nothing before it is."""
+        yield lambda: bool(self.lines)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        here = self.connection.read_text()
+        self.connection.write_text(json.dumps({"url": "http://127.0.0.127:1", "token": "x"}))
+        yield
+        self.connection.write_text(here)
+
+
+class ArgocdRig(RemoteRig):
+    def __init__(self, argocd: FakeArgocd, folder: Path) -> None:
+        super().__init__(argocd, ArgocdExecutor, folder, application="greeter")
+        self.argocd = argocd
+        argocd.application("greeter")
+        argocd.revisions |= {release.version for release in (self.old, self.new, self.broken, self.slow)}
+
+    @property
+    def app(self) -> dict[str, Any]:
+        return self.argocd.apps["greeter"]
+
+    def effects(self) -> object:
+        return self.argocd.syncs[:], json.dumps([self.app["spec"], self.app["metadata"]["annotations"]])
 
 
 def _without_files(release: ReleaseRef) -> ReleaseRef:

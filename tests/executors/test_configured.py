@@ -1,5 +1,8 @@
 from uuid import uuid4
 
+import pytest
+from django.utils.module_loading import import_string
+
 from apps.deployments.executors.builder import build
 from apps.deployments.executors.configured import artifact_store, local_executor
 from apps.deployments.executors.contract import ConfigurationRef, Order, ReleaseRef, StepKind, TargetRef
@@ -23,3 +26,11 @@ def test_the_executor_of_the_settings_deploys(deployment_target: DeploymentTarge
     assert executor.reconcile(()) == ()
     executor.slots.supervisor.remove("configured-blue")
     executor.slots.proxy.remove("configured")
+
+
+@pytest.mark.parametrize("kind", ["argocd"])
+def test_a_service_elsewhere_is_off_until_the_settings_name_one(settings, kind: str) -> None:
+    executor = import_string(settings.EXECUTORS[kind])()
+
+    assert executor.connections == settings.CONNECTIONS[kind] == {}
+    assert (executor.can.probe, executor.can.keep_warm) == (True, False)

@@ -19,7 +19,7 @@ from apps.deployments.executors.contract import (
     Standing,
     StepKind,
 )
-from tests.executors.rigs import FileRig, HelmRig, LocalRig, Rig
+from tests.executors.rigs import ArgocdRig, FileRig, HelmRig, LocalRig, Rig
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.helm_binaries import helm
 from tests.processes import eventually
@@ -27,13 +27,15 @@ from tests.processes import eventually
 ORDER_OF_STATES = ["STARTING", "APPLYING", "VERIFYING"]
 
 
-@pytest.fixture(params=["local", "files", "helm3", "helm4"])
+@pytest.fixture(params=["local", "files", "helm3", "helm4", "argocd"])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     match request.param:
         case "local":
             return LocalRig(request.getfixturevalue("site"), request.getfixturevalue("greeter"))
         case "files":
             return FileRig(request.getfixturevalue("judge"))
+        case "argocd":
+            return ArgocdRig(request.getfixturevalue("argocd"), tmp_path)
     cluster: FakeKubernetes = request.getfixturevalue("cluster")
     return HelmRig(cluster, helm(int(request.param[-1])), tmp_path)
 

@@ -2,18 +2,26 @@
 
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
 
+from apps.deployments.executors.argocd import ArgocdExecutor
 from apps.deployments.executors.helm import Clocks as HelmClocks
 from apps.deployments.executors.helm import HelmExecutor
 from apps.deployments.executors.installation import Installation
 from apps.deployments.executors.local import Clocks, LocalExecutor
+from apps.deployments.executors.remote import Clocks as RemoteClocks
+from apps.deployments.executors.remote import RemoteExecutor
 from apps.deployments.executors.slots import Slots
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
 from apps.integrations.package_index import PackageIndex, index_url
 from apps.integrations.supervisord import Supervisor
+
+Remote = TypeVar("Remote", bound=RemoteExecutor)
+# What a service writes down before it answers is seen at once; a queue may take its time.
+AT_ONCE = 5.0
 
 
 @cache
@@ -54,4 +62,19 @@ def helm_executor() -> HelmExecutor:
         store=artifact_store(),
         target_dir=settings.TARGET_DIR,
         clocks=HelmClocks(silence=silence, patience=silence + 5, limit=limit, ready=limit / 2),
+    )
+
+
+@cache
+def argocd_executor() -> ArgocdExecutor:
+    return _remote(ArgocdExecutor, "argocd", appear=AT_ONCE)
+
+
+def _remote(made_by: type[Remote], kind: str, *, appear: float) -> Remote:
+    silence, limit = settings.ENGINE_GUARD_SILENCE.total_seconds(), settings.ENGINE_APPLY_LIMIT.total_seconds()
+    return made_by(
+        connections=settings.CONNECTIONS[kind],
+        store=artifact_store(),
+        target_dir=settings.TARGET_DIR,
+        clocks=RemoteClocks(patience=silence + 5, appear=appear, ready=limit, hopeless=min(30.0, limit / 4)),
     )

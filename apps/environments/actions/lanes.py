@@ -80,6 +80,8 @@ def create_lane(
         lane.port = _claim_port(environment, port, by=by, now=now)
     elif executor == HELM:
         lane.address = _claim_namespace(environment, address or {}, by=by, now=now)
+    elif executor in addresses.REMOTE:
+        lane.address = _claim_remote(environment, executor, address or {}, by=by, now=now)
     try:
         with transaction.atomic():
             lane.save(force_insert=True)
@@ -118,7 +120,7 @@ def remove_locked(lane: Lane, *, by: User, now: datetime) -> Lane:
         raise LaneOccupied(f"A deployment of {lane.service} is under way in {lane.environment}.")
     lane.removed_at = now
     lane.save(update_fields=["removed_at"])
-    for resource in lane.environment.resources.filter(released_at=None, normalised=_endpoint(lane.port)):
+    for resource in lane.environment.resources.filter(released_at=None, normalised=_endpoint(lane)):
         resources.release_locked(resource, by=by, now=now)
     audit.record(
         "lane.removed",
@@ -144,7 +146,7 @@ def _claim_port(environment: Environment, port: int | None, *, by: User | Actor,
     for candidate in _candidates(port):
         try:
             with transaction.atomic():
-                resources.claim(environment, ResourceKind.ENDPOINT, _endpoint(candidate), by=by, now=now)
+                resources.claim(environment, ResourceKind.ENDPOINT, _local(candidate), by=by, now=now)
         except resources.ResourceTaken as error:
             if port is not None:
                 raise PortTaken(f"Port {port} belongs to another environment.") from error
@@ -167,6 +169,18 @@ def _claim_namespace(
     return found
 
 
+def _claim_remote(
+    environment: Environment, executor: str, address: Mapping[str, str], *, by: User | Actor, now: datetime
+) -> dict[str, str]:
+    try:
+        found = addresses.remote(executor, address, servers=settings.CONNECTIONS.get(executor, {}))
+    except addresses.AddressInvalid as error:
+        raise LaneInvalid(str(error)) from error
+    if uri := addresses.uri(executor, found):
+        resources.claim(environment, ResourceKind.ENDPOINT, uri, by=by, now=now)
+    return found
+
+
 def _candidates(port: int | None) -> Iterator[int]:
     if port is None:
         yield from free_ports(settings.TARGET_DIR)
@@ -176,5 +190,13 @@ def _candidates(port: int | None) -> Iterator[int]:
     yield port
 
 
-def _endpoint(port: int | None) -> str:
+def _endpoint(lane: Lane) -> str:
+    """Return what the lane has claimed for itself; empty where it has nothing alone."""
+    if lane.executor == LOCAL:
+        return _local(lane.port)
+    uri = addresses.uri(lane.executor, lane.address)
+    return normalised(uri) if uri else ""
+
+
+def _local(port: int | None) -> str:
     return f"http://127.0.0.1:{port}"

@@ -62,3 +62,10 @@ def _json_patched(old: dict[str, Any], operations: list[dict[str, Any]]) -> dict
         else:
             raise ValueError(f"the fake does not know {operation}")
     return old
+
+
+def json_pointed(obj: Any, pointer: str) -> Any:
+    """Return what a JSON pointer (RFC 6901) names, None where there is nothing."""
+    for part in pointer.split("/")[1:]:
+        obj = obj.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(obj, dict) else None
+    return obj
