@@ -59,7 +59,8 @@ def _colour(found: re.Match[str]) -> str:
 
 def text_of(lines: Sequence[str]) -> str:
     """This function will return lines as one text without colours; searching it is quicker than line by line."""
-    return COLOUR.sub("", "\n".join(storable(lines)))
+    text = COLOUR.sub("", "\n".join(lines))
+    return text if text.replace("\n", "").isprintable() else COLOUR.sub("", "\n".join(storable(lines)))
 
 
 def plain(line: str) -> str:

@@ -167,7 +167,9 @@ def _matching(deployment: Deployment, matches: Callable[[str], bool]) -> Iterato
     chunks = LogChunk.objects.filter(deployment=deployment, first_line__lte=deployment.log_lines).order_by("first_line")
     for chunk in chunks.iterator(chunk_size=50):
         if matches(ansi.text_of([text for _, text in chunk.lines])):
-            yield from (line for line in _lines_of(chunk) if matches(ansi.plain(line.text)))
+            for number, (at_ms, text) in enumerate(chunk.lines, chunk.first_line):
+                if matches(ansi.plain(text)):
+                    yield Line(number, int(at_ms), text, chunk.step_seq)
 
 
 def _is_error(text: str) -> bool:

@@ -75,3 +75,8 @@ def test_no_line_makes_a_tag_of_its_own(line: str) -> None:
 
 def test_text_without_colours_is_what_is_read() -> None:
     assert ansi.plain(f"{ESC}[32m✓{ESC}[0m ready <b>") == "✓ ready <b>"
+
+
+def test_a_text_to_search_has_no_colours_and_keeps_its_lines() -> None:
+    assert ansi.text_of([f"{ESC}[32mo{ESC}[0mk", "b"]) == "ok\nb"
+    assert ansi.text_of([f"a{ESC}]0;title\x07b", f"c{ESC}[2Kd\te"]) == "ab\ncd\te"

@@ -1,0 +1,104 @@
+"""A long log in a real browser: followed while it grows, searched, and fit for everyone."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.deployments.log import LogWriter
+from apps.deployments.models import Deployment
+from tests.browser.axe import NARROWEST, THEMES, WIDEST, WIDTHS, findings
+from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
+from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
+from tests.processes import WebServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+NUMBERS = "[...document.querySelectorAll('#log-lines li')].map(line => Number(line.id.slice(1)))"
+COLOURS = ("\x1b[31mred", "\x1b[1;38;5;46mbold green", "\x1b[38;2;30;90;220mblue", "\x1b[90mgrey", "plain")
+
+
+def _write(log: LogWriter, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        log.write(f"{COLOURS[number % len(COLOURS)]}\x1b[0m step {number} " + "and more " * (number % 23))
+
+
+def _begun(stage: Stage) -> tuple[Deployment, LogWriter]:  # noqa: F811
+    deployment = stage.start()
+    log = LogWriter(deployment, deployment.fence)
+    _write(log, 1, 3000)
+    log.flush()
+    return deployment, log
+
+
+def test_a_long_log_is_followed_and_fit_for_everyone(
+    stage: Stage,  # noqa: F811
+    portal: WebServer,
+    open_page: Callable[..., Page],
+    sign_in: SignIn,  # noqa: F811
+) -> None:
+    deployment, log = _begun(stage)
+    page = open_page(reduced_motion="reduce")
+    sign_in(page.context, stage.world.cast.devops)
+    page.goto(f"{portal.url}/deployments/{deployment.number}/")
+    expect(page.locator("#live")).to_have_text("Live")
+    assert page.evaluate(NUMBERS) == list(range(1001, 3001))
+
+    page.locator("#log-state").scroll_into_view_if_needed()
+
+    for number in range(3001, 3006):
+        _write(log, number, number)
+        log.flush()
+        expect(page.locator(f"#L{number}")).to_be_in_viewport(timeout=2000)
+
+    _write(log, 3006, 5000)
+    log.flush()
+    expect(page.locator("#L5000")).to_be_in_viewport(timeout=2000)
+    expect(page.locator("#log-extent")).to_have_text("5000 lines")
+    expect(page.get_by_text("Load the lines between")).to_have_count(1)
+    page.get_by_text("Load the lines between").click()
+    expect(page.locator("#L3006")).to_have_count(1)
+    assert page.evaluate(NUMBERS) == list(range(1001, 5001))
+
+    assert list(_findings(page)) == []
+    page.get_by_role("searchbox", name="Search this log").fill("step 4999")
+    page.keyboard.press("Enter")
+    expect(page.locator("#log-extent")).to_have_text(re.compile("1 line found"))
+
+
+def test_a_page_that_polls_has_each_line_once(
+    stage: Stage,  # noqa: F811
+    portal: WebServer,
+    open_page: Callable[..., Page],
+    sign_in: SignIn,  # noqa: F811
+) -> None:
+    deployment, log = _begun(stage)
+    page = open_page(reduced_motion="reduce")
+    sign_in(page.context, stage.world.cast.devops)
+    page.route("**/live/**", lambda route: route.fulfill(status=503, body="No stream today."))
+    page.goto(f"{portal.url}/deployments/{deployment.number}/")
+
+    for number in (3001, 3002):
+        _write(log, number, number)
+        log.flush()
+        expect(page.locator(f"#L{number}")).to_have_count(1, timeout=30_000)
+        assert page.evaluate(NUMBERS) == list(range(number - 1999, number + 1))
+
+
+def _findings(page: Page) -> list[str]:
+    """Look at the page as it stands in each width and theme, and keep a picture where EAIP_PICTURES names a folder."""
+    found = []
+    for width in (*WIDTHS, NARROWEST):
+        page.set_viewport_size({"width": width, "height": 900})
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found.append(f"{width} scrolls sideways: {page.evaluate(WIDEST)}")
+        for theme in THEMES if width in WIDTHS else ():
+            page.emulate_media(color_scheme=theme)
+            found += [f"{width} {theme} {finding}" for finding in findings(page)]
+            if folder := os.environ.get("EAIP_PICTURES"):
+                page.locator("#log").scroll_into_view_if_needed()
+                page.screenshot(path=Path(folder) / f"log-{width}-{theme}.png")
+    return found
