@@ -2,7 +2,8 @@
 
 It is a whole executor: fences, idempotency keys, two slots, health. Each effect is one appended line and nothing else,
 so that a kill can't cut one in two, and what stands on the target is what the lines add up to.
-`behaviour.json` says per version what goes wrong; a file `wait-<STEP>` keeps that step waiting until it is removed.
+`behaviour.json` says per version what goes wrong; a file `wait-<STEP>` keeps that step waiting until it is removed, a
+file `deaf-<STEP>` also when it is asked to end.
 """
 
 import fcntl
@@ -187,7 +188,7 @@ class FileTarget:
                 self._wait(kind, cancelled)
                 return self._do(kind, order, place)
         finally:
-            del self._cancelled[order.deployment_id]
+            self._cancelled.pop(order.deployment_id, None)
 
     def renew(self, deployment_id: UUID) -> None:
         """Nothing here has children."""
@@ -315,6 +316,11 @@ class FileTarget:
             raise RuntimeError("a fault of ours")
 
     def _wait(self, kind: StepKind, cancelled: threading.Event) -> None:
+        while (settings.TARGET_DIR / f"deaf-{kind}").exists():
+            (settings.TARGET_DIR / f"waiting-{kind}").touch()
+            time.sleep(0.02)
+        if (settings.TARGET_DIR / f"heard-{kind}").exists():
+            return
         while (settings.TARGET_DIR / f"wait-{kind}").exists():
             (settings.TARGET_DIR / f"waiting-{kind}").touch()
             if cancelled.wait(0.02):
@@ -342,6 +348,15 @@ class Judge:
     def hold(self, kind: StepKind) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"wait-{kind}").touch()
+
+    def deafen(self, kind: StepKind) -> None:
+        """Keep the step waiting whatever it is asked, until it is let go; it then goes on as if nobody had asked."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"deaf-{kind}").touch()
+
+    def let_go_on(self, kind: StepKind) -> None:
+        (self.folder / f"heard-{kind}").touch()
+        (self.folder / f"deaf-{kind}").unlink(missing_ok=True)
 
     def let_go(self, kind: StepKind) -> None:
         (self.folder / f"wait-{kind}").unlink(missing_ok=True)

@@ -59,9 +59,18 @@ class Lease:
         """Did somebody ask for the end, the worker or the limit?"""
         return self.is_cancelled or self.is_stopped or self.is_late
 
+    @property
+    def wants_the_end(self) -> bool:
+        """Is there a reason for a step to end, whoever gave it?"""
+        return self.must_end or self._is_lost
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._lost or self._silence > self._longest_silence
+
     def require(self) -> None:
         """Raises StaleFence: the attempt is no longer ours, or nobody could tell for too long."""
-        if self._lost or self._silence > self._longest_silence:
+        if self._is_lost:
             raise StaleFence(f"The lease with fence {self._fence} was lost.")
 
     def pause(self, seconds: float) -> None:

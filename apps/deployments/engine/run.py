@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.core.durations import in_words
 from apps.deployments import clock, transitions
-from apps.deployments.engine import claim, endings, journal, resolve, verification
+from apps.deployments.engine import claim, deafness, endings, journal, resolve, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.lease import Lease
@@ -124,7 +124,11 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
 def _effect(attempt: Attempt, step: StepPlan) -> StepResult:
     if step.kind == StepKind.VERIFY:
         return verification.verify(attempt)
-    return attempt.executor.apply(step.kind, attempt.order, log=attempt.log.write)
+    return deafness.listen(
+        attempt.lease,
+        lambda log: attempt.executor.apply(step.kind, attempt.order, log=log),
+        log=attempt.log.write,
+    )
 
 
 def _judge(attempt: Attempt, error: Exception) -> Deployment | None:

@@ -23,7 +23,8 @@ class Lifelines:
             yield lifeline
         finally:
             with self._lock:
-                self._known.pop(deployment_id, None)
+                if self._known.get(deployment_id) is lifeline:  # not that of a step which came after one given up
+                    del self._known[deployment_id]
 
     def renew(self, deployment_id: UUID) -> None:
         if lifeline := self._known.get(deployment_id):
