@@ -12,6 +12,7 @@ SHARED = {
     "auth_group": "Django's; unused",
     "auth_group_permissions": "Django's; unused",
     "auth_permission": "names of permissions",
+    "deployments_databaseepoch": "names the database, holds no data",
     "deployments_sweeplease": "holds no data",
     "django_content_type": "names of models",
     "django_migrations": "names of migrations",
@@ -77,6 +78,7 @@ def test_partition_can_not_be_read_past_the_policy(db: None) -> None:
 
 # What may look past the scope, each with what it tells: ids to begin work with, or a fact without content.
 PAST_THE_SCOPE = {
+    "active_deployments": "the engine: what is under way, when the database is another than before",
     "claim_resource": "who owns a resource; checks the asker's scope",
     "due_checks": "ids of health checks that are due",
     "due_work": "ids of what the engine has to do",
@@ -91,6 +93,7 @@ PAST_THE_SCOPE = {
     "workspace_of_service": "the scope to check a webhook's signature in",
     "workspace_of_token": "the scope of whoever holds the token",
     "workspaces_of": "the workspaces of a person",
+    "raise_fences": "the engine: a number that grows, and nothing of anybody",
 }
 
 

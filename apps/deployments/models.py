@@ -289,3 +289,17 @@ class SweepLease(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DatabaseEpoch(models.Model):
+    """The database that the engine worked with last: its system identifier and timeline. One row, of no workspace."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    identity = models.CharField(max_length=40)
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="database_epoch_is_one_row", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return self.identity

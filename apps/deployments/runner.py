@@ -15,7 +15,7 @@ from apps.audit.actors import SYSTEM
 from apps.audit.source import Source, coming_from
 from apps.core.verdict import Refusal
 from apps.deployments import clock, rollouts, transitions
-from apps.deployments.engine import endings, lease, locks, start
+from apps.deployments.engine import endings, epoch, lease, locks, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment, RolloutLane
@@ -38,6 +38,7 @@ def due_work(*, unclaimed: timedelta, one: UUID | None = None) -> list[Due]:
 
     Units: `unclaimed` is how long a row waits for somebody who was told of it.
     """
+    epoch.look()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT workspace_id, kind, id FROM due_work(make_interval(secs => %s), %s)",

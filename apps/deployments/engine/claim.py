@@ -14,7 +14,7 @@ from apps.audit.actors import SYSTEM
 from apps.core.verdict import Conflict
 from apps.deployments import clock, transitions
 from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.engine import journal, locks
+from apps.deployments.engine import epoch, journal, locks
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
@@ -35,6 +35,7 @@ def claim(workspace_id: UUID, deployment_id: UUID) -> Deployment:
     An attempt that waits is started, if its promotion still passes all gates; one that nobody knows about is taken to
     find out. Raises NotDue: see there.
     """
+    epoch.look()
     with workspace_scope([workspace_id]):
         try:
             deployment = locks.deployment(deployment_id)
