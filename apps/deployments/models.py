@@ -25,6 +25,8 @@ class Deployment(TenantModel):
 
     `fence` grows with each claim and guards every write of the claim's owner; `lease_token` is random per claim.
     All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
+    `terms` are those of its verification, as they were at the claim: the fields of `policies.verification.Terms`, the
+    number of the "policy", what users got "before", the "limits", and the counters at its "start"; empty before.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("deployment_number"), function="nextval"), editable=False)
@@ -63,6 +65,7 @@ class Deployment(TenantModel):
     cancel_reason = models.CharField(max_length=300, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=500, blank=True)
+    terms = models.JSONField(default=dict, blank=True)
     log_bytes = models.PositiveBigIntegerField(default=0)
     log_lines = models.PositiveIntegerField(default=0)
 
@@ -201,6 +204,30 @@ class LogChunk(TenantModel):
 
     def __str__(self) -> str:
         return f"lines {self.first_line} to {self.first_line + self.line_count - 1}"
+
+
+class VerificationSample(TenantModel):
+    """What users got of a release in some seconds after its switch, with what was the limit then; insert-only.
+
+    Units: milliseconds, percent. `fault` is what the health check found wrong; `p95_limit_ms` is None where nothing was
+    known to compare with.
+    """
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="samples")
+    taken_at = models.DateTimeField()
+    fault = models.CharField(max_length=200, blank=True)
+    requests = models.PositiveIntegerField()
+    errors = models.PositiveIntegerField()
+    p95_ms = models.FloatField(null=True, blank=True)
+    error_limit = models.FloatField()
+    p95_limit_ms = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["deployment", "taken_at"]
+        indexes = [models.Index(name="sample_by_deployment", fields=["deployment", "taken_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.requests} requests, {self.errors} failed"
 
 
 class Rollout(TenantModel):

@@ -1,9 +1,9 @@
 """An attempt in the hands of the worker that claimed it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from apps.deployments.engine.lease import Lease
-from apps.deployments.executors.contract import Executor, Order, SlotTraffic
+from apps.deployments.executors.contract import Executor, Order
 from apps.deployments.log import LogWriter
 from apps.deployments.models import Deployment
 
@@ -17,7 +17,8 @@ class Attempt:
     order: Order
     lease: Lease
     log: LogWriter
-    baseline: tuple[SlotTraffic, ...] = field(default=())
+    doubt: str = ""
+    """Why a person should look at it although it serves well: set by its verification."""
 
     def say(self, text: str, colour: str = BOLD) -> None:
         self.log.write(f"{colour}{text}{PLAIN}")

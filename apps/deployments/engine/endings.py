@@ -47,6 +47,8 @@ def succeed(attempt: Attempt, slot: Slot | None, *, why: str) -> None:
         if deployment.kind == DeploymentKind.ROLLBACK:
             reason = f"{wording.place(lane)} was rolled back to {deployment.release.version} by {deployment}."
             environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)
+        elif attempt.doubt:
+            environment_actions.set_hold(lane, reason=attempt.doubt, deployment_id=deployment.pk, by=SYSTEM, now=now)
         _tell_approvals(lane, promotion, PromotionState.COMPLETED, why=why, now=now)
         crashpoint("before_success_commit")
     crashpoint("after_success_commit")

@@ -72,8 +72,8 @@ def _resolve(attempt: Attempt) -> Deployment | None:
 
 def _carry_out(attempt: Attempt) -> Deployment | None:
     """Return the rollback that follows, if one does."""
-    attempt.baseline = verification.measure(attempt)
     try:
+        verification.agree(attempt)
         slot = _steps(attempt)
     except StaleFence:
         raise
