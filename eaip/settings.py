@@ -215,7 +215,8 @@ KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").
 HELM = env.text("EAIP_HELM", "")
 # Services elsewhere that deploy for us: `name=/path/of/a/connection`, separated by commas, for each kind of service.
 CONNECTIONS = {
-    kind: {name: Path(path) for name, path in env.pairs(f"EAIP_{kind.upper()}").items()} for kind in ("argocd",)
+    kind: {name: Path(path) for name, path in env.pairs(f"EAIP_{kind.upper()}").items()}
+    for kind in ("argocd", "github", "gitlab")
 }
 # Which executor stands behind the word in a lane: `word=path.of.a.callable`, separated by commas.
 EXECUTORS = {

@@ -13,6 +13,8 @@ from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from tests.deployments.remote_scene import RemoteScene, make_scene
 from tests.fakes.argocd import FakeArgocd
+from tests.fakes.github import FakeGithub
+from tests.fakes.gitlab import FakeGitlab
 
 GOOD, BROKEN, SLOW = "1.0.0", "2.0.0-broken", "3.0.0-slow"
 
@@ -31,6 +33,10 @@ def _argocd(fake: FakeArgocd) -> None:
     fake.revisions |= {GOOD, BROKEN, SLOW}
 
 
+def _tagged(fake: FakeGithub | FakeGitlab) -> None:
+    fake.runs.tags |= {f"v{version}" for version in (GOOD, BROKEN, SLOW)}
+
+
 CASES = {
     "argocd": Case(
         FakeArgocd,
@@ -38,12 +44,19 @@ CASES = {
         _argocd,
         lambda fake: [said["eaip.operations/deployment"] for said in fake.syncs],
     ),
+    "github": Case(
+        FakeGithub,
+        {"repository": "acme/greeter", "workflow": "deploy.yml"},
+        _tagged,
+        lambda fake: fake.runs.deployments(),
+    ),
+    "gitlab": Case(FakeGitlab, {"project": "acme/greeter"}, _tagged, lambda fake: fake.runs.deployments()),
 }
 POINTS = [
     "before_claim_commit", "after_claim_commit", "after_intent:CHECK", "after_intent:START", "after_effect:START",
     "after_result:START", "after_effect:FOLLOW", "after_result:FOLLOW", "before_success_commit",
 ]  # fmt: skip
-QUICK = {("argocd", "after_effect:START")}
+QUICK = {("argocd", "after_effect:START"), ("github", "after_effect:START")}
 
 
 @pytest.fixture(params=CASES)

@@ -102,6 +102,16 @@ def test_a_lane_elsewhere_has_what_it_names_to_itself(world: World, orders) -> N
     assert actions.create_lane(world.qa, service=second, **values).place == "main/orders"
 
 
+def test_a_workflow_may_serve_many_lanes(world: World, orders) -> None:
+    second = make_service(world.cast.platform, "invoices")
+    address = {"server": "main", "repository": "acme/shop", "workflow": "deploy.yml"}
+    values = {"executor": "github", "address": address, "by": world.cast.devops, "now": NOW}
+
+    lanes = [actions.create_lane(world.dev, service=service, **values) for service in (orders, second)]
+
+    assert {lane.place for lane in lanes} == {"main/acme/shop/deploy.yml"}
+
+
 def test_the_database_takes_no_lane_elsewhere_without_a_server(world: World, orders) -> None:
     address = {"server": "main", "application": "orders"}
     lane = actions.create_lane(

@@ -24,6 +24,8 @@ from deploy.launcher.ports import free_ports
 from deploy.local import make_greeter
 from tests.deployments.conftest import judge
 from tests.fakes.argocd import FakeArgocd
+from tests.fakes.github import FakeGithub
+from tests.fakes.gitlab import FakeGitlab
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.mirror import Mirror
 from tests.processes import DeploymentTarget
@@ -140,4 +142,16 @@ def cluster() -> Iterator[FakeKubernetes]:
 @pytest.fixture
 def argocd() -> Iterator[FakeArgocd]:
     with FakeArgocd() as running:
+        yield running
+
+
+@pytest.fixture
+def github() -> Iterator[FakeGithub]:
+    with FakeGithub() as running:
+        yield running
+
+
+@pytest.fixture
+def gitlab() -> Iterator[FakeGitlab]:
+    with FakeGitlab() as running:
         yield running

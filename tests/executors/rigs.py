@@ -26,6 +26,7 @@ from apps.deployments.executors.contract import (
 from apps.deployments.executors.helm import Clocks, HelmExecutor
 from apps.deployments.executors.remote import Clocks as RemoteClocks
 from apps.deployments.executors.remote import RemoteExecutor
+from apps.deployments.executors.workflow import GithubExecutor, GitlabExecutor
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
 from apps.releases import manifests
@@ -34,6 +35,8 @@ from tests import charts
 from tests.deployments.file_target import FileTarget, Judge
 from tests.executors.conftest import Site
 from tests.fakes.argocd import FakeArgocd
+from tests.fakes.github import FakeGithub
+from tests.fakes.gitlab import FakeGitlab
 from tests.fakes.json_server import JsonServer
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.kubernetes.resources import (
@@ -252,6 +255,18 @@ class ArgocdRig(RemoteRig):
 
     def effects(self) -> object:
         return self.argocd.syncs[:], json.dumps([self.app["spec"], self.app["metadata"]["annotations"]])
+
+
+class WorkflowRig(RemoteRig):
+    def __init__(self, fake: FakeGithub | FakeGitlab, folder: Path) -> None:
+        github = isinstance(fake, FakeGithub)
+        place = {"repository": "acme/greeter", "workflow": "deploy.yml"} if github else {"project": "acme/greeter"}
+        super().__init__(fake, GithubExecutor if github else GitlabExecutor, folder, **place)
+        self.runs = fake.runs
+        self.runs.tags |= {f"v{release.version}" for release in (self.old, self.new, self.broken, self.slow)}
+
+    def effects(self) -> object:
+        return [(run.id, run.title, run.ref, run.state) for run in self.runs.rows]
 
 
 def _without_files(release: ReleaseRef) -> ReleaseRef:

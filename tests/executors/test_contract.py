@@ -19,7 +19,7 @@ from apps.deployments.executors.contract import (
     Standing,
     StepKind,
 )
-from tests.executors.rigs import ArgocdRig, FileRig, HelmRig, LocalRig, Rig
+from tests.executors.rigs import ArgocdRig, FileRig, HelmRig, LocalRig, Rig, WorkflowRig
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.helm_binaries import helm
 from tests.processes import eventually
@@ -27,7 +27,12 @@ from tests.processes import eventually
 ORDER_OF_STATES = ["STARTING", "APPLYING", "VERIFYING"]
 
 
-@pytest.fixture(params=["local", "files", "helm3", "helm4", "argocd"])
+EXECUTORS = [
+    "local", "files", "helm3", "helm4", "argocd", "github", "gitlab",
+]  # fmt: skip
+
+
+@pytest.fixture(params=EXECUTORS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     match request.param:
         case "local":
@@ -36,6 +41,8 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
             return FileRig(request.getfixturevalue("judge"))
         case "argocd":
             return ArgocdRig(request.getfixturevalue("argocd"), tmp_path)
+        case "github" | "gitlab":
+            return WorkflowRig(request.getfixturevalue(request.param), tmp_path)
     cluster: FakeKubernetes = request.getfixturevalue("cluster")
     return HelmRig(cluster, helm(int(request.param[-1])), tmp_path)
 

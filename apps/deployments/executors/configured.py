@@ -14,6 +14,7 @@ from apps.deployments.executors.local import Clocks, LocalExecutor
 from apps.deployments.executors.remote import Clocks as RemoteClocks
 from apps.deployments.executors.remote import RemoteExecutor
 from apps.deployments.executors.slots import Slots
+from apps.deployments.executors.workflow import GithubExecutor, GitlabExecutor
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
 from apps.integrations.package_index import PackageIndex, index_url
@@ -21,7 +22,7 @@ from apps.integrations.supervisord import Supervisor
 
 Remote = TypeVar("Remote", bound=RemoteExecutor)
 # What a service writes down before it answers is seen at once; a queue may take its time.
-AT_ONCE = 5.0
+AT_ONCE, IN_A_QUEUE = 5.0, 60.0
 
 
 @cache
@@ -68,6 +69,16 @@ def helm_executor() -> HelmExecutor:
 @cache
 def argocd_executor() -> ArgocdExecutor:
     return _remote(ArgocdExecutor, "argocd", appear=AT_ONCE)
+
+
+@cache
+def github_executor() -> GithubExecutor:
+    return _remote(GithubExecutor, "github", appear=IN_A_QUEUE)
+
+
+@cache
+def gitlab_executor() -> GitlabExecutor:
+    return _remote(GitlabExecutor, "gitlab", appear=IN_A_QUEUE)
 
 
 def _remote(made_by: type[Remote], kind: str, *, appear: float) -> Remote:
