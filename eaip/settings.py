@@ -216,7 +216,7 @@ HELM = env.text("EAIP_HELM", "")
 # Services elsewhere that deploy for us: `name=/path/of/a/connection`, separated by commas, for each kind of service.
 CONNECTIONS = {
     kind: {name: Path(path) for name, path in env.pairs(f"EAIP_{kind.upper()}").items()}
-    for kind in ("argocd", "github", "gitlab")
+    for kind in ("argocd", "github", "gitlab", "flux", "tekton")
 }
 # Which executor stands behind the word in a lane: `word=path.of.a.callable`, separated by commas.
 EXECUTORS = {

@@ -15,6 +15,8 @@ from tests.deployments.remote_scene import RemoteScene, make_scene
 from tests.fakes.argocd import FakeArgocd
 from tests.fakes.github import FakeGithub
 from tests.fakes.gitlab import FakeGitlab
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes.resources import HELM_RELEASES, NAMESPACES, PIPELINE_RUNS, PIPELINES
 
 GOOD, BROKEN, SLOW = "1.0.0", "2.0.0-broken", "3.0.0-slow"
 
@@ -37,6 +39,25 @@ def _tagged(fake: FakeGithub | FakeGitlab) -> None:
     fake.runs.tags |= {f"v{version}" for version in (GOOD, BROKEN, SLOW)}
 
 
+def _cluster(fake: FakeKubernetes) -> None:
+    fake.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
+    chart = {"chart": "greeter", "version": "0.0.0"}
+    fake.store.create(HELM_RELEASES, "demo", {"metadata": {"name": "hello"}, "spec": {"chart": {"spec": chart}}})
+    fake.store.create(PIPELINES, "demo", {"metadata": {"name": "deploy"}, "spec": {}})
+
+
+def _requested(fake: FakeKubernetes) -> list[str]:
+    """Return the deployments that Flux was asked for, from all versions of the object."""
+    versions = [event.object for event in fake.store.events if event.resource == HELM_RELEASES]
+    marks = [obj["metadata"].get("annotations", {}).get("reconcile.fluxcd.io/requestedAt") for obj in versions]
+    return [mark.partition("/")[0] for mark in dict.fromkeys(marks) if mark]
+
+
+def _runs(fake: FakeKubernetes) -> list[str]:
+    rows = fake.store.all(PIPELINE_RUNS, "demo")
+    return [run["metadata"]["annotations"]["eaip.operations/run"].split(" ")[2] for run in rows]
+
+
 CASES = {
     "argocd": Case(
         FakeArgocd,
@@ -51,6 +72,8 @@ CASES = {
         lambda fake: fake.runs.deployments(),
     ),
     "gitlab": Case(FakeGitlab, {"project": "acme/greeter"}, _tagged, lambda fake: fake.runs.deployments()),
+    "flux": Case(FakeKubernetes, {"namespace": "demo", "kind": "HelmRelease", "name": "hello"}, _cluster, _requested),
+    "tekton": Case(FakeKubernetes, {"namespace": "demo", "pipeline": "deploy"}, _cluster, _runs),
 }
 POINTS = [
     "before_claim_commit", "after_claim_commit", "after_intent:CHECK", "after_intent:START", "after_effect:START",

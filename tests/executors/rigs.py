@@ -23,9 +23,11 @@ from apps.deployments.executors.contract import (
     StepResult,
     TargetRef,
 )
+from apps.deployments.executors.flux import FluxExecutor
 from apps.deployments.executors.helm import Clocks, HelmExecutor
 from apps.deployments.executors.remote import Clocks as RemoteClocks
 from apps.deployments.executors.remote import RemoteExecutor
+from apps.deployments.executors.tekton import TektonExecutor
 from apps.deployments.executors.workflow import GithubExecutor, GitlabExecutor
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
@@ -41,7 +43,11 @@ from tests.fakes.json_server import JsonServer
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.fakes.kubernetes.resources import (
     DEPLOYMENTS,
+    HELM_RELEASES,
+    KUSTOMIZATIONS,
     NAMESPACES,
+    PIPELINE_RUNS,
+    PIPELINES,
     SECRETS,
 )
 
@@ -212,7 +218,9 @@ class RemoteRig(Rig):
 
     CLOCKS = RemoteClocks(patience=2, appear=1, ready=3, hopeless=0.2, stop=3, poll=0.05)
 
-    def __init__(self, fake: JsonServer, made_by: type[RemoteExecutor], folder: Path, **address: str) -> None:
+    def __init__(
+        self, fake: JsonServer | FakeKubernetes, made_by: type[RemoteExecutor], folder: Path, **address: str
+    ) -> None:
         self.fake, self.lines, self.folder = fake, [], folder
         self.store = ArtifactStore(folder / "artifacts")
         self.connection = fake.connection(folder / "connection.json")
@@ -267,6 +275,38 @@ class WorkflowRig(RemoteRig):
 
     def effects(self) -> object:
         return [(run.id, run.title, run.ref, run.state) for run in self.runs.rows]
+
+
+class FluxRig(RemoteRig):
+    def __init__(self, cluster: FakeKubernetes, folder: Path, kind: str) -> None:
+        super().__init__(cluster, FluxExecutor, folder, namespace="demo", kind=kind, name="greeter")
+        self.cluster, self.resource = cluster, HELM_RELEASES if kind == "HelmRelease" else KUSTOMIZATIONS
+        cluster.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
+        chart = {"chart": "greeter", "version": "0.0.0", "sourceRef": {"kind": "HelmRepository", "name": "acme"}}
+        spec = {"interval": "1h", "chart": {"spec": chart}} if kind == "HelmRelease" else {"interval": "1h"}
+        cluster.store.create(self.resource, "demo", {"metadata": {"name": "greeter"}, "spec": spec})
+
+    @property
+    def object(self) -> dict[str, Any]:
+        return self.cluster.store.get(self.resource, "demo", "greeter")
+
+    def effects(self) -> object:
+        return self.object["spec"], self.object["metadata"]["annotations"]
+
+
+class TektonRig(RemoteRig):
+    def __init__(self, cluster: FakeKubernetes, folder: Path) -> None:
+        super().__init__(cluster, TektonExecutor, folder, namespace="demo", pipeline="deploy")
+        self.cluster = cluster
+        cluster.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
+        cluster.store.create(PIPELINES, "demo", {"metadata": {"name": "deploy"}, "spec": {"tasks": []}})
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        return self.cluster.store.all(PIPELINE_RUNS, "demo")
+
+    def effects(self) -> object:
+        return [(run["metadata"]["name"], run["spec"]) for run in self.runs]
 
 
 def _without_files(release: ReleaseRef) -> ReleaseRef:

@@ -28,7 +28,7 @@ def test_the_executor_of_the_settings_deploys(deployment_target: DeploymentTarge
     executor.slots.proxy.remove("configured")
 
 
-@pytest.mark.parametrize("kind", ["argocd", "github", "gitlab"])
+@pytest.mark.parametrize("kind", ["argocd", "github", "gitlab", "flux", "tekton"])
 def test_a_service_elsewhere_is_off_until_the_settings_name_one(settings, kind: str) -> None:
     executor = import_string(settings.EXECUTORS[kind])()
 

@@ -19,7 +19,7 @@ from apps.deployments.executors.contract import (
     Standing,
     StepKind,
 )
-from tests.executors.rigs import ArgocdRig, FileRig, HelmRig, LocalRig, Rig, WorkflowRig
+from tests.executors.rigs import ArgocdRig, FileRig, FluxRig, HelmRig, LocalRig, Rig, TektonRig, WorkflowRig
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.helm_binaries import helm
 from tests.processes import eventually
@@ -29,6 +29,7 @@ ORDER_OF_STATES = ["STARTING", "APPLYING", "VERIFYING"]
 
 EXECUTORS = [
     "local", "files", "helm3", "helm4", "argocd", "github", "gitlab",
+    "flux-HelmRelease", "flux-Kustomization", "tekton",
 ]  # fmt: skip
 
 
@@ -44,6 +45,11 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         case "github" | "gitlab":
             return WorkflowRig(request.getfixturevalue(request.param), tmp_path)
     cluster: FakeKubernetes = request.getfixturevalue("cluster")
+    match request.param.split("-"):
+        case ["flux", kind]:
+            return FluxRig(cluster, tmp_path, kind)
+        case ["tekton"]:
+            return TektonRig(cluster, tmp_path)
     return HelmRig(cluster, helm(int(request.param[-1])), tmp_path)
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from django.conf import settings
 
 from apps.deployments.executors.argocd import ArgocdExecutor
+from apps.deployments.executors.flux import FluxExecutor
 from apps.deployments.executors.helm import Clocks as HelmClocks
 from apps.deployments.executors.helm import HelmExecutor
 from apps.deployments.executors.installation import Installation
@@ -14,6 +15,7 @@ from apps.deployments.executors.local import Clocks, LocalExecutor
 from apps.deployments.executors.remote import Clocks as RemoteClocks
 from apps.deployments.executors.remote import RemoteExecutor
 from apps.deployments.executors.slots import Slots
+from apps.deployments.executors.tekton import TektonExecutor
 from apps.deployments.executors.workflow import GithubExecutor, GitlabExecutor
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.haproxy import Haproxy
@@ -79,6 +81,16 @@ def github_executor() -> GithubExecutor:
 @cache
 def gitlab_executor() -> GitlabExecutor:
     return _remote(GitlabExecutor, "gitlab", appear=IN_A_QUEUE)
+
+
+@cache
+def flux_executor() -> FluxExecutor:
+    return _remote(FluxExecutor, "flux", appear=AT_ONCE)
+
+
+@cache
+def tekton_executor() -> TektonExecutor:
+    return _remote(TektonExecutor, "tekton", appear=AT_ONCE)
 
 
 def _remote(made_by: type[Remote], kind: str, *, appear: float) -> Remote:

@@ -5,6 +5,8 @@ server all the same, and helm 3 and 4 are the real programs. What it must answer
 requests; what it answers was compared once with a real kube-apiserver 1.36: the same revisions and states.
 
 Whether a workload gets ready is steered by the tag of its image: `broken` never does, everything else at once.
+Objects of Flux and Tekton are carried as any other, and `operators` says what their controllers would (built from the
+published descriptions, never compared with them).
 Known gaps: strategic merge and server-side apply are approximations, and field ownership is not kept, so no conflict is
 ever found; the words of messages differ from those of a real cluster, so nothing may match on them.
 """

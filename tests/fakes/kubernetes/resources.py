@@ -30,6 +30,10 @@ SERVICES = Resource("", "v1", "services", "Service")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 REPLICA_SETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
 JOBS = Resource("batch", "v1", "jobs", "Job")
+HELM_RELEASES = Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases", "HelmRelease")
+KUSTOMIZATIONS = Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations", "Kustomization")
+PIPELINES = Resource("tekton.dev", "v1", "pipelines", "Pipeline")
+PIPELINE_RUNS = Resource("tekton.dev", "v1", "pipelineruns", "PipelineRun")
 
 RESOURCES = (
     NAMESPACES,
@@ -46,6 +50,10 @@ RESOURCES = (
     Resource("apps", "v1", "daemonsets", "DaemonSet"),
     JOBS,
     Resource("networking.k8s.io", "v1", "ingresses", "Ingress"),
+    HELM_RELEASES,
+    KUSTOMIZATIONS,
+    PIPELINES,
+    PIPELINE_RUNS,
 )
 
 GROUP_VERSIONS = tuple(dict.fromkeys((each.group, each.version) for each in RESOURCES))

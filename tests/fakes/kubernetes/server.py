@@ -13,8 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.fakes.kubernetes import protobuf
-from tests.fakes.kubernetes.controllers import settle
+from tests.fakes.kubernetes import controllers, operators, protobuf
 from tests.fakes.kubernetes.patches import patched
 from tests.fakes.kubernetes.resources import RESOURCES, Resource, described
 from tests.fakes.kubernetes.selectors import matches
@@ -84,6 +83,12 @@ class FakeKubernetes:
         path.chmod(0o600)
         return path
 
+    def connection(self, path: Path) -> Path:
+        """Write the file that the portal's settings name."""
+        path.write_text(json.dumps({"url": f"http://127.0.0.1:{self.server.server_port}", "token": "no-secret"}))
+        path.chmod(0o600)
+        return path
+
     def hold(self, pattern: str) -> None:
         """Keep requests waiting whose `METHOD path` matches, until `let_go`."""
         self._held = re.compile(pattern)
@@ -113,7 +118,8 @@ class FakeKubernetes:
         seen = 0
         while not self.is_over:
             if self.store.since(seen, timeout=0.2):
-                settle(self.store)
+                controllers.settle(self.store)
+                operators.settle(self.store)
             seen = self.store.version
 
 
