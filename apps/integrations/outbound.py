@@ -1,0 +1,204 @@
+"""The one way out to addresses that people enter: judged, resolved once, and connected to the address that was judged.
+
+A name is resolved here and nowhere else; the connection goes to the number, while Host, SNI and the check of the
+certificate keep the name. So a name that answers otherwise a moment later changes nothing. No redirect is followed, no
+proxy of the environment is used, nothing takes longer or is larger than the limits say.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from ipaddress import ip_address
+
+import httpcore2
+
+from apps.integrations.outbound_addresses import Destination, NotAllowed, Policy, permit
+
+SECONDS = 5.0
+BODY_BYTES = 1_048_576
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class NoAnswer(Exception):
+    """The other side did not answer as it should; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    milliseconds: float
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    expires_at: datetime
+    milliseconds: float
+
+
+async def system_resolver(host: str, port: int) -> Sequence[str]:
+    """This function will ask the machine's resolver, in a thread of the loop's."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def get(
+    destination: Destination,
+    policy: Policy,
+    *,
+    seconds: float = SECONDS,
+    resolver: Resolver = system_resolver,
+    trust: ssl.SSLContext | None = None,
+) -> Answer:
+    """This function will send one GET request and read the answer, a redirect as it is.
+
+    Units: `seconds` for all of it, at most SECONDS. `trust`: whose certificates are good; the system's, if None.
+    Raises NotAllowed: the address is refused, nothing was sent. NoAnswer: no answer in time, none that can be read, or
+    more than BODY_BYTES.
+    """
+    began = time.monotonic()
+    async with _within(seconds):
+        backend = await _pinned(destination, policy, resolver)
+        origin = httpcore2.Origin(destination.scheme.encode(), destination.host.encode(), destination.port)
+        url = httpcore2.URL(
+            scheme=origin.scheme, host=origin.host, port=origin.port, target=destination.target.encode()
+        )
+        headers = [
+            ("Host", destination.authority), ("User-Agent", "EAIP-Operations"), ("Accept", "*/*"),
+            ("Connection", "close"),
+        ]  # fmt: skip
+        async with httpcore2.AsyncHTTPConnection(
+            origin, ssl_context=trust or _system_trust(), network_backend=backend
+        ) as connection:
+            response = await connection.handle_async_request(httpcore2.Request("GET", url, headers=headers))
+            try:
+                body = await _body(response)
+            finally:
+                await response.aclose()
+    names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+    return Answer(response.status, (time.monotonic() - began) * 1000, names, body)
+
+
+async def reach(
+    destination: Destination, policy: Policy, *, seconds: float = SECONDS, resolver: Resolver = system_resolver
+) -> float:
+    """This function will open a connection and close it; return how many milliseconds it took.
+
+    Raises NotAllowed, NoAnswer: as `get`.
+    """
+    began = time.monotonic()
+    async with _within(seconds):
+        backend = await _pinned(destination, policy, resolver)
+        stream = await backend.connect_tcp(destination.host, destination.port)
+        milliseconds = (time.monotonic() - began) * 1000
+        await stream.aclose()
+    return milliseconds
+
+
+async def certificate(
+    destination: Destination,
+    policy: Policy,
+    *,
+    seconds: float = SECONDS,
+    resolver: Resolver = system_resolver,
+    trust: ssl.SSLContext | None = None,
+) -> Certificate:
+    """This function will say until when the certificate shown for the name is good.
+
+    Raises NotAllowed: as `get`. NoAnswer: also for a certificate that no browser would take.
+    """
+    began = time.monotonic()
+    async with _within(seconds):
+        backend = await _pinned(destination, policy, resolver)
+        stream = await backend.connect_tcp(destination.host, destination.port)
+        stream = await stream.start_tls(trust or _system_trust(), server_hostname=destination.host)
+        shown = stream.get_extra_info("ssl_object").getpeercert()
+        milliseconds = (time.monotonic() - began) * 1000
+        await stream.aclose()
+    return Certificate(datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC), milliseconds)
+
+
+class _Pinned(httpcore2.AnyIOBackend):
+    """Connects to addresses that were judged, whatever host it is asked for."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        for address in self._addresses[:-1]:
+            try:
+                return await super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore2.ConnectError:
+                continue
+        return await super().connect_tcp(self._addresses[-1], port, timeout, local_address, socket_options)
+
+
+async def _pinned(destination: Destination, policy: Policy, resolver: Resolver) -> _Pinned:
+    if (known := destination.address) is not None:
+        found: Sequence[str] = [str(known)]
+    else:
+        try:
+            found = await resolver(destination.host, destination.port)
+        except (OSError, UnicodeError):
+            found = ()
+        if not found:
+            raise NoAnswer(f"Nobody knows the name {destination.host}.")
+    for address in found:
+        # One bad address among good ones is a name that plays tricks: none of them is used.
+        try:
+            permit(ip_address(address), destination.port, policy)
+        except NotAllowed as error:
+            raise NotAllowed(str(error) if known else f"{destination.host} leads to {error}") from None
+    return _Pinned(found)
+
+
+async def _body(response: httpcore2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_stream():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise NoAnswer(f"The answer is larger than {BODY_BYTES // 1_048_576} MiB and was not read to its end.")
+    return bytes(body)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    limit = min(seconds, SECONDS)
+    try:
+        async with asyncio.timeout(limit):
+            yield
+    except TimeoutError:
+        raise NoAnswer(f"No answer within {limit:g} s.") from None
+    except httpcore2.NetworkError as error:
+        raise NoAnswer(_told(error)) from error
+    except (httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
+        raise NoAnswer(f"What came back is no HTTP: {error}") from error
+
+
+def _told(error: httpcore2.NetworkError) -> str:
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"The certificate is not good: {cause.verify_message}."
+    if isinstance(cause, ssl.SSLError):
+        return f"No TLS came about: {cause.reason or cause}."
+    return f"No connection: {str(error) or 'it was closed without an answer'}."
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    return ssl.create_default_context()
