@@ -15,11 +15,15 @@ class Sweep(bootsteps.StartStopStep):
         from apps.api.runner import see_to_pushes
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
+        from apps.health.watcher import Watcher
 
         self.sweeper = Sweeper(see_to_pushes, look_at_dependencies)
         self.sweeper.start()
+        self.watcher = Watcher()
+        self.watcher.start()
 
     def stop(self, worker: Any) -> None:
+        self.watcher.stop()
         self.sweeper.stop()
 
 

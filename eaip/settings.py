@@ -209,6 +209,12 @@ ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 4))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
 DEPENDENCY_INTERVAL = env.seconds("DEPENDENCY_INTERVAL_SECONDS", 10)
 HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
+# One workspace's share of the endpoint checks, and where they may go: ports on the internet that are open to all, and
+# networks of its own: `workspace=10.20.0.0/16+10.30.0.0/16`, separated by commas.
+CHECKS_AT_ONCE = int(env.number("CHECKS_AT_ONCE", 100))
+CHECKS_PER_MINUTE = int(env.number("CHECKS_PER_MINUTE", 3000))
+OUTBOUND_PORTS = [int(port) for port in env.words("OUTBOUND_PORTS", "80,443,8080,8443")]
+OUTBOUND_INTERNAL = env.pairs("OUTBOUND_INTERNAL")
 
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}

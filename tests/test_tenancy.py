@@ -79,11 +79,13 @@ def test_partition_can_not_be_read_past_the_policy(db: None) -> None:
 # What may look past the scope, each with what it tells: ids to begin work with, or a fact without content.
 PAST_THE_SCOPE = {
     "active_deployments": "the engine: what is under way, when the database is another than before",
+    "claim_endpoints": "ids of endpoint checks that are due; leases them",
     "claim_resource": "who owns a resource; checks the asker's scope",
     "due_checks": "ids of health checks that are due",
     "due_work": "ids of what the engine has to do",
     "ensure_audit_partitions": "makes tables ahead of time",
     "lanes_at_rest": "ids of lanes to reconcile",
+    "prune_endpoint_samples": "removes old samples of endpoint checks",
     "prune_samples": "removes old health samples",
     "pushes_due": "ids of pushes to build",
     "record_event": "writes the ledger; checks the scope itself",

@@ -82,6 +82,10 @@ KINDS: dict[str, str] = {
     "lane.health_changed": "changed a health verdict",
     "dependency.lost": "lost something that the portal leans on",
     "dependency.returned": "got back something that the portal leans on",
+    "check.created": "set a health check",
+    "check.changed": "changed a health check",
+    "check.removed": "removed a health check",
+    "check.health_changed": "changed a health check's verdict",
     "audit.exported": "exported the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

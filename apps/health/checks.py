@@ -82,7 +82,10 @@ def record(
 def prune() -> int:
     """This function will remove the samples of all workspaces that are older than HEALTH_KEEP; return how many."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT prune_samples(make_interval(secs => %s))", [settings.HEALTH_KEEP.total_seconds()])
+        cursor.execute(
+            "SELECT prune_samples(older) + prune_endpoint_samples(older) FROM make_interval(secs => %s) AS older",
+            [settings.HEALTH_KEEP.total_seconds()],
+        )
         return int(cursor.fetchone()[0])
 
 

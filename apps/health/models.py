@@ -1,7 +1,8 @@
 from django.db import models
 
 from apps.environments.enums import Health
-from apps.environments.models import Lane
+from apps.environments.models import Lane, person
+from apps.health.enums import KIND_OF, CheckKind
 from apps.workspaces.models import TenantModel
 
 
@@ -48,3 +49,86 @@ class Dependency(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EndpointCheck(TenantModel):
+    """An address that a person wants asked for a service in an environment, how it stands, and when it is next due.
+
+    Apart from `HealthCheck`, whose address is the engine's own and trusted: this one only goes out through
+    `integrations.outbound`. The kind is told by the scheme of `url`. Intervals are whole seconds; `leased_until` is set
+    by the database's clock while a worker asks, and names that asking.
+    """
+
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="endpoint_checks")
+    name = models.CharField(max_length=80)
+    url = models.CharField(max_length=500)
+    expected_status = models.PositiveSmallIntegerField(default=200)
+    days_left = models.PositiveSmallIntegerField(default=14)
+    interval_seconds = models.PositiveIntegerField(default=60)
+    timeout_seconds = models.PositiveSmallIntegerField(default=3)
+    created_at = models.DateTimeField()
+    created_by = person(null=True, blank=True)
+
+    next_check_at = models.DateTimeField()
+    leased_until = models.DateTimeField(null=True, blank=True)
+    verdict = models.CharField(max_length=10, choices=Health, default=Health.UNKNOWN)
+    detail = models.CharField(max_length=200, blank=True)
+    bad_in_a_row = models.PositiveIntegerField(default=0)
+    verdict_since = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        indexes = [
+            models.Index(name="endpoint_check_due", fields=["workspace", "next_check_at"]),
+            models.Index(
+                name="endpoint_check_under_way", fields=["workspace"], condition=models.Q(leased_until__isnull=False)
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(name="endpoint_check_name_once", fields=["lane", "name"]),
+            models.CheckConstraint(name="endpoint_check_verdict_known", condition=models.Q(verdict__in=Health.values)),
+            models.CheckConstraint(
+                name="endpoint_check_times",
+                condition=models.Q(interval_seconds__range=(10, 86_400), timeout_seconds__range=(1, 5)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def kind(self) -> CheckKind:
+        return KIND_OF[self.url.partition(":")[0]]
+
+
+class EndpointSample(TenantModel):
+    """One answer to an endpoint check, or the lack of one. `latency_ms` is None when nothing answered."""
+
+    endpoint = models.ForeignKey(EndpointCheck, on_delete=models.CASCADE, related_name="samples")
+    checked_at = models.DateTimeField()
+    verdict = models.CharField(max_length=10, choices=Health)
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    latency_ms = models.FloatField(null=True, blank=True)
+    detail = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-checked_at"]
+        indexes = [models.Index(name="endpoint_sample_by_check", fields=["endpoint", "-checked_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.verdict} at {self.checked_at:%H:%M:%S}"
+
+
+class CheckQuota(TenantModel):
+    """How many checks a workspace has had in its minute; whoever claims for the workspace holds this row."""
+
+    minute_began_at = models.DateTimeField()
+    used = models.PositiveIntegerField(default=0)
+    claimed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="check_quota_once", fields=["workspace"])]
+
+    def __str__(self) -> str:
+        return f"{self.used} since {self.minute_began_at:%H:%M:%S}"

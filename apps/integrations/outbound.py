@@ -42,6 +42,8 @@ class Answer:
 class Certificate:
     expires_at: datetime
     milliseconds: float
+    days_left: int
+    """Whole days, as the certificate was shown."""
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
@@ -123,7 +125,8 @@ async def certificate(
         shown = stream.get_extra_info("ssl_object").getpeercert()
         milliseconds = (time.monotonic() - began) * 1000
         await stream.aclose()
-    return Certificate(datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC), milliseconds)
+    expires_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
+    return Certificate(expires_at, milliseconds, (expires_at - datetime.now(UTC)).days)
 
 
 class _Pinned(httpcore2.AnyIOBackend):

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("health", "0003_find_due_checks")]
+    dependencies = [("health", "0011_claim_endpoint_checks")]
 
     operations = [
         migrations.CreateModel(

@@ -1,0 +1,129 @@
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import User
+from apps.audit import actions as audit
+from apps.audit.actors import Actor
+from apps.core import live
+from apps.core.texts import one_line
+from apps.core.verdict import Conflict, Invalid
+from apps.environments import permissions
+from apps.environments.models import Lane
+from apps.health import reach
+from apps.health.models import CheckQuota, EndpointCheck
+from apps.integrations import outbound_addresses
+from apps.integrations.outbound_addresses import NotAllowed
+
+LIMITS = {
+    "expected_status": (100, 599), "days_left": (1, 365), "interval_seconds": (10, 86_400), "timeout_seconds": (1, 5),
+}  # fmt: skip
+
+
+class CheckInvalid(Invalid):
+    code = "check_invalid"
+
+
+class CheckExists(Conflict):
+    code = "check_exists"
+    next_step = "Choose another name."
+
+
+class LaneGone(Conflict):
+    code = "lane_gone"
+
+
+@transaction.atomic
+def create_check(lane: Lane, *, name: str, url: str, by: User | Actor, now: datetime, **numbers: int) -> EndpointCheck:
+    """This function will have an address asked for a service in an environment from now on.
+
+    Units: `numbers` are those of LIMITS, bounds inclusive; `days_left` of a certificate.
+    Raises CheckInvalid: the address may not be asked, or a number is out of bounds. CheckExists: the name is taken.
+    LaneGone: the service is no longer there.
+    """
+    lane = Lane.objects.locked().select_related("environment__workspace", "service").get(pk=lane.pk)
+    permissions.may_manage(by, lane.environment).require()
+    if lane.removed_at is not None:
+        raise LaneGone(f"{lane.service} is no longer in {lane.environment}.")
+    check = EndpointCheck(workspace_id=lane.workspace_id, lane=lane, created_at=now, created_by=_person(by))
+    _fill(check, lane, name=name, url=url, numbers=numbers, now=now)
+    CheckQuota.objects.get_or_create(
+        workspace_id=lane.workspace_id, defaults={"minute_began_at": now, "claimed_at": now}
+    )
+    _record("check.created", f"Set the health check {check.name}", check, by=by, after=described(check))
+    return check
+
+
+@transaction.atomic
+def change_check(
+    check: EndpointCheck, *, name: str, url: str, by: User | Actor, now: datetime, **numbers: int
+) -> EndpointCheck:
+    """This function will ask something else from now on; what an asking under way finds is dropped.
+
+    Raises CheckInvalid, CheckExists: as `create_check`.
+    """
+    check = _locked(check, by)
+    before = described(check)
+    check.leased_until, check.bad_in_a_row = None, 0
+    _fill(check, check.lane, name=name, url=url, numbers=numbers, now=now)
+    _record("check.changed", f"Changed the health check {check.name}", check, by=by, before=before,
+            after=described(check))  # fmt: skip
+    return check
+
+
+@transaction.atomic
+def remove_check(check: EndpointCheck, *, by: User | Actor, now: datetime) -> None:
+    """This function will remove a check and its samples. What it was stays in the ledger."""
+    check = _locked(check, by)
+    _record("check.removed", f"Removed the health check {check.name}", check, by=by, before=described(check))
+    check.delete()
+
+
+def described(check: EndpointCheck) -> dict[str, object]:
+    """This function will return what people set of a check, by the names of its fields."""
+    return {name: getattr(check, name) for name in ("name", "url", *LIMITS)}
+
+
+def _locked(check: EndpointCheck, by: User | Actor) -> EndpointCheck:
+    related = ("lane__environment__workspace", "lane__service")
+    check = EndpointCheck.objects.locked().select_related(*related).get(pk=check.pk)
+    permissions.may_manage(by, check.lane.environment).require()
+    return check
+
+
+def _fill(check: EndpointCheck, lane: Lane, *, name: str, url: str, numbers: dict[str, int], now: datetime) -> None:
+    for field, value in numbers.items():
+        least, most = LIMITS[field]
+        if not least <= value <= most:
+            raise CheckInvalid(f"{field.replace('_', ' ').capitalize()} is {value}; it may be {least} to {most}.")
+        setattr(check, field, value)
+    try:
+        outbound_addresses.judge(reach.destination_of(url), reach.policy_of(lane.environment.workspace.slug))
+    except NotAllowed as error:
+        raise CheckInvalid(str(error)) from error
+    check.name, check.url = one_line(name, name="The name", limit=80), url
+    check.next_check_at = now
+    try:
+        with transaction.atomic():
+            check.save()
+    except IntegrityError as error:
+        raise CheckExists(f"{lane.service} in {lane.environment} has a check named {check.name} already.") from error
+
+
+def _person(by: User | Actor) -> User | None:
+    return by if isinstance(by, User) else None
+
+
+def _record(kind: str, did: str, check: EndpointCheck, *, by: User | Actor, **change: dict[str, object]) -> None:
+    lane = check.lane
+    audit.record(
+        kind,
+        by=by,
+        target=check,
+        environment_id=lane.environment_id,
+        service_id=lane.service_id,
+        summary=f"{did} of {lane.service} in {lane.environment}",
+        before=change.get("before"),
+        after=change.get("after"),
+    )
+    live.hint(check.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")

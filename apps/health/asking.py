@@ -1,0 +1,38 @@
+"""Asks the address of an endpoint check, and says what the answer means. Never raises for what the other side does."""
+
+from datetime import datetime
+
+from apps.environments.enums import Health
+from apps.health import reach
+from apps.health.endpoints import Finding
+from apps.health.enums import CheckKind
+from apps.health.models import EndpointCheck
+from apps.integrations import outbound
+from apps.integrations.outbound import NoAnswer, Resolver, system_resolver
+from apps.integrations.outbound_addresses import NotAllowed, Policy
+
+
+async def ask(
+    check: EndpointCheck, lease: datetime, policy: Policy, *, resolver: Resolver = system_resolver
+) -> Finding:
+    """This function will ask once. Shapes: the finding has no status where none was asked for or none came."""
+    try:
+        destination, seconds = reach.destination_of(check.url), float(check.timeout_seconds)
+        if check.kind == CheckKind.TCP:
+            latency = await outbound.reach(destination, policy, seconds=seconds, resolver=resolver)
+            return Finding(check.pk, lease, Health.HEALTHY, None, latency, f"Connected in {latency:.0f} ms")
+        if check.kind == CheckKind.TLS:
+            shown = await outbound.certificate(destination, policy, seconds=seconds, resolver=resolver)
+            days = shown.days_left
+            verdict = Health.HEALTHY if days >= check.days_left else Health.FAULTY
+            return Finding(check.pk, lease, verdict, None, shown.milliseconds, f"Certificate good for {days} days")
+        answer = await outbound.get(destination, policy, seconds=seconds, resolver=resolver)
+    except NotAllowed as error:
+        return Finding(check.pk, lease, Health.FAULTY, None, None, f"Not asked: {error}")
+    except NoAnswer as error:
+        return Finding(check.pk, lease, Health.FAULTY, None, None, str(error))
+    detail = f"{answer.status} in {answer.milliseconds:.0f} ms"
+    if answer.status != check.expected_status:
+        detail += f", expected {check.expected_status}"
+    verdict = Health.HEALTHY if answer.status == check.expected_status else Health.FAULTY
+    return Finding(check.pk, lease, verdict, answer.status, answer.milliseconds, detail)

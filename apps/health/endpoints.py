@@ -1,0 +1,123 @@
+"""Endpoint checks in the database: claimed in batches over all workspaces, written back in batches of one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM
+from apps.core import live
+from apps.environments.enums import Health
+from apps.health.checks import BAD_IN_A_ROW
+from apps.health.models import EndpointCheck, EndpointSample
+
+WRITE = """
+UPDATE health_endpointcheck AS c
+SET verdict = r.verdict, detail = r.detail, bad_in_a_row = r.bad_in_a_row, verdict_since = r.verdict_since,
+    checked_at = r.checked_at, leased_until = NULL
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::timestamptz[])
+    AS r (id, verdict, detail, bad_in_a_row, verdict_since, checked_at)
+WHERE c.id = r.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one asking. `lease` names the asking; `latency_ms` is None when nothing answered."""
+
+    check_id: UUID
+    lease: datetime
+    verdict: Health
+    status: int | None
+    latency_ms: float | None
+    detail: str
+
+
+@transaction.atomic
+def claim(at_most: int) -> dict[UUID, dict[UUID, datetime]]:
+    """This function will take checks that are due, no workspace more than its share and its quota.
+
+    Shapes: leases by check, by workspace. A check that nobody writes back is due again after its interval.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT owner, checked, lease FROM claim_endpoints(%s, %s, %s)",
+            [at_most, settings.CHECKS_AT_ONCE, settings.CHECKS_PER_MINUTE],
+        )
+        claimed: dict[UUID, dict[UUID, datetime]] = {}
+        for owner, checked, lease in cursor.fetchall():
+            claimed.setdefault(owner, {})[checked] = lease
+    return claimed
+
+
+@transaction.atomic
+def write(findings: Sequence[Finding], *, now: datetime) -> int:
+    """This function will keep the samples of one workspace's checks and what they say of each; return how many.
+
+    A finding whose lease is no longer the check's is dropped: the check was changed, removed, or asked again since.
+    """
+    found = {finding.check_id: finding for finding in findings}
+    held = [
+        check
+        for check in EndpointCheck.objects.locked()
+        .select_related("lane__service", "lane__environment")
+        .filter(pk__in=found)
+        .order_by("pk")
+        if check.leased_until == found[check.pk].lease
+    ]
+    before = {check.pk: check.verdict for check in held}
+    for check in held:
+        _judge(check, found[check.pk], now=now)
+    EndpointSample.objects.bulk_create(_sample(check, found[check.pk], now=now) for check in held)
+    _write_states(held)
+    for check in held:
+        if check.verdict != before[check.pk]:
+            _record_change(check, before[check.pk])
+    return len(held)
+
+
+def _judge(check: EndpointCheck, finding: Finding, *, now: datetime) -> None:
+    good = finding.verdict == Health.HEALTHY
+    check.bad_in_a_row = 0 if good else check.bad_in_a_row + 1
+    verdict = Health.HEALTHY if good else Health.FAULTY if check.bad_in_a_row >= BAD_IN_A_ROW else check.verdict
+    if verdict != check.verdict:
+        check.verdict, check.verdict_since = verdict, now
+    check.detail, check.checked_at = finding.detail[:200], now
+
+
+def _sample(check: EndpointCheck, finding: Finding, *, now: datetime) -> EndpointSample:
+    return EndpointSample(
+        workspace_id=check.workspace_id,
+        endpoint_id=check.pk,
+        checked_at=now,
+        verdict=finding.verdict,
+        status=finding.status,
+        latency_ms=finding.latency_ms,
+        detail=finding.detail[:200],
+    )
+
+
+def _write_states(held: Sequence[EndpointCheck]) -> None:
+    names = ("pk", "verdict", "detail", "bad_in_a_row", "verdict_since", "checked_at")
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE, [[getattr(check, name) for check in held] for name in names])
+
+
+def _record_change(check: EndpointCheck, before: str) -> None:
+    lane = check.lane
+    audit.record(
+        "check.health_changed",
+        by=SYSTEM,
+        target=check,
+        summary=f"{check.name} of {lane.service} in {lane.environment} is "
+        f"{Health(check.verdict).label.lower()}: {check.detail}",
+        environment_id=lane.environment_id,
+        service_id=lane.service_id,
+        before={"health": before},
+        after={"health": check.verdict},
+    )
+    live.hint(check.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")

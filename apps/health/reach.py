@@ -1,0 +1,17 @@
+"""What a workspace may have asked: the ports that are open to all, and networks that the installation gave to it."""
+
+from django.conf import settings
+
+from apps.health.enums import KIND_OF
+from apps.integrations import outbound_addresses as addresses
+
+
+def policy_of(workspace_slug: str) -> addresses.Policy:
+    """This function will return what the settings let this workspace reach."""
+    words = settings.OUTBOUND_INTERNAL.get(workspace_slug, "")
+    return addresses.Policy(frozenset(settings.OUTBOUND_PORTS), addresses.inside(filter(None, words.split("+"))))
+
+
+def destination_of(url: str) -> addresses.Destination:
+    """This function will read the address of a check. Raises NotAllowed: with what is wrong with it."""
+    return addresses.read(url, schemes=KIND_OF)
