@@ -68,6 +68,8 @@ KINDS: dict[str, str] = {
     "deployment.superseded": "superseded a deployment",
     "deployment.expired": "let a deployment expire",
     "deployment.abandoned": "abandoned a deployment",
+    "deployment.abandonment_proposed": "proposed to abandon a deployment",
+    "deployment.abandonment_declined": "declined to abandon a deployment",
     "deployment.cancel_requested": "asked to cancel a deployment",
     "deployment.alarmed": "called for a person",
     "rollout.started": "started a roll-out",

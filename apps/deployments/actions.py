@@ -27,7 +27,7 @@ from apps.releases.models import Release
 
 __all__ = [
     "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
-    "cancel_deployment", "may_cancel", "roll_back", "rollback_target", "start_deployment",
+    "cancel_deployment", "decline_abandonment", "may_cancel", "roll_back", "rollback_target", "start_deployment",
 ]  # fmt: skip
 
 
@@ -64,17 +64,8 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
         return deployment
     deployment.cancel_requested_at, deployment.cancel_requested_by, deployment.cancel_reason = now, by, reason
     deployment.save(update_fields=["cancel_requested_at", "cancel_requested_by", "cancel_reason"])
-    audit.record(
-        "deployment.cancel_requested",
-        by=by,
-        target=deployment,
-        summary=f"Asked to cancel {wording.subject(deployment)} while {deployment.label.lower()}",
-        reason=reason,
-        environment_id=deployment.lane.environment_id,
-        service_id=deployment.lane.service_id,
-        causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},
-    )
-    live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
+    words = f"Asked to cancel {wording.subject(deployment)} while {deployment.label.lower()}"
+    _record(deployment, "deployment.cancel_requested", words, reason=reason, by=by)
     hints.wake("deployments.cancel", deployment.pk)
     return deployment
 
@@ -104,6 +95,7 @@ def roll_back(lane: Lane, *, to: Release | None = None, reason: str, by: User | 
 def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: datetime) -> Deployment:
     """This function will give an attempt up that nobody can find out about; its lane gets a hold.
 
+    In Production the first person's word is kept as a proposal, and the second person's ends the attempt.
     Raises Denied: this person may not, or the engine can still tell.
     Raises TextInvalid: for the reason, which must be given.
     """
@@ -111,6 +103,10 @@ def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: da
     deployment = locks.deployment(deployment.pk)
     permissions.may_abandon(by, deployment, now=now).require()
     why = f"Abandoned by {by}: {reason}"
+    if first := deployment.abandon_proposed_by:
+        why = f"Abandoned by {first} ({deployment.abandon_reason}) and {by}: {reason}"
+    elif deployment.lane.environment.is_production:
+        return _propose_abandonment(deployment, reason=reason, by=by, now=now)
     transitions.advance(deployment, DeploymentState.ABANDONED, by=by, now=now, why=why)
     environment_actions.set_hold(
         deployment.lane, reason=f"{deployment} was abandoned: {reason}"[:300], deployment_id=deployment.pk,
@@ -119,6 +115,47 @@ def abandon_deployment(deployment: Deployment, *, reason: str, by: User, now: da
     if deployment.promotion is not None:
         approval_actions.mark(deployment.promotion, PromotionState.FAILED, by=by, now=now, outcome=why)
     return deployment
+
+
+@transaction.atomic
+def decline_abandonment(deployment: Deployment, *, reason: str, by: User) -> Deployment:
+    """This function will turn the proposal to abandon an attempt down: it goes on being asked about.
+
+    Raises Denied: this person may not, or nobody proposes it any more.
+    """
+    reason = one_line(reason, name="The reason", limit=300)
+    deployment = locks.deployment(deployment.pk)
+    permissions.may_decline(by, deployment).require()
+    words = f"Declined to abandon {wording.subject(deployment)}, as {deployment.abandon_proposed_by} had proposed"
+    _set_proposal(deployment, at=None, by=None, reason="")
+    _record(deployment, "deployment.abandonment_declined", words, reason=reason, by=by)
+    return deployment
+
+
+def _propose_abandonment(deployment: Deployment, *, reason: str, by: User, now: datetime) -> Deployment:
+    _set_proposal(deployment, at=now, by=by, reason=reason)
+    words = f"Proposed to abandon {wording.subject(deployment)}; another person has to agree"
+    _record(deployment, "deployment.abandonment_proposed", words, reason=reason, by=by)
+    return deployment
+
+
+def _set_proposal(deployment: Deployment, *, at: datetime | None, by: User | None, reason: str) -> None:
+    deployment.abandon_proposed_at, deployment.abandon_proposed_by, deployment.abandon_reason = at, by, reason
+    deployment.save(update_fields=["abandon_proposed_at", "abandon_proposed_by", "abandon_reason"])
+
+
+def _record(deployment: Deployment, kind: str, summary: str, *, reason: str, by: User) -> None:
+    audit.record(
+        kind,
+        by=by,
+        target=deployment,
+        summary=summary,
+        reason=reason,
+        environment_id=deployment.lane.environment_id,
+        service_id=deployment.lane.service_id,
+        causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},
+    )
+    live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
 
 
 def rollback_target(lane: Lane) -> RollbackTarget | Verdict:

@@ -22,6 +22,12 @@ class ReasonForm(forms.Form):
     )
 
 
+class AbandonmentForm(ReasonForm):
+    """`choice` is which button was pressed, where another person's proposal is on the page."""
+
+    choice = forms.ChoiceField(choices=[("ABANDON", "Abandon"), ("DECLINE", "Decline")], required=False)
+
+
 class RollbackForm(ReasonForm):
     """`to` is the release that the page named, so that nobody goes back to another one than they read."""
 

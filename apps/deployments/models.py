@@ -63,6 +63,9 @@ class Deployment(TenantModel):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_by = person(null=True, blank=True)
     cancel_reason = models.CharField(max_length=300, blank=True)
+    abandon_proposed_at = models.DateTimeField(null=True, blank=True)
+    abandon_proposed_by = person(null=True, blank=True)
+    abandon_reason = models.CharField(max_length=300, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=500, blank=True)
     terms = models.JSONField(default=dict, blank=True)
@@ -93,6 +96,7 @@ class Deployment(TenantModel):
             ),
             all_or_none("deployment_lease_whole", "lease_token", "lease_until"),
             all_or_none("deployment_cancel_whole", "cancel_requested_at", "cancel_requested_by"),
+            all_or_none("deployment_abandon_whole", "abandon_proposed_at", "abandon_proposed_by"),
         ]
         indexes = [
             models.Index(name="deployment_by_lane", fields=["lane", "-number"]),

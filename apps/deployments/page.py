@@ -4,6 +4,8 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from django.conf import settings
+
 from apps.accounts.models import User
 from apps.approvals.models import Decision
 from apps.configuration.difference import changed_keys
@@ -52,6 +54,8 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
     return {
         "deployment": deployment,
         "rollback": rollback,
+        "person_called_at": _person_called_at(deployment),
+        "now": now,
         "is_untouched": deployment.state in UNTOUCHED or not any(map(_reaches_target, steps)),
         "progress": progress_of(deployment, steps, usual, now=now),
         "step_of": {step.seq: step for step in steps},
@@ -59,6 +63,12 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
         "elapsed": (deployment.ended_at or now) - (deployment.started_at or deployment.requested_at),
         "failed_step": next((step for step in steps if step.verdict == StepVerdict.FAILED), None),
     }
+
+
+def _person_called_at(deployment: Deployment) -> datetime | None:
+    """Return when a person is called, or was, because nobody can tell how the attempt stands."""
+    since = deployment.unknown_since if deployment.state == DeploymentState.UNKNOWN else None
+    return since + settings.ENGINE_UNKNOWN_ALARM if since else None
 
 
 def _reaches_target(step: Step) -> bool:

@@ -59,18 +59,26 @@ def may_roll_back(by: User | Actor, lane: Lane) -> Verdict:
 def may_abandon(by: User | Actor, deployment: Deployment, *, now: datetime) -> Verdict:
     """This function will say whether somebody may give up finding out what became of a deployment.
 
-    Only a named person, only while nobody can tell: UNKNOWN, or CANCELLING over its limit. In Production somebody
-    else than who asked for the deployment.
+    Only a named person, only while nobody can tell: UNKNOWN, or CANCELLING over its limit. In Production two people
+    have to say so, one after the other.
     """
     verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
     if not isinstance(by, User):
         verdicts.append(refused("not_a_person", "Only a person may abandon a deployment."))
-    elif deployment.lane.environment.is_production and by.pk == deployment.requested_by_id:
-        verdicts.append(refused("own_deployment", "In Production somebody else than who started it must abandon it."))
+    elif by.pk == deployment.abandon_proposed_by_id:
+        verdicts.append(refused("own_proposal", "You proposed it: in Production another person has to agree."))
     if not _is_stuck(deployment, now):
         verdicts.append(
             refused("not_stuck", f"Deployment {deployment} is {deployment.label.lower()}: the engine still has it.")
         )
+    return all_of(verdicts)
+
+
+def may_decline(by: User, deployment: Deployment) -> Verdict:
+    """This function will say whether somebody may turn down, or take back, the proposal to abandon a deployment."""
+    verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
+    if deployment.abandon_proposed_at is None:
+        verdicts.append(refused("no_proposal", f"Nobody proposes to abandon deployment {deployment} any more."))
     return all_of(verdicts)
 
 

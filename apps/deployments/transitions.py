@@ -86,7 +86,9 @@ def advance(
     before, why = DeploymentState(deployment.state), wording.plain(why, 500)
     if to not in TABLE[before]:
         raise NotAnEdge(f"{before} to {to}")
-    fields: dict[str, Any] = {"state": to, **(changes or {})}
+    # Who proposed to abandon it spoke of the state that it had.
+    proposal = {"abandon_proposed_at": None, "abandon_proposed_by": None, "abandon_reason": ""}
+    fields: dict[str, Any] = {"state": to, **proposal, **(changes or {})}
     if to in TERMINAL:
         fields |= {"ended_at": now, "outcome": why, "lease_token": None, "lease_until": None}
     changed = Deployment.objects.filter(

@@ -64,7 +64,7 @@ def _stream(deployment: Deployment, wanted: Wanted) -> live.Stream:
 def visible_deployment(request: AuthedRequest, number: int) -> Deployment:
     deployments = Deployment.objects.visible_in(request.workspaces).with_subject()
     return get_object_or_404(
-        deployments.select_related("from_configuration", "rolls_back", "cancel_requested_by"),
+        deployments.select_related("from_configuration", "rolls_back", "cancel_requested_by", "abandon_proposed_by"),
         number=number,
     )
 

@@ -11,7 +11,7 @@ from apps.accounts.requests import AuthedRequest
 from apps.approvals.models import Promotion
 from apps.core.pages import render_page
 from apps.deployments import actions, clock, permissions
-from apps.deployments.forms import ReasonForm, RollbackForm
+from apps.deployments.forms import AbandonmentForm, ReasonForm, RollbackForm
 from apps.deployments.page import rollback_offer
 from apps.deployments.views.deployments import visible_deployment
 from apps.environments import actions as environment_actions
@@ -60,12 +60,21 @@ def rollback(request: AuthedRequest, number: int) -> HttpResponse:
 def abandonment(request: AuthedRequest, number: int) -> HttpResponse:
     deployment = visible_deployment(request, number)
     now = clock.now()
-    permissions.may_abandon(request.user, deployment, now=now).require()
-    form = ReasonForm(request.POST or None)
+    may_abandon = permissions.may_abandon(request.user, deployment, now=now)
+    if deployment.abandon_proposed_by_id != request.user.pk:
+        may_abandon.require()
+    form = AbandonmentForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
-        return render_page(request, "deployments/abandonment.html", {"deployment": deployment, "form": form})
-    actions.abandon_deployment(deployment, by=request.user, now=now, **form.cleaned_data)
-    messages.warning(request, f"Deployment {deployment} is abandoned. Its lane is on hold until a person lifts that.")
+        context = {"deployment": deployment, "form": form, "may_abandon": may_abandon}
+        return render_page(request, "deployments/abandonment.html", context)
+    reason = form.cleaned_data["reason"]
+    if form.cleaned_data["choice"] == "DECLINE":
+        actions.decline_abandonment(deployment, reason=reason, by=request.user)
+        messages.success(request, f"Deployment {deployment} is not abandoned: its target is asked on.")
+    elif actions.abandon_deployment(deployment, reason=reason, by=request.user, now=now).is_open:
+        messages.warning(request, f"You proposed to abandon deployment {deployment}. Another person has to agree.")
+    else:
+        messages.warning(request, f"Deployment {deployment} is abandoned. Its lane is on hold until that is lifted.")
     return redirect("deployments:deployment-detail", number)
 
 
