@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.accounts.models import User
+from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision
 from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions
@@ -95,6 +96,12 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
     elif deployment.lane.live_release_id == deployment.release_id:
         controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
         controls |= rollback_offer(deployment.lane) | {"rollback_form": RollbackForm()}
+    promotion = deployment.promotion
+    if not deployment.is_open and promotion is not None and promotion.state == PromotionState.READY:
+        promotion.lane = deployment.lane
+        # It stays ready until its next attempt is claimed.
+        if not Deployment.objects.open().filter(lane=deployment.lane).exists():
+            controls["may_start"] = permissions.may_start(by, promotion)
     if deployment.state in (DeploymentState.UNKNOWN, DeploymentState.CANCELLING):
         controls["may_abandon"] = permissions.may_abandon(by, deployment, now=now)
     if hold is not None:

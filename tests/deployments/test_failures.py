@@ -18,7 +18,7 @@ from apps.deployments.models import Deployment
 from apps.environments.models import Hold
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
-from tests.drill import get, text_of
+from tests.drill import get, post, text_of
 
 BAD = "1.1.0"
 
@@ -143,6 +143,29 @@ def test_the_page_says_what_stayed_safe_and_what_to_do_next(stage) -> None:
     assert "1 of 8 steps done" in page
     assert "1.0.0 serves as before." in page
     assert f"Promotion #{bad.promotion.number}</a> is ready: it can be started again there." in page
+
+
+def test_it_is_started_again_from_its_own_page_by_one_person_at_a_time(stage) -> None:
+    people = stage.world.cast
+    stage.judge.behave(v1_0_0={"INSTALL": "untouched"})
+    bad = stage.deploy()
+    stage.judge.behave()
+    page, start = (
+        reverse("deployments:deployment-detail", args=[bad.number]),
+        reverse("deployments:deployment-create", args=[bad.promotion_id]),
+    )
+
+    assert f'<form method="post" action="{start}">' in text_of(get(people.release_engineer, page))
+    assert "do not let you" in text_of(get(people.auditor, page))
+    first, second = post(people.release_engineer, start), post(people.release_engineer, start)
+
+    assert (first.status_code, second.status_code) == (302, 409)
+    assert start not in text_of(get(people.release_engineer, page)), "somebody has started it already"
+    with stage.everything():
+        again = Deployment.objects.open().get()
+    runner.run(again.pk)
+    assert stage.fresh(again).state == S.SUCCEEDED
+    assert start not in text_of(get(people.release_engineer, page))
 
 
 def test_what_was_taken_back_is_not_said_to_be_untouched(stage) -> None:
