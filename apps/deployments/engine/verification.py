@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from apps.core import live
 from apps.core.histogram import Histogram
+from apps.deployments.clock import CLOCK
 from apps.deployments.engine import journal
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.enums import DeploymentState
@@ -98,7 +98,7 @@ def _take(attempt: Attempt, start: SlotTraffic | None) -> tuple[Sample, SlotTraf
         VerificationSample.objects.create(
             workspace_id=deployment.workspace_id,
             deployment=deployment,
-            taken_at=timezone.now(),
+            taken_at=CLOCK,
             fault=sample.fault[:200],
             error_limit=deployment.terms["limits"]["error_percent"],
             p95_limit_ms=deployment.terms["limits"]["p95_ms"],

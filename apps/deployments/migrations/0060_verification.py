@@ -9,7 +9,7 @@ from apps.core.row_level_security import immutable, protect, same_workspace
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0051_database_epoch"), ("workspaces", "0002_tenancy")]
+    dependencies = [("deployments", "0052_two_people_abandon"), ("workspaces", "0002_tenancy")]
 
     operations = [
         migrations.AddField("deployment", "terms", models.JSONField(blank=True, default=dict)),
