@@ -1,11 +1,11 @@
-"""What the health checks of a deployment's lane saw around it, ready to be drawn."""
+"""What was measured of a deployment, ready to be drawn: its verification, and the health checks around it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.core import charts
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, VerificationSample
 from apps.environments.enums import Health
 from apps.health.models import HealthSample
 
@@ -28,8 +28,50 @@ class Measured:
     began_at: datetime | None
 
     @property
+    def label(self) -> str:
+        said = (
+            "none was answered" if self.latency_p95 is None else f"95 of 100 within {self.latency_p95:.0f} milliseconds"
+        )
+        return f"Response time of the health check, {said}"
+
+    @property
     def is_good(self) -> bool:
         return self.latest.verdict == Health.HEALTHY
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The samples of a verification. `limit_seconds` and `before` are what was agreed at the claim."""
+
+    samples: Sequence[VerificationSample]
+    errors: charts.Line
+    times: charts.Line
+    traffic: charts.Line
+    requests: int
+    limit_seconds: int
+    before: dict[str, float | None]
+
+    @property
+    def last(self) -> VerificationSample:
+        return self.samples[-1]
+
+
+def verified(deployment: Deployment) -> Verified | None:
+    """This function will read the samples of the verification, in one query. Shapes: None where there are none."""
+    samples = list(deployment.samples.order_by("-taken_at")[:AT_MOST])[::-1]
+    if not samples:
+        return None
+    at = [sample.taken_at.timestamp() for sample in samples]
+    last = samples[-1]
+    return Verified(
+        samples=samples,
+        errors=charts.line([*zip(at, (row.error_percent for row in samples), strict=True)], limit=last.error_limit),
+        times=charts.line([*zip(at, (row.p95_ms for row in samples), strict=True)], limit=last.p95_limit_ms),
+        traffic=charts.line([*zip(at, (row.requests for row in samples), strict=True)]),
+        requests=max(row.requests for row in samples),
+        limit_seconds=deployment.terms["limit_seconds"],
+        before=deployment.terms["before"],
+    )
 
 
 def measured_around(deployment: Deployment, *, now: datetime) -> Measured | None:

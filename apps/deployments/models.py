@@ -233,6 +233,11 @@ class VerificationSample(TenantModel):
     def __str__(self) -> str:
         return f"{self.requests} requests, {self.errors} failed"
 
+    @property
+    def error_percent(self) -> float | None:
+        """Return the share of requests that failed; None where nobody asked."""
+        return 100 * self.errors / self.requests if self.requests else None
+
 
 class Rollout(TenantModel):
     """One release brought to many environments of one workspace, wave by wave; each of them by a promotion of its own.

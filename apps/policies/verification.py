@@ -150,9 +150,9 @@ def judge(terms: Terms, before: Traffic, samples: Sequence[Sample], *, is_over: 
         return _not_healthy_yet(terms, samples, is_over=is_over)
     if errors.is_good and times.is_good:
         return Judgement(Verdict.PASS, f"Good under traffic: {_figures(limits, before, telling[-1])}.")
-    return _too_little_traffic(
-        terms, _counted(terms, samples, telling), is_over=is_over, is_doubtful=bool(errors.bad or times.bad)
-    )
+    last = samples[-1].traffic  # too few requests to say something may still leave a doubt
+    is_doubtful = bool(errors.bad or times.bad or _too_many_errors(limits, last) or _too_slow(limits, before, last))
+    return _too_little_traffic(terms, _counted(terms, samples, telling), is_over=is_over, is_doubtful=is_doubtful)
 
 
 def _not_healthy_yet(terms: Terms, samples: Sequence[Sample], *, is_over: bool) -> Judgement:

@@ -3,15 +3,18 @@
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
+from django.urls import reverse
 
 from apps.deployments import runner
 from apps.deployments.enums import DeploymentState as S
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, VerificationSample
 from apps.environments.models import Hold
 from apps.policies.models import PolicyVersion
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from tests.deployments.conftest import Stage
+from tests.drill import get, text_of
 
 BAD = "1.1.0"
 USERS = {"requests": "50", "p95": "30"}
@@ -60,6 +63,26 @@ def test_terms_and_samples_are_kept(busy: Stage) -> None:
     assert good.terms["before"]["p95_ms"] == pytest.approx(38)
     assert good.terms["limits"] == {"error_percent": 5, "p95_ms": 100}
     assert [(row.requests, row.errors, row.p95_limit_ms, row.error_limit) for row in samples] == [(50, 0, 100, 5)] * 3
+
+
+def test_the_page_draws_the_samples_with_their_limits(busy: Stage) -> None:
+    busy.judge.behave(v1_0_0=USERS, v1_1_0={"requests": "50", "p95": "390", "errors": "1"})
+    bad = busy.deploy(BAD)
+
+    page = text_of(get(busy.world.cast.devops, reverse("deployments:deployment-detail", args=[bad.number])))
+
+    assert "3 samples" in page
+    assert "2.0 %" in page
+    assert "limit 5 %" in page
+    assert "384 ms" in page
+    assert "38 ms before" in page
+    assert "limit 100 ms" in page
+    assert page.count('class="th"') == 2, "a line for each limit"
+
+
+def test_a_sample_can_not_be_changed(busy: Stage) -> None:
+    with busy.everything(), pytest.raises(IntegrityError, match="can not be changed"), transaction.atomic():
+        VerificationSample.objects.update(requests=0)
 
 
 def test_the_comparison_begins_where_the_release_before_began(busy: Stage) -> None:
