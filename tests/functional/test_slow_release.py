@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 from apps.deployments.models import Deployment
 from apps.environments.models import Hold
 from apps.releases.enums import ReleaseState
+from tests.browser.axe import assert_fit_for_everyone
 from tests.functional import steps
 from tests.functional.conftest import NewScene, NewSeat
 
@@ -31,6 +32,9 @@ def test_a_slow_release_is_caught_by_p95_and_rolled_back_without_a_person(new_sc
     verification = engineer.page.get_by_role("region", name="Verification")
     expect(verification).to_contain_text("limit 5 %")
     expect(verification.locator("svg .th")).to_have_count(2)
+    address = engineer.page.url
+    assert_fit_for_everyone(engineer.page, address)
+    engineer.page.set_viewport_size({"width": 1440, "height": 900})
     engineer.page.locator("#outcome").get_by_role("link", name="Rolled back by #").click()
     engineer.see(engineer.page.locator("#hero").get_by_text("Succeeded"))
     assert scene.answers("Dev") == "1.0.0"
