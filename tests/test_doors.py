@@ -244,6 +244,13 @@ def _decision(stage: Stage) -> Call:
     return Call(world.cast.devops, reverse("approvals:decision-create", args=[promotion.number]), data)
 
 
+def _report(stage: Stage) -> Call:
+    stage.deploy()
+    last = stage.deploy("1.1.0")
+    data = {"harm": "OTHER", **REASON}
+    return Call(stage.world.cast.devops, reverse("deployments:report", args=[last.number]), data)
+
+
 def _rollback(stage: Stage) -> Call:
     stage.deploy()
     with stage.everything():
@@ -327,6 +334,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
         lambda s: Call(s.world.cast.devops, reverse("deployments:cancellation", args=[s.start().number]), REASON),
     ),
     ("deployments:rollback", "deployment.queued", _rollback),
+    ("deployments:report", "deployment.reported", _report),
     ("deployments:hold-lift", "hold.lifted", _hold),
     ("deployments:rollout-create", "rollout.started", _create_rollout),
     ("deployments:rollout-pause", "rollout.paused", lambda s: _steer("rollout-pause", s, _rollout(s), {})),

@@ -71,6 +71,7 @@ KINDS: dict[str, str] = {
     "deployment.abandonment_proposed": "proposed to abandon a deployment",
     "deployment.abandonment_declined": "declined to abandon a deployment",
     "deployment.cancel_requested": "asked to cancel a deployment",
+    "deployment.reported": "reported a problem with what serves",
     "deployment.alarmed": "called for a person",
     "rollout.started": "started a roll-out",
     "rollout.wave_begun": "began a wave of a roll-out",

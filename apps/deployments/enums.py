@@ -7,6 +7,14 @@ class DeploymentKind(models.TextChoices):
     CONFIGURATION = "CONFIGURATION", "Configuration"
 
 
+class Harm(models.TextChoices):
+    """What somebody saw of what serves. The first two are undone at once."""
+
+    CUSTOMERS = "CUSTOMERS", "Customers are affected"
+    VULNERABILITY = "VULNERABILITY", "It is vulnerable"
+    OTHER = "OTHER", "Something else"
+
+
 class DeploymentState(models.TextChoices):
     QUEUED = "QUEUED", "Queued"
     STARTING = "STARTING", "Starting"

@@ -8,6 +8,7 @@ from django import forms
 from django.http import QueryDict
 
 from apps.core.form_fields import LineField
+from apps.deployments.enums import Harm
 from apps.deployments.log_window import Wanted
 from apps.environments.models import Lane
 
@@ -26,6 +27,10 @@ class AbandonmentForm(ReasonForm):
     """`choice` is which button was pressed, where another person's proposal is on the page."""
 
     choice = forms.ChoiceField(choices=[("ABANDON", "Abandon"), ("DECLINE", "Decline")], required=False)
+
+
+class ReportForm(ReasonForm):
+    harm = forms.ChoiceField(label="What is it?", choices=Harm.choices, widget=forms.RadioSelect)
 
 
 class RollbackForm(ReasonForm):

@@ -61,7 +61,8 @@ class LogWriter:
     def __init__(self, deployment: Deployment, fence: int) -> None:
         self._deployment_id, self._workspace_id = deployment.pk, deployment.workspace_id
         self._fence = fence
-        self._masker = Masker(self._secrets(deployment))
+        self._known = self._secrets(deployment)
+        self._masker = Masker(self._known)
         self._began = time.time() if deployment.started_at is None else deployment.started_at.timestamp()
         self._lock, self._storing = threading.Lock(), threading.Lock()
         self._lines: list[Stamped] = []
@@ -80,6 +81,10 @@ class LogWriter:
             self._lines += [(self.step, at, line) for line in lines_of(text)]
             self._size += len(text) + 1
         self.flush_if_due()
+
+    def masked(self, text: str) -> str:
+        """Return what is shown elsewhere than in the log without the secrets that the log leaves out."""
+        return "\n".join(Masker(self._known).masked(text.split("\n")))
 
     def flush_if_due(self) -> None:
         with self._lock:

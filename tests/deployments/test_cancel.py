@@ -12,6 +12,7 @@ from apps.audit.models import AuditEvent
 from apps.core.texts import TextInvalid
 from apps.core.verdict import Denied
 from apps.deployments import actions, runner
+from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
@@ -127,6 +128,25 @@ def test_after_the_switch_it_is_taken_back_without_blaming_the_release(stage) ->
     with stage.everything():
         assert Release.objects.get(version="1.1.0").state == ReleaseState.SEALED
         assert Hold.objects.open().exists()
+
+
+def test_a_wish_during_the_last_step_is_obeyed_too(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.deploy()
+    deployment = stage.start(stage.release("1.1.0"))
+
+    def after(name: str) -> None:
+        if name == f"after_result:{StepKind.KEEP_BLUE}":
+            with stage.everything():
+                by, now = stage.world.cast.devops, timezone.now()
+                actions.cancel_deployment(deployment, reason="Wrong release", by=by, now=now)
+
+    monkeypatch.setattr(engine, "crashpoint", after)
+    runner.run(deployment.pk)
+
+    ended = stage.fresh(deployment)
+    assert (ended.state, stage.rollback_of(ended).state) == (S.FAILED, S.SUCCEEDED)
+    assert ended.outcome.startswith("Cancelled by DevOps: Wrong release It served already.")
+    assert stage.lane().live_release.version == stage.judge.serves(ended.target_key) == "1.0.0"
 
 
 def test_the_wish_is_obeyed_when_the_owner_is_dead(stage, redis_url, tmp_path: Path) -> None:

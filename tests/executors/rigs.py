@@ -216,7 +216,7 @@ class HelmRig(Rig):
 class RemoteRig(Rig):
     """What rigs of services elsewhere share: charts for releases, and a connection that can lead nowhere."""
 
-    CLOCKS = RemoteClocks(patience=2, appear=1, ready=3, hopeless=0.2, stop=3, poll=0.05)
+    CLOCKS = RemoteClocks(patience=2, appear=3, ready=3, hopeless=0.2, stop=3, poll=0.05)
 
     def __init__(
         self, fake: JsonServer | FakeKubernetes, made_by: type[RemoteExecutor], folder: Path, **address: str

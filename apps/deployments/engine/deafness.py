@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from django.conf import settings
+from django.db import connection
 
 from apps.core.durations import in_words
 from apps.deployments.engine.lease import TICK_SECONDS, Lease
@@ -34,6 +35,8 @@ def listen(lease: Lease, effect: Callable[[Log], StepResult], *, log: Log) -> St
             ended.set_result(effect(say))
         except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
             ended.set_exception(error)
+        finally:
+            connection.close()  # the log may have been stored from here
 
     threading.Thread(target=work, name="effect", daemon=True).start()
     while not wait([ended], timeout=TICK_SECONDS / 4).done and not lease.wants_the_end:

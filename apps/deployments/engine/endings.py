@@ -23,7 +23,7 @@ from apps.deployments.engine.attempt import GREEN, RED, YELLOW, Attempt
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.orders import stored
 from apps.deployments.enums import DeploymentKind, DeploymentState
-from apps.deployments.executors.contract import ExecutorError, LaneRow, NotIdle, Slot
+from apps.deployments.executors.contract import Cancelled, ExecutorError, LaneRow, NotIdle, Slot
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
@@ -36,10 +36,15 @@ S = DeploymentState
 
 
 def succeed(attempt: Attempt, slot: Slot | None, *, why: str) -> None:
-    """This function will write what runs in the lane now, and complete the promotion."""
+    """This function will write what runs in the lane now, and complete the promotion.
+
+    Raises Cancelled: somebody asked for the end during the last step; nothing is written then.
+    """
     deployment = attempt.deployment
     attempt.say(why, GREEN)
     with _ending(deployment) as (lane, promotion, now):
+        if Deployment.objects.filter(pk=deployment.pk, cancel_requested_at__isnull=False).exists():
+            raise Cancelled("Cancelled during its last step.")
         transitions.advance(deployment, S.SUCCEEDED, by=SYSTEM, now=now, why=why)
         journal.close(deployment)
         _move(lane, deployment, slot, now)

@@ -12,6 +12,7 @@ from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import (
+    Cancelled,
     ExecutorError,
     Observation,
     OutcomeUnknown,
@@ -89,8 +90,11 @@ def _adopt(attempt: Attempt, seen: Observation) -> Deployment | None:
     try:
         verification.verify(attempt)
     except ReleaseFailed as failure:
-        return endings.fail(attempt, why=str(failure))
-    endings.succeed(attempt, seen.live_slot, why=f"Adopted: it was applied and is healthy. {seen.detail}")
+        return endings.fail(attempt, why=attempt.log.masked(str(failure)))
+    try:
+        endings.succeed(attempt, seen.live_slot, why=f"Adopted: it was applied and is healthy. {seen.detail}")
+    except Cancelled:
+        return cancel(attempt, seen)
     return None
 
 

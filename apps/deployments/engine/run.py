@@ -80,7 +80,10 @@ def _carry_out(attempt: Attempt) -> Deployment | None:
     except Exception as error:  # noqa: BLE001  every error has an ending
         return _judge(attempt, error)
     release, length = attempt.order.release.version, in_words(_length(attempt.deployment))
-    endings.succeed(attempt, slot, why=f"{release} serves, verified after {length}.")
+    try:
+        endings.succeed(attempt, slot, why=f"{release} serves, verified after {length}.")
+    except Cancelled:
+        return resolve.cancel(attempt)
     return None
 
 
@@ -110,7 +113,7 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     except Exception as error:
         definite = isinstance(error, ArtifactRejected | ReleaseFailed | TargetUntouched | Cancelled)
         verdict = StepVerdict.FAILED if definite else StepVerdict.UNKNOWN
-        journal.end(attempt.deployment, seq, verdict, detail=str(error))
+        journal.end(attempt.deployment, seq, verdict, detail=attempt.log.masked(str(error)))
         raise
     crashpoint(f"after_effect:{step.kind}")
     attempt.lease.require()
@@ -134,22 +137,23 @@ def _effect(attempt: Attempt, step: StepPlan) -> StepResult:
 def _judge(attempt: Attempt, error: Exception) -> Deployment | None:
     """End the attempt as the error says; return the rollback that follows, if one does."""
     attempt.lease.require()
+    why = attempt.log.masked(str(error))  # often the program's own words
     match error:
         case Cancelled():
-            return _obey(attempt, error)
+            return _obey(attempt, why)
         case ArtifactRejected() | ReleaseFailed():
-            return _release_failed(attempt, error)
+            return _release_failed(attempt, why)
         case TargetUntouched():
-            _untouched(attempt, error)
+            _untouched(attempt, why)
         case ExecutorError():
-            endings.lose_sight(attempt, why=str(error))
+            endings.lose_sight(attempt, why=why)
         case _:
             logger.error("deployment %s", attempt.deployment.pk, exc_info=error)
-            endings.lose_sight(attempt, why=f"Unexpected: {error}")
+            endings.lose_sight(attempt, why=f"Unexpected: {why}")
     return None
 
 
-def _obey(attempt: Attempt, error: Exception) -> Deployment | None:
+def _obey(attempt: Attempt, why: str) -> Deployment | None:
     if attempt.lease.is_cancelled:
         return resolve.cancel(attempt)
     if attempt.lease.is_stopped:
@@ -157,27 +161,27 @@ def _obey(attempt: Attempt, error: Exception) -> Deployment | None:
         return None
     if attempt.lease.is_late:
         limit = in_words(settings.ENGINE_APPLY_LIMIT)
-        return _release_failed(attempt, ReleaseFailed(f"It was not done within {limit}."))
-    endings.lose_sight(attempt, why=str(error))
+        return _release_failed(attempt, f"It was not done within {limit}.")
+    endings.lose_sight(attempt, why=why)
     return None
 
 
-def _release_failed(attempt: Attempt, error: Exception) -> Deployment | None:
+def _release_failed(attempt: Attempt, why: str) -> Deployment | None:
     deployment = attempt.deployment
     prepared = deployment.state != DeploymentState.STARTING
     if prepared or deployment.kind == DeploymentKind.ROLLBACK:
-        return endings.fail(attempt, why=str(error))
-    endings.fail_untouched(attempt, why=str(error))
+        return endings.fail(attempt, why=why)
+    endings.fail_untouched(attempt, why=why)
     return None
 
 
-def _untouched(attempt: Attempt, error: Exception) -> None:
+def _untouched(attempt: Attempt, why: str) -> None:
     # A rollback leaves the bad release serving, so it isn't given back: the target is asked again until it answers.
     is_rollback = attempt.deployment.kind == DeploymentKind.ROLLBACK
     if not is_rollback and resolve.probe(attempt).state == Standing.NOT_APPLIED:
-        endings.error(attempt, why=str(error))
+        endings.error(attempt, why=why)
     else:
-        endings.lose_sight(attempt, why=str(error))
+        endings.lose_sight(attempt, why=why)
 
 
 def _length(deployment: Deployment) -> timedelta:

@@ -10,8 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts.requests import AuthedRequest
 from apps.approvals.models import Promotion
 from apps.core.pages import render_page
-from apps.deployments import actions, clock, permissions
-from apps.deployments.forms import AbandonmentForm, ReasonForm, RollbackForm
+from apps.deployments import actions, clock, permissions, reports
+from apps.deployments.enums import Harm
+from apps.deployments.forms import AbandonmentForm, ReasonForm, ReportForm, RollbackForm
 from apps.deployments.page import rollback_offer
 from apps.deployments.views.deployments import visible_deployment
 from apps.environments import actions as environment_actions
@@ -54,6 +55,20 @@ def rollback(request: AuthedRequest, number: int) -> HttpResponse:
     reason, now = form.cleaned_data["reason"], clock.now()
     begun = actions.roll_back(deployment.lane, to=wanted, reason=reason, by=request.user, now=now)
     return redirect("deployments:deployment-detail", begun.number)
+
+
+@shown_or_sent
+def report(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    permissions.may_roll_back(request.user, deployment.lane).require()
+    form = ReportForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {"deployment": deployment, "form": form, **rollback_offer(deployment.lane)}
+        return render_page(request, "deployments/report.html", context)
+    harm, reason = Harm(form.cleaned_data["harm"]), form.cleaned_data["reason"]
+    back = reports.report_problem(deployment, harm=harm, reason=reason, by=request.user, now=clock.now())
+    messages.success(request, "Your report is kept in the audit trail.")
+    return redirect("deployments:deployment-detail", back.number if back else number)
 
 
 @shown_or_sent
