@@ -26,9 +26,11 @@ def quick(settings) -> None:
     settings.ENGINE_PROBE_EVERY = timedelta(0)
 
 
-def _stuck(stage) -> tuple[Deployment, threading.Thread]:
-    """An attempt whose step hears nothing, in a thread that stands for its worker."""
+def _stuck(stage, settings=None) -> tuple[Deployment, threading.Thread]:
+    """An attempt whose step hears nothing, in a thread that stands for its worker; `settings`: late soon."""
     stage.deploy()
+    if settings is not None:
+        settings.ENGINE_APPLY_LIMIT = timedelta(seconds=0.2)
     stage.judge.deafen(STEP)
     deployment = stage.start(stage.release("1.1.0"))
     return deployment, stage.run_until(STEP, deployment)
@@ -46,8 +48,7 @@ def _take_over(stage, deployment: Deployment) -> None:
 
 
 def test_after_the_limit_and_its_grace_the_worker_waits_no_more_and_the_lane_stays_held(stage, settings, quick) -> None:
-    settings.ENGINE_APPLY_LIMIT = timedelta(seconds=0.2)
-    deployment, worker = _stuck(stage)
+    deployment, worker = _stuck(stage, settings)
 
     worker.join(10)
 
