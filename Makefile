@@ -18,16 +18,19 @@ setup: ## make the virtual environment with all tools
 test: ## run all tests on their own engines (T="-k name" narrows)
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
+	@$(PY) -m tests.debian
 	@$(PY) -m pytest -n 2 --dist worksteal $(T)
 
 coverage: ## the same, and how much of the code they reach
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
+	@$(PY) -m tests.debian
 	@$(PY) -m pytest -n 2 --dist worksteal --cov --cov-report=term $(T)
 
 reliability: ## run all tests with the engine's real clocks
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
+	@$(PY) -m tests.debian
 	@EAIP_TEST_CLOCKS=real $(PY) -m pytest -n 2 $(T)
 
 check: setup ## lint, types, order of imports, migrations, templates; edits nothing

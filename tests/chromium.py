@@ -2,10 +2,11 @@
 
 import os
 import shutil
-import subprocess
 import sys
 
 from playwright.sync_api import Browser, Playwright
+
+from tests import debian
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = (
@@ -33,16 +34,12 @@ def launch(playwright: Playwright) -> Browser:
 def main() -> int:
     if find():
         return 0
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-    if os.getuid() == 0 and shutil.which("apt-get"):
-        print("Installing Chromium for the browser tests ...", flush=True)
-        quiet = {"stdout": subprocess.DEVNULL, "env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}}
-        subprocess.run(["apt-get", "update"], check=False, **quiet)
-        if subprocess.run(command, check=False, **quiet).returncode == 0 and find():
-            return 0
+    print("Installing Chromium for the browser tests ...", flush=True)
+    if debian.install("chromium") and find():
+        return 0
     print(
         "The browser tests need Chromium, which is not on this machine. Install it with\n"
-        f"    sudo {' '.join(command)}\n"
+        f"    sudo {' '.join(debian.command('chromium'))}\n"
         "(elsewhere: your system's package chromium), or name one: CHROMIUM=/path/to/chromium make test"
     )
     return 1

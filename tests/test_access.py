@@ -78,7 +78,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     **{
         f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]
         for name in (
-            "environment-detail", "freeze-create", "resource-create", "lane-create", "window-create",
+            "environment-detail", "alert-list", "freeze-create", "resource-create", "lane-create", "window-create",
             "environment-destroy", "environment-recreate",
         )
     },
@@ -120,7 +120,7 @@ OPEN = {
 }  # fmt: skip
 
 # Not for people: tests/api shows that another workspace's token or signature opens nothing.
-PROGRAMS = {"api:releases", "api:git-webhook"}
+PROGRAMS = {"api:releases", "api:git-webhook", "api:alertmanager-webhook"}
 
 SECRETS = ("postgresql://db.example", "A secret reason", "Greeter", "The Staging of the tests", "EAIP platform")
 

@@ -348,6 +348,7 @@ ELSEWHERE = {
     "accounts:sign-in": "tests/test_doors.py::test_sign_in_leaves_its_event",
     "api:releases": "tests/api/test_create_release.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
+    "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",
 }
 TASKS = {

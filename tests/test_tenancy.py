@@ -85,6 +85,7 @@ PAST_THE_SCOPE = {
     "due_work": "ids of what the engine has to do",
     "ensure_audit_partitions": "makes tables ahead of time",
     "lanes_at_rest": "ids of lanes to reconcile",
+    "prune_alerts": "removes old alerts",
     "prune_endpoint_samples": "removes old samples of endpoint checks",
     "prune_samples": "removes old health samples",
     "pushes_due": "ids of pushes to build",

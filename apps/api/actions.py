@@ -1,11 +1,13 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.accounts.enums import Capability
+from apps.api.alerts import Unreadable, alerts_of, read_alert
 from apps.api.bodies import field
 from apps.api.models import IdempotentRequest
 from apps.api.people import person_of
@@ -13,6 +15,10 @@ from apps.api.problems import FieldInvalid, KeyReused, UnknownService
 from apps.audit.actors import Actor
 from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
+from apps.deployments import watching
+from apps.environments.models import Lane
+from apps.health import alerts
+from apps.health.alerts import Report
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseSource
 from apps.releases.models import Service
@@ -51,6 +57,57 @@ def create_release_once(
         request.status, request.answer = answer.status, answer.body
         request.save(update_fields=["status", "answer"])
     return answer
+
+
+@transaction.atomic
+def receive_alerts(token: ApiToken, *, payload: dict[str, Any], by: Actor, now: datetime) -> dict[str, Any]:
+    """This function will keep the alerts of lanes of the token's workspace, and roll back what they lay blame on.
+
+    Shapes: returns what is answered: `kept` counts, `ignored` says why, `rolled_back` names deployments.
+    Raises FieldInvalid: it is no message of Alertmanager.
+    """
+    rights.may(by, Capability.DEPLOYMENT_ROLL_BACK, token.workspace_id).require()
+    reports, ignored = _read(payload)
+    lanes = _lanes_named(token, reports)
+    known = [(lanes[place], report) for report in reports if (place := (report.service, report.environment)) in lanes]
+    ignored += [
+        {"alert": one.name, "why": _nowhere(one)} for one in reports if (one.service, one.environment) not in lanes
+    ]
+    back = []
+    # Lanes are locked until the end, so everybody takes them in the same order.
+    for lane, report in sorted(known, key=lambda pair: (pair[0].pk, pair[1].starts_at)):
+        alert = alerts.receive(lane, report, by=by, now=now)
+        if alert.is_firing and alert.severity in settings.ALERT_SEVERITIES:
+            why = f"The alert {alert.name} fires. {alert.summary}".strip()
+            back.append(watching.breach(lane, why=why, since=alert.starts_at, now=now))
+    return {"kept": len(known), "ignored": ignored, "rolled_back": [str(each) for each in back if each is not None]}
+
+
+def _read(payload: dict[str, Any]) -> tuple[list[Report], list[dict[str, str]]]:
+    reports, unreadable = [], []
+    for raw in alerts_of(payload):
+        try:
+            reports.append(read_alert(raw))
+        except Unreadable as error:
+            unreadable.append({"alert": "", "why": str(error)})
+    return reports, unreadable
+
+
+def _lanes_named(token: ApiToken, reports: Sequence[Report]) -> dict[tuple[str, str], Lane]:
+    found = Lane.objects.standing().filter(
+        workspace_id=token.workspace_id,
+        service__slug__in={report.service for report in reports},
+        environment__slug__in={report.environment for report in reports},
+    )
+    return {(lane.service.slug, lane.environment.slug): lane for lane in found.select_related("service", "environment")}
+
+
+def _nowhere(report: Report) -> str:
+    if not report.service or not report.environment:
+        return "It needs the labels service and environment, each with a short name."
+    return (
+        f"No service {report.service[:60]} runs in an environment {report.environment[:60]} of this token's workspace."
+    )
 
 
 def _keep_key(token: ApiToken, key: str, digest: str, now: datetime) -> IdempotentRequest:

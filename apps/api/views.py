@@ -71,6 +71,21 @@ def git_webhook(request: HttpRequest, slug: str) -> HttpResponse:
     return JsonResponse({"id": str(pushed.pk), "detail": f"{pushed} is being built."}, status=202)
 
 
+@csrf_exempt
+@login_not_required
+def alertmanager_webhook(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return _post_only(request)
+    now = timezone.now()
+    token = token_of(request, now)
+    require_json(request)
+    payload = json_object(raw_body(request))
+    with coming_from(_webhook_source()), workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        answer = actions.receive_alerts(token, payload=payload, by=by, now=now)
+    return JsonResponse(answer, status=202)
+
+
 def _webhook_source() -> Source:
     source = current_source()
     return Source("webhook", source.ip, source.user_agent, "", source.request_id)

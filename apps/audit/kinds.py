@@ -83,6 +83,8 @@ KINDS: dict[str, str] = {
     "lane.switched": "changed what runs",
     "lane.reconciled": "made the proxy match the record",
     "lane.health_changed": "changed a health verdict",
+    "alert.fired": "was alerted",
+    "alert.resolved": "saw an alert end",
     "dependency.lost": "lost something that the portal leans on",
     "dependency.returned": "got back something that the portal leans on",
     "check.created": "set a health check",

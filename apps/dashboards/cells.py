@@ -22,6 +22,8 @@ UNSUCCESSFUL = {
     DeploymentState.ERRORED: "Did not run",
 }
 EXCEPTIONS = frozenset({"run", "wait", "warn", "bad", "idle"})
+# A storm of alerts is one cell all the same.
+ALERTS_SHOWN = 80
 # What a promotion waits for, by the gate that keeps it.
 WAITS = {
     "approvals": ("wait", "user-check", "{} needs approval"),
@@ -88,6 +90,7 @@ def cell_of(raw: Raw, *, before: str = "", ahead_of: int | None = None, now: dat
     """Return the cell of a lane. `before` names the environment to its left, `ahead_of` counts what is newer there."""
     cell = _attempted(raw) or _stood(raw)
     notes = [cell.more, _behind(raw, before, ahead_of) if cell.kind in ("fine", "wait") else ""]
+    notes += ["Alert" if raw.alerts and cell.word != "Alert" else ""]
     notes += ["Frozen" if raw.is_frozen else "", "On hold" if raw.hold and cell.word != "On hold" else ""]
     return replace(cell, more=" · ".join(note for note in notes if note), age=_age(cell.at, now))
 
@@ -132,6 +135,8 @@ def _step(raw: Raw, state: DeploymentState, done: int, total: int) -> str:
 def _stood(raw: Raw) -> Cell:
     if raw.version and raw.health == Health.FAULTY:
         return _cell(raw, "bad", word="Faulty", more=raw.health_detail)
+    if raw.version and raw.alerts:
+        return _cell(raw, "warn", icon="bell", word="Alert", more=raw.alerts[:ALERTS_SHOWN])
     if raw.rolled_back_from:
         return _cell(raw, "warn", icon="undo-2", word="Rolled back", more=f"from {raw.rolled_back_from}")
     if raw.hold:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards.views import environments
+from apps.dashboards.views import alerts, environments
 
 urlpatterns = [
     path("", environments.environment_list, name="environment-list"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("lanes/<uuid:lane_id>/configuration/", environments.configuration_list, name="configuration-list"),
     path("lanes/<uuid:lane_id>/configuration/new/", environments.configuration_create, name="configuration-create"),
     path("<slug:workspace>/<slug:slug>/", environments.environment_detail, name="environment-detail"),
+    path("<slug:workspace>/<slug:slug>/alerts/", alerts.alert_list, name="alert-list"),
     path("<slug:workspace>/<slug:slug>/freezes/", environments.freeze_create, name="freeze-create"),
     path("<slug:workspace>/<slug:slug>/resources/", environments.resource_create, name="resource-create"),
     path("<slug:workspace>/<slug:slug>/lanes/", environments.lane_create, name="lane-create"),

@@ -21,7 +21,7 @@ from apps.dashboards.places import Place
 from apps.environments import permissions
 from apps.environments.enums import FreezeScope, Health, Tier
 from apps.environments.models import Environment, Freeze, Hold, Lane, Window
-from apps.health.models import HealthSample
+from apps.health.models import Alert, HealthSample
 from apps.policies.clauses import Gate
 
 SAMPLES = 60
@@ -74,6 +74,7 @@ class LaneLine:
     faulty: int
     newest_configuration: int | None
     hold: str
+    alerts: str
 
     @property
     def tone(self) -> str:
@@ -100,6 +101,7 @@ def lanes(environment: Environment) -> list[LaneLine]:
     found = found.annotate(
         samples=ArraySubquery(samples.values("sample")[:SAMPLES]),
         newest=Subquery(newest),
+        fires=Alert.objects.firing().names_of_lane(),
         hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
     )
     return [_line(lane) for lane in found.order_by("service__name")]
@@ -115,6 +117,7 @@ def _line(lane: Any) -> LaneLine:
         faulty=sum(sample["verdict"] == Health.FAULTY for sample in samples),
         newest_configuration=lane.newest,
         hold=lane.hold or "",
+        alerts=lane.fires or "",
     )
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from apps.core import charts
 from apps.deployments.models import Deployment, VerificationSample
 from apps.environments.enums import Health
-from apps.health.models import HealthSample
+from apps.health.models import Alert, HealthSample
 
 SPAN = timedelta(minutes=30)
 AFTER = timedelta(minutes=15)
@@ -87,6 +89,17 @@ def measured_around(deployment: Deployment, *, now: datetime) -> Measured | None
         )[:AT_MOST]
     )[::-1]
     return _measured(samples, deployment.started_at) if samples else None
+
+
+def alerts_around(deployment: Deployment, *, now: datetime) -> list[Alert]:
+    """This function will read the alerts that began in the lane from the start of the deployment until its watch ended.
+
+    Units: the newest ten.
+    """
+    since = deployment.started_at or deployment.requested_at
+    until = deployment.ended_at + settings.ENGINE_WATCH if deployment.ended_at else now
+    found = Alert.objects.filter(lane_id=deployment.lane_id, starts_at__gte=since, starts_at__lte=until)
+    return list(found.select_related("lane__service", "lane__environment__workspace")[:10])
 
 
 def _measured(samples: Sequence[HealthSample], began_at: datetime | None) -> Measured:

@@ -17,6 +17,7 @@ from django.db import Error, close_old_connections, connection
 
 from apps.deployments import runner
 from apps.deployments.engine import lease, reconciliation, sweep_lease
+from apps.health import alerts
 from apps.health import checks as health_checks
 from apps.health import runner as health
 
@@ -133,6 +134,7 @@ class Sweeper:
     def _prune(self) -> None:
         if sweep_lease.take("prune", self._token, PRUNE_EVERY):
             health_checks.prune()
+            alerts.prune()
 
     def _every(self, seconds: float, work: Callable[[], object]) -> None:
         while not self._over.is_set():

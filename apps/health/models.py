@@ -3,6 +3,7 @@ from django.db import models
 from apps.environments.enums import Health
 from apps.environments.models import Lane, person
 from apps.health.enums import KIND_OF, CheckKind
+from apps.health.querysets import AlertQuerySet
 from apps.workspaces.models import TenantModel
 
 
@@ -36,6 +37,54 @@ class HealthSample(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.checked_at:%H:%M:%S}"
+
+
+class Alert(TenantModel):
+    """What Alertmanager told of a lane: firing until it ends. `told_at` is when it was last heard of.
+
+    `fingerprint` is that of its labels; the same one begins anew with another `starts_at`.
+    """
+
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="alerts")
+    fingerprint = models.CharField(max_length=64)
+    name = models.CharField(max_length=120)
+    severity = models.CharField(max_length=40, blank=True)
+    summary = models.CharField(max_length=300, blank=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField()
+    generator_url = models.CharField(max_length=500, blank=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-starts_at", "-pk"]
+        constraints = [models.UniqueConstraint(name="alert_once", fields=["lane", "fingerprint", "starts_at"])]
+        indexes = [
+            models.Index(name="alert_by_lane", fields=["lane", "-starts_at"]),
+            models.Index(name="alert_firing", fields=["lane"], condition=models.Q(ends_at=None)),
+            models.Index(name="alert_by_age", fields=["told_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_firing(self) -> bool:
+        return self.ends_at is None
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.is_firing else "idle"
+
+    @property
+    def label(self) -> str:
+        return "Firing" if self.is_firing else "Resolved"
+
+    @property
+    def link(self) -> str:
+        """Where its expression can be looked at; empty unless a browser may safely go there."""
+        return self.generator_url if self.generator_url.startswith(("http://", "https://")) else ""
 
 
 class Dependency(models.Model):

@@ -33,7 +33,11 @@ GRANTS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 
 # What a token may ask for, and what that lets it do. No scope lets a program decide.
-SCOPES: dict[str, Capability] = {"release:create": Capability.RELEASE_CREATE}
+# An alert can bring the release before it back.
+SCOPES: dict[str, Capability] = {
+    "release:create": Capability.RELEASE_CREATE,
+    "alerts:write": Capability.DEPLOYMENT_ROLL_BACK,
+}
 
 
 @dataclass(frozen=True)

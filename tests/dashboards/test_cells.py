@@ -38,6 +38,7 @@ QUIET = Raw(
     waiting_gates=None,
     hold=None,
     is_frozen=False,
+    alerts=None,
 )
 ATTEMPT = {"attempt_number": 7, "attempt_version": "1.3.0"}
 WAITING = {"waiting_number": 9}
@@ -61,6 +62,7 @@ WAITING = {"waiting_number": 9}
         ({**ATTEMPT, "attempt_state": "FAILED"}, "bad", "Failed"),
         ({**ATTEMPT, "attempt_state": "ERRORED"}, "warn", "Did not run"),
         ({**ATTEMPT, "attempt_state": "CANCELLED"}, "fine", "Healthy"),
+        ({"alerts": "ManyErrors"}, "warn", "Alert"),
         ({"rolled_back_from": "1.3.0"}, "warn", "Rolled back"),
         ({"hold": "Rolled back"}, "warn", "On hold"),
         ({**WAITING, "waiting_gates": [{"name": "approvals", "outcome": "WAITING"}]}, "wait", "1.3.0 needs approval"),
@@ -86,6 +88,6 @@ def test_a_cell_says_how_far_it_is_behind_its_neighbour() -> None:
 
 
 def test_marks_of_freezes_and_holds_stand_beside_the_state() -> None:
-    marked = QUIET._replace(**ATTEMPT, attempt_state="FAILED", is_frozen=True, hold="Rolled back")
+    marked = QUIET._replace(**ATTEMPT, attempt_state="FAILED", is_frozen=True, hold="Rolled back", alerts="X")
 
-    assert cell_of(marked, now=NOW).more == "1.2.0 stays live · Frozen · On hold"
+    assert cell_of(marked, now=NOW).more == "1.2.0 stays live · Alert · Frozen · On hold"

@@ -52,7 +52,7 @@ def environment_create(request: AuthedRequest) -> HttpResponse:
 
 @require_safe
 def environment_detail(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    return _page(request, _visible(request, workspace, slug), {})
+    return _page(request, visible_environment(request, workspace, slug), {})
 
 
 def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> HttpResponse:
@@ -84,7 +84,7 @@ def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> Htt
 
 @require_POST
 def freeze_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     form = FreezeForm(request.POST, environment=environment)
     if not form.is_valid():
         return _page(request, environment, {"freeze_form": form})
@@ -108,7 +108,7 @@ def freeze_lift(request: AuthedRequest, freeze_id: UUID) -> HttpResponse:
 
 @require_POST
 def resource_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     form = ResourceForm(request.POST)
     if not form.is_valid():
         return _page(request, environment, {"resource_form": form})
@@ -128,7 +128,7 @@ def resource_release(request: AuthedRequest, resource_id: UUID) -> HttpResponse:
 
 @require_POST
 def lane_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     form = LaneForm(request.POST, environment=environment, workspaces=request.workspaces)
     if not form.is_valid():
         return _page(request, environment, {"lane_form": form})
@@ -148,7 +148,7 @@ def lane_remove(request: AuthedRequest, lane_id: UUID) -> HttpResponse:
 
 @require_POST
 def window_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     form = WindowForm(request.POST)
     if not form.is_valid():
         return _page(request, environment, {"window_form": form})
@@ -168,7 +168,7 @@ def window_remove(request: AuthedRequest, window_id: UUID) -> HttpResponse:
 
 @require_POST
 def environment_destroy(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     actions.destroy_environment(environment, by=request.user, now=timezone.now())
     messages.success(request, f"{environment} is destroyed. Its history stays in the audit trail.")
     return redirect("environments:environment-list")
@@ -176,7 +176,7 @@ def environment_destroy(request: AuthedRequest, workspace: str, slug: str) -> Ht
 
 @require_POST
 def environment_recreate(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = _visible(request, workspace, slug)
+    environment = visible_environment(request, workspace, slug)
     again = actions.recreate_environment(environment, by=request.user, now=timezone.now())
     messages.success(request, f"{again} is made anew, with the same services and nothing running.")
     return _to(again)
@@ -213,7 +213,7 @@ def _configuration(request: AuthedRequest, lane: Lane, form: ConfigurationForm |
     return render_page(request, "dashboards/configuration.html", context, part="comparison")
 
 
-def _visible(request: AuthedRequest, workspace: str, slug: str) -> Environment:
+def visible_environment(request: AuthedRequest, workspace: str, slug: str) -> Environment:
     environments = Environment.objects.visible_in(request.workspaces).standing().select_related("workspace")
     return get_object_or_404(environments, workspace__slug=workspace, slug=slug)
 

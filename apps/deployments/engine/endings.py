@@ -75,7 +75,7 @@ def fail(attempt: Attempt, *, why: str, blame: bool = True) -> Deployment | None
         reason = wording.plain(f"{wording.subject(deployment)} failed ({deployment}): {why}", 300)
         environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)
         if blame:
-            _quarantine(deployment, lane, reason=reason, now=now)
+            quarantine(deployment, reason=reason, now=now)
         back = rollback.begin(deployment, lane, why=why, now=now)
         _tell_approvals(lane, promotion, PromotionState.FAILED, why=why, now=now)
         if back is None and deployment.kind == DeploymentKind.ROLLBACK:
@@ -127,6 +127,15 @@ def give_up(deployment: Deployment, *, why: str, at_once: bool = False) -> None:
             changes["unknown_since"] = CLOCK
             transitions.advance(deployment, S.UNKNOWN, by=SYSTEM, now=clock.now(), why=why, changes=changes)
         crashpoint("before_unknown_commit")
+
+
+def quarantine(deployment: Deployment, *, reason: str, now: datetime) -> None:
+    """This function will take the release of a deployment that hurts out of use, where its workspace may say so."""
+    release = deployment.release
+    # A customer's lane may not speak for the platform's release; nor may a new configuration for what ran well before.
+    ours = release.workspace_id == deployment.workspace_id and release.pk != deployment.from_release_id
+    if ours and deployment.kind != DeploymentKind.ROLLBACK and release.state == ReleaseState.SEALED:
+        release_actions.quarantine_release(release, reason=reason, by=SYSTEM, now=now)
 
 
 def call_for_person(deployment: Deployment, why: str) -> None:
@@ -208,14 +217,6 @@ def _move(lane: Lane, deployment: Deployment, slot: Slot | None, now: datetime) 
         after={"release": deployment.release.version, "slot": lane.live_slot},
         causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},
     )
-
-
-def _quarantine(deployment: Deployment, lane: Lane, *, reason: str, now: datetime) -> None:
-    release = deployment.release
-    # A customer's lane may not speak for the platform's release; nor may a new configuration for what ran well before.
-    ours = release.workspace_id == lane.workspace_id and release.pk != lane.live_release_id
-    if ours and deployment.kind != DeploymentKind.ROLLBACK and release.state == ReleaseState.SEALED:
-        release_actions.quarantine_release(release, reason=reason, by=SYSTEM, now=now)
 
 
 def _empty(attempt: Attempt) -> str:

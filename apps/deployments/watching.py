@@ -1,0 +1,56 @@
+"""What serves is watched for a while after it succeeded: what comes up then is laid at its door."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.audit.actors import SYSTEM
+from apps.audit.models import AuditEvent
+from apps.core.verdict import Verdict
+from apps.deployments import wording
+from apps.deployments.engine import endings, locks, rollback, start
+from apps.deployments.enums import DeploymentKind
+from apps.deployments.models import Deployment
+from apps.environments import actions as environment_actions
+from apps.environments.models import Lane
+
+
+@transaction.atomic
+def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deployment | None:
+    """This function will roll back what serves, as a failed verification would: with hold and quarantine, once.
+
+    `since` is when the trouble began: what began before the deployment did is not its doing.
+    Shapes: None where nothing is to be rolled back (the watch is over, a rollback serves, another attempt runs), and
+    where nothing can be: then the lane is held and a person is called for, once.
+    """
+    lane = locks.lane(lane.pk)
+    serving = rollback.live_deployment(lane)
+    if serving is None or not _is_watched(serving, since, now) or _is_busy(lane) or _is_answered(serving):
+        return None
+    serving = Deployment.objects.with_subject().get(pk=serving.pk)
+    reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {why}", 300)
+    environment_actions.set_hold(lane, reason=reason, deployment_id=serving.pk, by=SYSTEM, now=now)
+    endings.quarantine(serving, reason=reason, now=now)
+    target = rollback.target_for(lane)
+    if isinstance(target, Verdict):
+        endings.call_for_person(serving, f"{why} It can't be rolled back: {target.sentence}")
+        return None
+    return start.start_rollback(lane, target=target, reason=reason, why="", by=SYSTEM, now=now)
+
+
+def _is_watched(serving: Deployment, since: datetime, now: datetime) -> bool:
+    if serving.kind == DeploymentKind.ROLLBACK or serving.ended_at is None:
+        return False
+    began = serving.started_at or serving.requested_at
+    return began <= since and now - serving.ended_at <= settings.ENGINE_WATCH
+
+
+def _is_busy(lane: Lane) -> bool:
+    return Deployment.objects.open().filter(target_key=lane.target_key).exists()
+
+
+def _is_answered(serving: Deployment) -> bool:
+    """Say whether it was rolled back before, or a person was called for: whoever ended that has decided."""
+    called = AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(serving.pk))
+    return serving.rollbacks.exists() or called.exists()

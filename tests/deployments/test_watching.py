@@ -1,0 +1,159 @@
+"""An alert soon after a deployment rolls it back, as a failed verification would; the real Alertmanager sends it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.deployments import runner
+from apps.deployments.enums import DeploymentKind
+from apps.deployments.enums import DeploymentState as S
+from apps.deployments.models import Deployment
+from apps.environments.models import Hold
+from apps.health.models import Alert
+from apps.releases.enums import ReleaseState
+from tests import monitoring
+from tests.deployments.conftest import Stage
+from tests.drill import get, text_of
+from tests.monitoring import alert, make_token, send
+from tests.processes import WebServer, eventually
+from tests.world import last_event
+
+
+@pytest.fixture
+def token(stage: Stage) -> str:
+    with stage.everything():
+        return make_token(stage.world.cast)
+
+
+def critical(**more: Any) -> dict[str, Any]:
+    return alert(labels={"severity": "critical"}, **more)
+
+
+def test_a_critical_alert_soon_after_a_deployment_rolls_it_back_with_hold_and_quarantine(
+    stage: Stage,
+    token: str,
+) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+
+    answer = send(token, critical())
+
+    back = stage.rollback_of(live)
+    assert answer.json()["rolled_back"] == [str(back)]
+    runner.run(back.pk)
+    lane = stage.lane()
+    assert (stage.fresh(back).state, lane.live_release.version) == (S.SUCCEEDED, "1.0.0")
+    assert "ManyErrors fires" in back.reason
+    with stage.everything():
+        assert "ManyErrors" in Hold.objects.open().get(lane=lane).reason
+        live.release.refresh_from_db()
+        assert live.release.state == ReleaseState.QUARANTINED
+        assert last_event("deployment.queued").actor_type == "SYSTEM"
+    assert "ManyErrors" in text_of(get(stage.world.cast.devops, f"/deployments/{live.number}/"))
+    assert send(token, critical(fingerprint="again")).json()["rolled_back"] == []
+
+
+@pytest.mark.parametrize("told", [{"labels": {"severity": "warning"}}, {"ended": True}], ids=["warning", "over"])
+def test_another_alert_is_only_shown(stage: Stage, token: str, told: dict[str, Any]) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+
+    assert send(token, alert(**({"labels": {"severity": "critical"}} | told))).json()["rolled_back"] == []
+    with stage.everything():
+        assert not Deployment.objects.filter(rolls_back=live).exists()
+        assert Alert.objects.exists()
+
+
+def test_what_began_before_the_deployment_is_not_its_doing(stage: Stage, token: str) -> None:
+    stage.deploy()
+    before = timezone.now()
+    stage.deploy("1.1.0")
+
+    assert send(token, critical(at=before)).json()["rolled_back"] == []
+
+
+def test_after_the_watch_it_is_no_breach(stage: Stage, token: str, settings: Any) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    settings.ENGINE_WATCH = timedelta(0)
+
+    assert send(token, critical()).json()["rolled_back"] == []
+
+
+def test_where_nothing_can_be_brought_back_a_person_is_called_once(
+    stage: Stage,
+    token: str,
+) -> None:
+    first = stage.deploy()
+
+    for _ in range(2):
+        assert send(token, critical()).json()["rolled_back"] == []
+
+    with stage.everything():
+        assert AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(first.pk)).count() == 1
+        assert Hold.objects.open().filter(lane=stage.lane()).exists()
+
+
+def test_the_same_alert_twice_at_once_is_one_row_one_event_one_rollback(
+    stage: Stage,
+    token: str,
+) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    told, barrier = critical(), Barrier(4)
+
+    def tell(_number: int) -> Any:
+        barrier.wait()
+        try:
+            return send(token, told)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(tell, range(4)))
+
+    assert [answer.status_code for answer in answers] == [202] * 4
+    with stage.everything():
+        assert Alert.objects.count() == 1
+        assert AuditEvent.objects.filter(kind="alert.fired").count() == 1
+        back = Deployment.objects.get(kind=DeploymentKind.ROLLBACK)
+        assert back.rolls_back_id == live.pk
+    assert sum(len(answer.json()["rolled_back"]) for answer in answers) == 1
+
+
+def test_the_real_alertmanager_fires_rolls_back_and_resolves(
+    stage: Stage, token: str, portal: WebServer, tmp_path: Path
+) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    told = {
+        "labels": {"alertname": "ManyErrors", "service": "greeter", "environment": "dev", "severity": "critical"},
+        "annotations": {"summary": "One in ten requests fails"},
+        "startsAt": timezone.now().isoformat(),
+        "generatorURL": "http://prometheus.example.test/graph?g0.expr=up",
+    }
+
+    def kept() -> Alert | None:
+        with stage.everything():
+            return Alert.objects.first()
+
+    with monitoring.alertmanager(tmp_path, portal=portal.url, token=token) as alertmanager:
+        monitoring.tell(alertmanager, **told)
+        fired = eventually(kept)
+        assert (fired.name, fired.is_firing, fired.link) == ("ManyErrors", True, told["generatorURL"])
+        monitoring.tell(alertmanager, **told, endsAt=timezone.now().isoformat())
+        eventually(lambda: not kept().is_firing)
+
+    back = stage.rollback_of(live)
+    runner.run(back.pk)
+    assert (stage.fresh(back).state, stage.lane().live_release.version) == (S.SUCCEEDED, "1.0.0")
+    with stage.everything():
+        assert last_event("alert.fired").source["via"] == "webhook"
+        assert AuditEvent.objects.filter(kind="alert.resolved").count() == 1
