@@ -219,6 +219,28 @@ CHECKS_PER_MINUTE = int(env.number("CHECKS_PER_MINUTE", 3000))
 OUTBOUND_PORTS = [int(port) for port in env.words("OUTBOUND_PORTS", "80,443,8080,8443")]
 OUTBOUND_INTERNAL = env.pairs("OUTBOUND_INTERNAL")
 
+# Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
+PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
+PROMETHEUS_WINDOW = env.seconds("PROMETHEUS_WINDOW_SECONDS", 30)
+PROMETHEUS_LANES = frozenset(env.words("PROMETHEUS_LANES"))
+PROMETHEUS_QUERIES = {
+    "requests": env.text(
+        "PROMETHEUS_QUERY_REQUESTS",
+        'sum(increase(http_requests_total{service="$service",environment="$environment"}[$window]))',
+    ),
+    # Without the second half, a service that never failed would have no ratio.
+    "error_ratio": env.text(
+        "PROMETHEUS_QUERY_ERROR_RATIO",
+        '(sum(rate(http_requests_total{service="$service",environment="$environment",code=~"5.."}[$window]))'
+        ' or vector(0)) / sum(rate(http_requests_total{service="$service",environment="$environment"}[$window]))',
+    ),
+    "p95_ms": env.text(
+        "PROMETHEUS_QUERY_P95_MS",
+        "1000 * histogram_quantile(0.95, sum by (le) (rate("
+        'http_request_duration_seconds_bucket{service="$service",environment="$environment"}[$window])))',
+    ),
+}
+
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}
 HELM = env.text("EAIP_HELM", "")

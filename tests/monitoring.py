@@ -1,11 +1,13 @@
-"""The real Alertmanager as a child of a test, and messages as it sends them."""
+"""The real Alertmanager and Prometheus as children of a test, and messages as the first sends them."""
 
 import json
 import shutil
+import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,10 @@ receivers:
     webhook_configs:
       - url: {url}
         http_config: {{authorization: {{credentials_file: {token}}}}}
+"""
+SCRAPE = """
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: greeter, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
 """
 
 
@@ -85,6 +91,69 @@ def alertmanager(directory: Path, *, portal: str, token: str) -> Iterator[str]:
     with started(
         "prometheus-alertmanager", directory, f"--config.file={config}", storage, "--cluster.listen-address="
     ) as url:
+        yield url
+
+
+class Metered:
+    """A program whose users come with each scrape: so many requests and errors, all as slow as is said."""
+
+    EDGES = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+    def __init__(self, behaviour: Callable[[], tuple[int, int, float]]) -> None:
+        self._behaviour = behaviour
+        self._codes = {"200": 0, "500": 0}
+        self._bands = dict.fromkeys((*map(str, self.EDGES), "+Inf"), 0)
+
+    def scraped(self) -> str:
+        """Return what Prometheus reads; `behaviour` gives (requests, errors, seconds)."""
+        requests, errors, seconds = self._behaviour()
+        self._codes["200"] += requests - errors
+        self._codes["500"] += errors
+        for edge in self._bands:
+            self._bands[edge] += requests if seconds <= float(edge.strip("+")) else 0
+        labels = 'service="greeter",environment="dev"'
+        codes = [f'http_requests_total{{{labels},code="{code}"}} {n}' for code, n in self._codes.items() if n]
+        bands = [f'http_request_duration_seconds_bucket{{{labels},le="{le}"}} {n}' for le, n in self._bands.items()]
+        return "\n".join([*codes, *bands, ""])
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        metered = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = metered.scraped().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        with serving(Handler) as port:
+            yield port
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def prometheus(directory: Path, *, scrape: int) -> Iterator[str]:
+    """Start Prometheus, which reads the program at the port each second."""
+    config = directory / "prometheus.yml"
+    config.write_text(SCRAPE.format(port=scrape))
+    storage = f"--storage.tsdb.path={directory / 'prometheus'}"
+    with started("prometheus", directory, f"--config.file={config}", storage) as url:
         yield url
 
 

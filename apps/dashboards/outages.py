@@ -8,7 +8,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import JSONObject, Now
 
-from apps.health.dependencies import LEANINGS
+from apps.health.dependencies import leanings
 from apps.health.models import Dependency
 
 # Looks are ten seconds apart; after this long without one, no worker runs.
@@ -25,7 +25,9 @@ class Outage:
 def annotated(workspaces: "QuerySet[Any]") -> "QuerySet[Any]":
     """Return the workspaces, each with the rows of `lacking`, which are the same for all."""
     is_stale = Q(looked_at__lt=Now() - SILENCE)
-    rows = Dependency.objects.filter(is_stale | Q(down_since__isnull=False)).order_by("name")
+    # What is no longer configured is no longer looked at.
+    known = Dependency.objects.filter(name__in=leanings())
+    rows = known.filter(is_stale | Q(down_since__isnull=False)).order_by("name")
     stale = ExpressionWrapper(is_stale, output_field=BooleanField())
     return workspaces.annotate(
         lacking=ArraySubquery(
@@ -47,5 +49,5 @@ def outages_of(workspace: Any) -> list[Outage]:
     return [
         Outage(f"The {leaning.label} can't be reached", datetime.fromisoformat(row["since"]), leaning.meanwhile)
         for row in workspace.lacking
-        if (leaning := LEANINGS.get(row["name"]))
+        if (leaning := leanings().get(row["name"]))
     ]

@@ -26,7 +26,8 @@ class Deployment(TenantModel):
     `fence` grows with each claim and guards every write of the claim's owner; `lease_token` is random per claim.
     All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
     `terms` are those of its verification, as they were at the claim: the fields of `policies.verification.Terms`, the
-    number of the "policy", what users got "before", the "limits", and the counters at its "start"; empty before.
+    number of the "policy", what users got "before", the "limits", the "source" that counts, and where the proxy's
+    counters stood at the "start"; empty before.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("deployment_number"), function="nextval"), editable=False)

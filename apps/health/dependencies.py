@@ -19,6 +19,7 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.health.models import Dependency
+from apps.integrations import prometheus
 from apps.integrations.package_index import index_url
 from apps.workspaces.scope import workspace_scope
 
@@ -34,6 +35,7 @@ class Leaning:
     label: str
     ask: Callable[[], None]
     meanwhile: str
+    is_used: Callable[[], bool] = lambda: True
 
 
 def _ask_broker() -> None:
@@ -61,6 +63,13 @@ def _ask_index() -> None:
         opened.close()
 
 
+def _ask_prometheus() -> None:
+    try:
+        prometheus.ask(settings.PROMETHEUS_URL, "vector(1)")
+    except prometheus.PrometheusProblem as error:
+        raise OSError(str(error)) from error
+
+
 LEANINGS: Mapping[str, Leaning] = {
     "broker": Leaning(
         "message broker",
@@ -72,12 +81,23 @@ LEANINGS: Mapping[str, Leaning] = {
         _ask_index,
         "What is installed can be deployed and rolled back; a release that is new to its target has to wait.",
     ),
+    "prometheus": Leaning(
+        "Prometheus",
+        _ask_prometheus,
+        "Deployments go on, judged by their health; for traffic that is not known, the environment's own rule applies.",
+        is_used=lambda: bool(settings.PROMETHEUS_URL),
+    ),
 }
+
+
+def leanings() -> Mapping[str, Leaning]:
+    """This function will return what is configured here, by name."""
+    return {name: leaning for name, leaning in LEANINGS.items() if leaning.is_used()}
 
 
 def look_at_dependencies() -> None:
     """This function will ask whatever is due for an answer, and record what was lost and what came back."""
-    for name, leaning in LEANINGS.items():
+    for name, leaning in leanings().items():
         if not _take(name):
             continue
         try:

@@ -90,6 +90,23 @@ def test_an_index_that_is_gone_is_named_on_the_page_with_what_still_works(db, ca
         assert "a release that is new to its target has to wait" in page
 
 
+def test_prometheus_is_named_where_it_is_configured_and_forgotten_where_it_is_not(db, cast, settings) -> None:
+    settings.PROMETHEUS_URL = f"http://127.0.0.1:{ports.free_ports(1)[0]}"
+    dependencies.look_at_dependencies()
+    dependencies.look_at_dependencies()
+    client = Client()
+    client.force_login(cast.devops)
+
+    assert "Prometheus can&#x27;t be reached since" in client.get("/").content.decode()
+
+    settings.PROMETHEUS_URL = ""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE health_dependency SET looked_at = now() - interval '2 hours' WHERE name = 'prometheus'")
+    page = client.get("/").content.decode()
+    assert "can&#x27;t be reached" not in page
+    assert "No worker" not in page
+
+
 def test_that_no_worker_looks_is_named_alone(db, cast, settings) -> None:
     settings.DEPENDENCY_INTERVAL = timedelta(seconds=10)
     dependencies.look_at_dependencies()
