@@ -13,6 +13,7 @@ from tests.browser import crawl
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
+from tests.monitoring import alert, make_token, send
 from tests.processes import WebServer
 from tests.world import make_environment, make_lane
 
@@ -24,6 +25,7 @@ EXPECTED = {
     "approvals:inbox",
     "releases:release-list",
     "releases:release-detail",
+    "environments:alert-list",
     "deployments:deployment-list",
     "deployments:deployment-detail",
     "deployments:rollout-list",
@@ -46,6 +48,8 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
             now=timezone.now(),
         )
         _roll_out(stage)
+        token = make_token(stage.world.cast)
+    send(token, alert())
     sign_in(page.context, stage.world.cast.devops)
     found: list[str] = []
 
