@@ -9,7 +9,7 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM, Actor
 from apps.core import live
 from apps.core.texts import one_line
-from apps.core.verdict import Conflict
+from apps.core.verdict import Conflict, Verdict
 from apps.deployments import actions, permissions, wording
 from apps.deployments.engine import endings, locks, rollback, start
 from apps.deployments.enums import Harm
@@ -53,7 +53,8 @@ def report_problem(
     _record(deployment, harm, reason, by=by)
     why = wording.plain(f"{harm.label}, says {by}: {reason}", 300)
     _quarantine(serving.release, lane, reason=why, now=now)
-    if not (target := rollback.target_for(lane)):
+    target = rollback.target_for(lane)
+    if isinstance(target, Verdict):
         environment_actions.set_hold(lane, reason=why, deployment_id=deployment.pk, by=SYSTEM, now=now)
         endings.call_for_person(deployment, f"{why} {target.sentence}")
         return None
