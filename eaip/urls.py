@@ -15,6 +15,7 @@ urlpatterns = [
     path("environments/", include((environment_urls.urlpatterns, "environments"))),
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
+    path("checks/", include("apps.health.urls")),
     path("audit/", include("apps.audit.urls")),
     path("api/", include("apps.api.urls")),
 ]

@@ -21,6 +21,7 @@ from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
+from apps.health import actions as health_actions
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.cast import NOW
@@ -40,6 +41,7 @@ class Objects:
     deployment: Any
     freeze: Any
     resource: Any
+    check: Any
     event: Any
     rollout: Any
 
@@ -59,6 +61,9 @@ def objects(world: World) -> Objects:
         resource = environment_actions.claim_resource(
             world.staging, kind="DATA_STORE", uri="postgresql://db.example/app", by=world.cast.devops, now=NOW
         )
+        check = health_actions.create_check(
+            world.lane(world.staging), name="A secret check", url="https://a.example", by=world.cast.devops, now=NOW
+        )
         for model in (type(world.service), type(world.release), type(world.release.artifact)):
             model.objects.update(is_published=False)
         rollout = rollouts.start_rollout(
@@ -66,7 +71,7 @@ def objects(world: World) -> Objects:
             by=world.cast.release_engineer, now=NOW,
         )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
-    return Objects(world, promotion, deployment, freeze, resource, event, rollout)
+    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout)
 
 
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
@@ -88,6 +93,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "environments:lane-remove": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-list": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-create": lambda o: [o.world.lane(o.world.staging).pk],
+    **{f"health:{name}": lambda o: [o.world.lane(o.world.staging).pk] for name in ("check-list", "check-create")},
+    **{f"health:{name}": lambda o: [o.check.pk] for name in ("check-detail", "check-change", "check-remove")},
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],
     "approvals:withdrawal": lambda o: [o.promotion.number],

@@ -16,6 +16,7 @@ from apps.audit.models import AuditEvent
 from apps.deployments import rollouts, runner
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
+from apps.health import actions as health_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from eaip.celery import app as celery
@@ -73,6 +74,12 @@ def _resource(world: World) -> Any:
     )
 
 
+def _check(name: str, world: World) -> str:
+    values = {"name": CHECK["name"], "url": CHECK["url"], "by": world.cast.devops, "now": NOW}
+    check = health_actions.create_check(world.lane(world.staging), **values)
+    return reverse(f"health:{name}", args=[check.pk])
+
+
 def _local(world: World) -> Any:
     return make_environment(world.cast.platform, "Local", Tier.LOCAL)
 
@@ -88,6 +95,10 @@ SERVICE = {
 WINDOW = {
     "window-kind": "ALLOW", "window-weekdays": ["2"], "window-starts_at": "10:00", "window-ends_at": "15:00",
     "window-zone": "UTC", "window-label": "Usual",
+}  # fmt: skip
+CHECK = {
+    "name": "Front door", "url": "https://app.example.com/", "interval_seconds": "60", "timeout_seconds": "3",
+    "expected_status": "204", "days_left": "14",
 }  # fmt: skip
 REASON = {"reason": "Because of a test"}
 
@@ -215,6 +226,13 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
             {"values": "GREETING=Hello", **REASON},
         ),
     ),
+    (
+        "health:check-create",
+        "check.created",
+        lambda w: Call(w.cast.devops, reverse("health:check-create", args=[w.lane(w.staging).pk]), CHECK),
+    ),
+    ("health:check-change", "check.changed", lambda w: Call(w.cast.devops, _check("check-change", w), CHECK)),
+    ("health:check-remove", "check.removed", lambda w: Call(w.cast.devops, _check("check-remove", w), {})),
     (
         "audit:export-create",
         "audit.exported",

@@ -10,7 +10,9 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from apps.dashboards import matrix, places
 from apps.deployments.models import Deployment
 from apps.environments.enums import Health
-from apps.environments.models import Freeze
+from apps.environments.models import Freeze, Lane
+from apps.health import standing
+from apps.health.standing import Standing
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release, Service
 
@@ -37,6 +39,13 @@ def row(service: Service, workspaces: tuple[UUID, ...], freezes: Sequence[Freeze
     """Return where the service runs: its row of the matrix. Queries: two."""
     standing = places.load(workspaces, freezes, now=now)
     return {"places": standing, "cells": matrix.row_of(service.slug, workspaces, standing, now=now)}
+
+
+def watched(service: Service, workspaces: tuple[UUID, ...]) -> list[tuple[Lane, Standing]]:
+    """Return the lanes of the service with how their endpoint checks stand, in promotion order. Queries: one."""
+    lanes = Lane.objects.visible_in(workspaces).standing().filter(service=service).select_related("environment")
+    lanes = lanes.annotate(check_counts=standing.counts()).order_by("environment__position", "environment__name")
+    return [(lane, Standing.read(lane.check_counts)) for lane in lanes]
 
 
 def releases(service: Service, workspaces: tuple[UUID, ...]) -> "QuerySet[Release]":

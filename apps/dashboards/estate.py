@@ -21,7 +21,9 @@ from apps.dashboards.places import Place
 from apps.environments import permissions
 from apps.environments.enums import FreezeScope, Health, Tier
 from apps.environments.models import Environment, Freeze, Hold, Lane, Window
+from apps.health import standing
 from apps.health.models import Alert, HealthSample
+from apps.health.standing import Standing
 from apps.policies.clauses import Gate
 
 SAMPLES = 60
@@ -75,6 +77,7 @@ class LaneLine:
     newest_configuration: int | None
     hold: str
     alerts: str
+    checks: Standing
 
     @property
     def tone(self) -> str:
@@ -103,6 +106,7 @@ def lanes(environment: Environment) -> list[LaneLine]:
         newest=Subquery(newest),
         fires=Alert.objects.firing().names_of_lane(),
         hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
+        check_counts=standing.counts(),
     )
     return [_line(lane) for lane in found.order_by("service__name")]
 
@@ -118,6 +122,7 @@ def _line(lane: Any) -> LaneLine:
         newest_configuration=lane.newest,
         hold=lane.hold or "",
         alerts=lane.fires or "",
+        checks=Standing.read(lane.check_counts),
     )
 
 

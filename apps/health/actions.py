@@ -12,7 +12,6 @@ from apps.environments import permissions
 from apps.environments.models import Lane
 from apps.health import reach
 from apps.health.models import CheckQuota, EndpointCheck
-from apps.integrations import outbound_addresses
 from apps.integrations.outbound_addresses import NotAllowed
 
 LIMITS = {
@@ -98,7 +97,7 @@ def _fill(check: EndpointCheck, lane: Lane, *, name: str, url: str, numbers: dic
             raise CheckInvalid(f"{field.replace('_', ' ').capitalize()} is {value}; it may be {least} to {most}.")
         setattr(check, field, value)
     try:
-        outbound_addresses.judge(reach.destination_of(url), reach.policy_of(lane.environment.workspace.slug))
+        reach.judge(url, lane.environment.workspace.slug)
     except NotAllowed as error:
         raise CheckInvalid(str(error)) from error
     check.name, check.url = one_line(name, name="The name", limit=80), url

@@ -150,6 +150,19 @@ class EndpointCheck(TenantModel):
     def kind(self) -> CheckKind:
         return KIND_OF[self.url.partition(":")[0]]
 
+    @property
+    def tone(self) -> str:
+        return Health(self.verdict).tone
+
+    @property
+    def expects(self) -> str:
+        """What a good answer is, in words."""
+        return {
+            CheckKind.HTTP: f"status {self.expected_status}",
+            CheckKind.TCP: "a connection",
+            CheckKind.TLS: f"a certificate good for {self.days_left} days",
+        }[self.kind]
+
 
 class EndpointSample(TenantModel):
     """One answer to an endpoint check, or the lack of one. `latency_ms` is None when nothing answered."""
@@ -167,6 +180,10 @@ class EndpointSample(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.verdict} at {self.checked_at:%H:%M:%S}"
+
+    @property
+    def tone(self) -> str:
+        return Health(self.verdict).tone
 
 
 class CheckQuota(TenantModel):

@@ -7,8 +7,13 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from apps.approvals import actions as approval_actions
+from apps.audit.actors import SYSTEM
 from apps.deployments import rollouts
-from apps.environments.enums import Tier
+from apps.environments.enums import Health, Tier
+from apps.health import actions as health_actions
+from apps.health import endpoints
+from apps.health.endpoints import Finding
+from apps.health.models import EndpointCheck
 from tests.browser import crawl
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
@@ -31,6 +36,11 @@ EXPECTED = {
     "deployments:rollout-list",
     "deployments:rollout-detail",
     "deployments:rollout-stop",
+    "health:check-list",
+    "health:check-create",
+    "health:check-detail",
+    "health:check-change",
+    "health:check-remove",
     "audit:event-list",
     "accounts:preferences",
 }
@@ -48,6 +58,7 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
             now=timezone.now(),
         )
         _roll_out(stage)
+        _check(stage)
         token = make_token(stage.world.cast)
     send(token, alert())
     sign_in(page.context, stage.world.cast.devops)
@@ -61,6 +72,19 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
     assert found == []
     assert not [view for view in seen if view.startswith("nothing at")]
     assert set(seen) >= EXPECTED
+
+
+def _check(stage: Stage) -> None:  # noqa: F811
+    """Have an address asked for every lane, with one good answer and one bad one."""
+    for lane in stage.world.lanes.values():
+        health_actions.create_check(
+            lane, name="Front door", url="https://app.example.com/", by=SYSTEM, now=timezone.now()
+        )
+    for verdict, detail in ((Health.HEALTHY, "200 in 12 ms"), (Health.FAULTY, "No answer within 3 s.")):
+        EndpointCheck.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
+        for leases in endpoints.claim(100).values():
+            findings = [Finding(check, lease, verdict, None, 12.0, detail) for check, lease in leases.items()]
+            endpoints.write(findings, now=timezone.now())
 
 
 def _roll_out(stage: Stage) -> None:  # noqa: F811

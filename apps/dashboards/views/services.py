@@ -36,6 +36,7 @@ def service_detail(request: AuthedRequest, slug: str) -> HttpResponse:
         "service": service,
         **catalogue.row(service, request.workspaces, navigation_of(request).freezes, now=now),
         "page": page_of(catalogue.releases(service, request.workspaces), request.GET, moment="created_at", size=20),
+        "watched": catalogue.watched(service, request.workspaces),
         "history": catalogue.history(service, request.workspaces),
         "stream": stream,
         "may_release": request.rights.may(Capability.RELEASE_CREATE, service.workspace_id),
