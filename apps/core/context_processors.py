@@ -36,7 +36,7 @@ ENTRIES = (
         count="deployments",
     ),
     Entry("Services", "Services", "boxes", "releases:service-list", ("releases:service-",), key="s"),
-    Entry("Environments", "Places", "server", "environments:environment-list", ("environments:",), key="e"),
+    Entry("Environments", "Places", "server", "environments:environment-list", ("environments:", "health:"), key="e"),
     Entry("Audit trail", "Audit", "scroll-text", "audit:event-list", ("audit:",), key="l", group="Govern"),
 )
 

@@ -59,7 +59,9 @@ def test_pages_work_for_members_and_are_404_for_strangers(world: World) -> None:
     check = _check(world)
 
     for address in (_list(world), _at("check-detail", check)):
-        assert get(world.cast.auditor, address).status_code == 200
+        page = get(world.cast.auditor, address)
+        assert page.status_code == 200
+        assert [entry["label"] for entry in page.context["entries"] if entry["current"]] == ["Environments"]
         assert get(world.cast.outsider, address).status_code == 404
         assert post(world.cast.devops, address).status_code == 405
 
