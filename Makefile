@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage reliability check fix bench lock screenshots vendor ci
+.PHONY: help setup run test coverage reliability model check fix bench lock screenshots vendor ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ reliability: ## run all tests with the engine's real clocks
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.debian
 	@EAIP_TEST_CLOCKS=real $(PY) -m pytest -n 2 $(T)
+
+model: setup ## check the model of the engine with spin, and that seeded mutants are found (T="words of a case" narrows)
+	@$(PY) -m tests.model $(T)
 
 check: setup ## lint, types, order of imports, migrations, templates; edits nothing
 	@$(PY) -m tests.check
