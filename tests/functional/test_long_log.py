@@ -52,11 +52,11 @@ def test_a_long_log_is_followed_and_fit_for_everyone(
     for number in range(3001, 3006):
         _write(log, number, number)
         log.flush()
-        expect(page.locator(f"#L{number}")).to_be_in_viewport(timeout=2000)
+        expect(page.locator(f"#L{number}")).to_be_in_viewport(timeout=10_000)
 
     _write(log, 3006, 5000)
     log.flush()
-    expect(page.locator("#L5000")).to_be_in_viewport(timeout=2000)
+    expect(page.locator("#L5000")).to_be_in_viewport(timeout=10_000)
     expect(page.locator("#log-extent")).to_have_text("5000 lines")
     between, lines = page.get_by_text("Load the lines between"), page.locator("#log-lines li")
     expect(between.first).to_be_visible()
