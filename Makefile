@@ -2,9 +2,10 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 export PORT ?= 8000
+export MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test coverage reliability model check fix bench lock screenshots vendor ci
+.PHONY: help setup run test coverage reliability model soak check fix bench lock screenshots vendor ci
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -35,6 +36,10 @@ reliability: ## run all tests with the engine's real clocks
 
 model: setup ## check the model of the engine with spin, and that seeded mutants are found (T="words of a case" narrows)
 	@$(PY) -m tests.model $(T)
+
+soak: ## real workers under faults for MINUTES=30; the report is docs/reference/soak.md (SEED=n, CLOCKS=real)
+	@$(PYTHON) -m deploy.launcher install test
+	@$(PY) -m tests.soak
 
 check: setup ## lint, types, order of imports, migrations, templates; edits nothing
 	@$(PY) -m tests.check

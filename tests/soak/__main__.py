@@ -1,0 +1,33 @@
+"""`make soak`: engines, workers and faults for MINUTES; see `run.py`. The engines and all folders are its own."""
+
+import importlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.engines import Engines, static_files
+from tests.plugin import QUICK_CLOCKS
+
+
+def main() -> int:
+    os.environ["EAIP_TEST_STATIC"] = str(static_files())
+    engines = Engines.start(durable=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="eaip-soak-") as folder:
+            os.environ |= engines.environment("soak", 1) | {
+                "EXECUTORS": "local=tests.deployments.file_target.executor",
+                "EAIP_TARGET_DIR": str(Path(folder) / "target"),
+            }
+            if os.environ.get("CLOCKS") != "real":
+                os.environ |= QUICK_CLOCKS | {"ENGINE_VERIFY_INTERVAL_SECONDS": "0.05"}
+            importlib.import_module("django").setup()
+            # The settings must be there before anything of Django's is imported.
+            run = importlib.import_module("tests.soak.run")
+            return run.soak(engines, Path(folder), minutes=float(os.environ.get("MINUTES", "30")))
+    finally:
+        engines.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
