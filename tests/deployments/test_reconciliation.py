@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
 from apps.deployments import actions, runner
 from apps.deployments.engine import reconciliation
 from apps.deployments.enums import DeploymentState as S
-from apps.deployments.executors.contract import Slot
+from apps.deployments.executors.contract import Slot, StepKind
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
 from tests.deployments.file_target import Place
@@ -54,6 +55,38 @@ def test_a_lane_with_an_attempt_under_way_is_left_alone(stage) -> None:
     reconciliation.reconcile_all()
 
     assert len(Place(lost.target_key).standings().slots) == 2
+
+
+@pytest.mark.parametrize("gap", [1, 2], ids=["before the rows are read", "after the rows were read"])
+@pytest.mark.parametrize("until", [StepKind.SWITCH, None], ids=["under way", "ended"])
+def test_an_attempt_that_comes_in_between_keeps_what_it_started(stage, settings, gap: int, until) -> None:
+    settings.ENGINE_WARM = timedelta(0)  # so that there is something to stop, in the slot that the attempt takes
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    late = stage.start(stage.release("1.2.0"))
+    looks, threads = 0, []
+
+    def come_in_between(execute, sql, params, many, context):
+        nonlocal looks
+        result = execute(sql, params, many, context)
+        looks += "lanes_at_rest" in sql
+        if looks == gap and not threads:
+            threads.append(stage.run_until(until or StepKind.VERIFY_ARTIFACT, late))
+            if until is None:
+                stage.judge.let_go(StepKind.VERIFY_ARTIFACT)
+                threads[0].join(30)
+        return result
+
+    with connection.execute_wrapper(come_in_between):
+        reconciliation.reconcile_all()
+    if until:
+        stage.judge.let_go(until)
+    threads[0].join(30)
+
+    assert Slot(stage.lane().live_slot.lower()) == Place(live.target_key).standings().live
+    assert stage.fresh(late).state == S.SUCCEEDED
+    assert stage.judge.serves(live.target_key) == "1.2.0"
+    stage.judge.require_once(live.target_key)
 
 
 def test_what_runs_in_a_removed_lane_is_stopped(stage) -> None:

@@ -3,10 +3,11 @@
 import contextlib
 import logging
 from collections import defaultdict
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
@@ -14,7 +15,7 @@ from apps.core import live
 from apps.core.durations import in_words
 from apps.deployments import clock, wording
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
-from apps.deployments.enums import DeploymentKind, DeploymentState
+from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Correction, Executor, ExecutorError, LaneRow, SlotRow
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
@@ -24,22 +25,34 @@ log = logging.getLogger(__name__)
 
 
 def reconcile_all() -> int:
-    """This function will reconcile every lane at rest, workspace by workspace; return how many corrections it took."""
+    """This function will make the target match the rows of every lane at rest; return how many corrections it took."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT workspace_id, id FROM lanes_at_rest()")
-        lanes: dict[UUID, list[UUID]] = defaultdict(list)
-        for workspace_id, lane_id in cursor.fetchall():
-            lanes[workspace_id].append(lane_id)
-    return sum(reconcile(workspace_id, ids) for workspace_id, ids in lanes.items())
-
-
-def reconcile(workspace_id: UUID, lane_ids: list[UUID]) -> int:
-    """This function will make the target match the rows of these lanes, and record what it put right."""
+        cursor.execute("SELECT DISTINCT workspace_id FROM lanes_at_rest()")
+        workspaces = [row[0] for row in cursor.fetchall()]
     by_executor: dict[str, list[tuple[Lane, LaneRow]]] = defaultdict(list)
-    with workspace_scope([workspace_id]):
-        for lane in Lane.objects.with_cell().select_related("live_release__artifact").filter(pk__in=lane_ids):
+    with workspace_scope(workspaces):
+        for lane in _at_rest():
             by_executor[lane.executor].append((lane, _row(lane)))
     return sum(_reconcile(executor_of(pairs[0][0]), pairs) for pairs in by_executor.values())
+
+
+def _at_rest() -> QuerySet[Lane]:
+    """Return the lanes of the scope where nothing is under way, with `fence` and `brought_by` of that same moment.
+
+    One statement sees one moment. Whoever claims an attempt later has a higher fence, and the target shuts its door to
+    what was read before; what a fence read later would open.
+    """
+    tried = Deployment.objects.filter(lane=OuterRef("pk"), state__in=TERMINAL)
+    brought = tried.filter(state=DeploymentState.SUCCEEDED)
+    return (
+        Lane.objects.with_cell()
+        .select_related("live_release__artifact")
+        .filter(pk__in=RawSQL("SELECT id FROM lanes_at_rest()", ()))
+        .annotate(
+            fence=Subquery(tried.order_by("-fence").values("fence")[:1]),
+            brought_by=Subquery(brought.order_by("-number").values("pk")[:1]),
+        )
+    )
 
 
 def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
@@ -103,14 +116,12 @@ def _record(lane: Lane, correction: Correction) -> None:
 
 
 def _row(lane: Lane) -> LaneRow:
-    last = Deployment.objects.filter(lane=lane).order_by("-fence").values_list("fence", flat=True).first()
     live_one, warm = None, None
-    brought = Deployment.objects.filter(lane=lane, state=DeploymentState.SUCCEEDED).order_by("-number")
-    latest = brought.select_related("release__artifact", "configuration").first()
+    latest = Deployment.objects.select_related("release__artifact", "configuration").filter(pk=lane.brought_by).first()
     if lane.live_release_id and latest and lane.removed_at is None:
         live_one = _slot_row(lane, latest, lane.live_slot)
         warm = _warm(lane, latest)
-    return LaneRow(target=target_of(lane), fence=last or 0, live=live_one, warm=warm)
+    return LaneRow(target=target_of(lane), fence=lane.fence or 0, live=live_one, warm=warm)
 
 
 def _warm(lane: Lane, latest: Deployment) -> SlotRow | None:
