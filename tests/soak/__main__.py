@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,17 +15,22 @@ def main() -> int:
     os.environ["EAIP_TEST_STATIC"] = str(static_files())
     engines = Engines.start(durable=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="eaip-soak-") as folder:
-            os.environ |= engines.environment("soak", 1) | {
-                "EXECUTORS": "local=tests.deployments.file_target.executor",
-                "EAIP_TARGET_DIR": str(Path(folder) / "target"),
-            }
-            if os.environ.get("CLOCKS") != "real":
-                os.environ |= QUICK_CLOCKS | {"ENGINE_VERIFY_INTERVAL_SECONDS": "0.05"}
-            importlib.import_module("django").setup()
-            # The settings must be there before anything of Django's is imported.
-            run = importlib.import_module("tests.soak.run")
-            return run.soak(engines, Path(folder), minutes=float(os.environ.get("MINUTES", "30")))
+        folder = Path(tempfile.mkdtemp(prefix="eaip-soak-"))
+        os.environ |= engines.environment("soak", 1) | {
+            "EXECUTORS": "local=tests.deployments.file_target.executor",
+            "EAIP_TARGET_DIR": str(folder / "target"),
+        }
+        if os.environ.get("CLOCKS") != "real":
+            os.environ |= QUICK_CLOCKS | {"ENGINE_VERIFY_INTERVAL_SECONDS": "0.05"}
+        importlib.import_module("django").setup()
+        # The settings must be there before anything of Django's is imported.
+        run = importlib.import_module("tests.soak.run")
+        violated = run.soak(engines, folder, minutes=float(os.environ.get("MINUTES", "30")))
+        if violated:
+            print(f"Logs and ledgers are kept in {folder}")
+        else:
+            shutil.rmtree(folder)
+        return int(violated)
     finally:
         engines.stop()
 

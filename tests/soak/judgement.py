@@ -95,9 +95,12 @@ class Judgement:
         self.read_ledgers()
         self.ask(QUESTIONS | LAST)
         with psycopg.connect(self.url) as connection:
-            succeeded = connection.execute("SELECT id FROM deployments_deployment WHERE state = 'SUCCEEDED'")
-            for (id,) in succeeded:
-                if not self.effects[str(id), "switch"]:
+            succeeded = connection.execute(
+                "SELECT id, rolls_back_id FROM deployments_deployment WHERE state = 'SUCCEEDED'"
+            )
+            for id, undone in succeeded:
+                # What never had the traffic is undone without an effect.
+                if not self.effects[str(id), "switch"] and (undone is None or self.effects[str(undone), "switch"]):
                     self._found("a success without its effect", [str(id)])
             lanes = connection.execute(
                 """SELECT l.target_key, last.id, last.state, last.kind, r.version FROM environments_lane l

@@ -69,6 +69,7 @@ class Rig:
                 self._restart("postgres", signal.SIGQUIT, away=random.uniform(0, 3))
         for dead in [worker for worker in self.workers if not worker.is_running()]:
             self.faults.append(("a worker ended by itself", time.time()))
+            print(f"  !! {dead.program.name} ended by itself; see {dead.log}", flush=True)
             self.workers.remove(dead)
             self.add_worker()
 
@@ -89,8 +90,8 @@ class Rig:
             return False
 
 
-def soak(engines: Engines, folder: Path, *, minutes: float) -> int:
-    """Run for so long, then wait until all has ended, and judge. Return 1 when anything was violated."""
+def soak(engines: Engines, folder: Path, *, minutes: float) -> bool:
+    """Run for so long, then wait until all has ended, and judge. Return whether anything was violated."""
     seed = int(os.environ.get("SEED", str(time.time_ns() % 10**6)))
     random.seed(seed)
     traffic, rig = Traffic.make(), Rig(engines, folder)
@@ -132,7 +133,7 @@ def soak(engines: Engines, folder: Path, *, minutes: float) -> int:
         seconds=lasted, lanes=len(traffic.lanes), workers=WORKERS, seed=seed,
     )  # fmt: skip
     print(REPORT.read_text(), flush=True)
-    return 1 if judge.violations else 0
+    return bool(judge.violations)
 
 
 def _faults():

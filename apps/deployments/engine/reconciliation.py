@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections import defaultdict
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -36,7 +37,7 @@ def reconcile_all() -> int:
     return sum(_reconcile(executor_of(pairs[0][0]), pairs) for pairs in by_executor.values())
 
 
-def _at_rest() -> QuerySet[Lane]:
+def _at_rest() -> "QuerySet[Any]":
     """Return the lanes of the scope where nothing is under way, with `fence` and `brought_by` of that same moment.
 
     One statement sees one moment. Whoever claims an attempt later has a higher fence, and the target shuts its door to
@@ -115,7 +116,8 @@ def _record(lane: Lane, correction: Correction) -> None:
         live.hint(lane.workspace_id, f"lane:{lane.pk}")
 
 
-def _row(lane: Lane) -> LaneRow:
+def _row(lane: Any) -> LaneRow:
+    """`lane` comes from `_at_rest`."""
     live_one, warm = None, None
     latest = Deployment.objects.select_related("release__artifact", "configuration").filter(pk=lane.brought_by).first()
     if lane.live_release_id and latest and lane.removed_at is None:
