@@ -2,8 +2,13 @@ import os
 from typing import Any
 
 from celery import Celery, bootsteps
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eaip.settings")
+
+# A worker that loses its broker does not give hints back: the sweeper finds what is due, and a channel that tries it
+# through a connection that is closed already brings the whole worker down.
+Channel.do_restore = False
 
 
 class Sweep(bootsteps.StartStopStep):

@@ -3,9 +3,11 @@
 import time
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import redis
+from celery import current_app
 
 from apps.core import hints
 from apps.deployments import sweeper
@@ -85,10 +87,30 @@ def test_with_the_broker_stopped_and_flushed_in_the_middle_it_goes_on(stage, bro
     stage.judge.require_once(stage.lane().target_key)
 
 
+def test_a_worker_with_a_hint_in_hand_outlives_its_broker(stage, broker, monkeypatch, tmp_path: Path) -> None:
+    url, start = broker
+    monkeypatch.setitem(current_app.conf, "broker_write_url", url)
+    with start() as server, start_worker(tmp_path, environment={"REDIS_URL": url}, concurrency=1) as worker:
+        stage.judge.hold(StepKind.INSTALL)
+        running = stage.start()
+        eventually(lambda: stage.judge.is_waiting(StepKind.INSTALL), within_seconds=30, because=worker.output)
+        hints._send("deployments.run", uuid4())  # its only thread is at work, so it keeps this one
+        eventually(lambda: worker.output.count("] received") == 2, because=worker.output)
+
+        server.kill()
+        eventually(lambda: "Connection to broker lost" in worker.output, because=worker.output)
+        stage.judge.let_go(StepKind.INSTALL)
+
+        assert eventually(stage.ended(running), within_seconds=30, because=worker.output).state == S.SUCCEEDED
+        with start():
+            eventually(lambda: worker.output.count("Connected to redis") == 2, within_seconds=60, because=worker.output)
+        assert worker.is_running()
+    # Where kombu tries to give it back to the broker that is gone, the worker dies of that now and then.
+    assert "Restoring" not in worker.output
+
+
 def test_a_hint_to_nowhere_costs_a_page_little_and_then_nothing(stage, settings, monkeypatch) -> None:
     monkeypatch.setattr(hints, "_resting_until", 0.0)
-    from celery import current_app
-
     monkeypatch.setitem(current_app.conf, "broker_write_url", f"redis://127.0.0.1:{ports.free_ports(1)[0]}/0")
 
     began = time.monotonic()
