@@ -141,7 +141,8 @@ class Lease:
             return True, mine.filter(cancel_requested_at__isnull=False).exists()
 
     def _lose(self) -> None:
-        logger.warning("the lease of %s with fence %s is lost", self._id, self._fence)
+        # No warning: its owner may have ended the attempt this moment, and warns itself where it has not.
+        logger.info("fence %s of %s is no longer ours", self._fence, self._id)
         self._lost = True
         self._interrupt()
 
