@@ -15,10 +15,6 @@ from apps.deployments.engine import endings, locks, rollback, start
 from apps.deployments.enums import Harm
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
-from apps.environments.models import Lane
-from apps.releases import actions as release_actions
-from apps.releases.enums import ReleaseState
-from apps.releases.models import Release
 
 UNDONE_AT_ONCE = {Harm.CUSTOMERS, Harm.VULNERABILITY}
 
@@ -52,7 +48,7 @@ def report_problem(
     start.require_free(lane, now=now)
     _record(deployment, harm, reason, by=by)
     why = wording.plain(f"{harm.label}, says {by}: {reason}", 300)
-    _quarantine(serving.release, lane, reason=why, now=now)
+    endings.quarantine(serving.release, lane, reason=why, now=now)
     target = rollback.target_for(lane)
     if isinstance(target, Verdict):
         environment_actions.set_hold(lane, reason=why, deployment_id=deployment.pk, by=SYSTEM, now=now)
@@ -68,9 +64,3 @@ def _record(deployment: Deployment, harm: Harm, reason: str, *, by: User | Actor
         environment_id=deployment.lane.environment_id, service_id=deployment.lane.service_id,
     )  # fmt: skip
     live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
-
-
-def _quarantine(release: Release, lane: Lane, *, reason: str, now: datetime) -> None:
-    """Nothing brings the release anywhere. A customer's lane may not speak for the platform's release."""
-    if release.workspace_id == lane.workspace_id and release.state == ReleaseState.SEALED:
-        release_actions.quarantine_release(release, reason=reason, by=SYSTEM, now=now)

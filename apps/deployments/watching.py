@@ -31,7 +31,7 @@ def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deploymen
     serving = Deployment.objects.with_subject().get(pk=serving.pk)
     reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {why}", 300)
     environment_actions.set_hold(lane, reason=reason, deployment_id=serving.pk, by=SYSTEM, now=now)
-    endings.quarantine(serving, reason=reason, now=now)
+    endings.blame(serving, reason=reason, now=now)
     target = rollback.target_for(lane)
     if isinstance(target, Verdict):
         endings.call_for_person(serving, f"{why} It can't be rolled back: {target.sentence}")

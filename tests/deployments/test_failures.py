@@ -14,8 +14,10 @@ from apps.core.verdict import Refusal
 from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentKind, StepVerdict
 from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.environments.models import Hold
+from apps.releases.actions import quarantine_release
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from tests.drill import get, post, text_of
@@ -58,6 +60,24 @@ def test_the_lane_is_held_and_the_release_quarantined_with_the_failure(stage) ->
         assert hold.deployment_id == bad.pk
         assert release.state == ReleaseState.QUARANTINED
         assert "500 broken" in release.quarantine_reason
+
+
+def test_a_release_that_was_quarantined_meanwhile_fails_all_the_same(stage) -> None:
+    """By a person, or because it failed in another lane a moment ago."""
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"health": "bad"})
+    bad = stage.start(stage.release(BAD))
+    thread = stage.run_until(StepKind.SWITCH, bad)
+    with stage.everything():
+        quarantine_release(bad.release, reason="It failed in Staging", by=stage.world.cast.devops, now=timezone.now())
+
+    stage.judge.let_go(StepKind.SWITCH)
+    thread.join(30)
+
+    assert (stage.fresh(bad).state, stage.rollback_of(bad).state) == (S.FAILED, S.SUCCEEDED)
+    with stage.everything():
+        assert Release.objects.get(pk=bad.release_id).quarantine_reason == "It failed in Staging"
+    stage.judge.require_once(bad.target_key)
 
 
 def test_automation_does_not_bring_a_quarantined_release_back(stage) -> None:

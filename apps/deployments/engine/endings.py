@@ -3,6 +3,7 @@
 What runs in a lane is written when it is proved and not before, in the transaction that says SUCCEEDED (ADR 0020).
 """
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,7 +30,8 @@ from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
 from apps.health import checks as health_checks
 from apps.releases import actions as release_actions
-from apps.releases.enums import ReleaseState
+from apps.releases.models import Release
+from apps.releases.transitions import StaleRelease
 from apps.workspaces.scope import workspace_scope
 
 S = DeploymentState
@@ -59,10 +61,10 @@ def succeed(attempt: Attempt, slot: Slot | None, *, why: str) -> None:
     crashpoint("after_success_commit")
 
 
-def fail(attempt: Attempt, *, why: str, blame: bool = True) -> Deployment | None:
+def fail(attempt: Attempt, *, why: str, at_fault: bool = True) -> Deployment | None:
     """This function will end an attempt that touched the target, and begin its rollback in the same transaction.
 
-    `blame` says that the release is at fault and is quarantined. A rollback has no rollback: it leaves the hold, and
+    `at_fault` says that the release is, and is quarantined. A rollback has no rollback: it leaves the hold, and
     calls for a person. Shapes: returns the rollback, due and unclaimed; None where there is nothing to go back to.
     """
     deployment = attempt.deployment
@@ -74,8 +76,8 @@ def fail(attempt: Attempt, *, why: str, blame: bool = True) -> Deployment | None
         journal.close(deployment)
         reason = wording.plain(f"{wording.subject(deployment)} failed ({deployment}): {why}", 300)
         environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)
-        if blame:
-            quarantine(deployment, reason=reason, now=now)
+        if at_fault:
+            blame(deployment, reason=reason, now=now)
         back = rollback.begin(deployment, lane, why=why, now=now)
         _tell_approvals(lane, promotion, PromotionState.FAILED, why=why, now=now)
         if back is None and deployment.kind == DeploymentKind.ROLLBACK:
@@ -129,13 +131,20 @@ def give_up(deployment: Deployment, *, why: str, at_once: bool = False) -> None:
         crashpoint("before_unknown_commit")
 
 
-def quarantine(deployment: Deployment, *, reason: str, now: datetime) -> None:
-    """This function will take the release of a deployment that hurts out of use, where its workspace may say so."""
-    release = deployment.release
-    # A customer's lane may not speak for the platform's release; nor may a new configuration for what ran well before.
-    ours = release.workspace_id == deployment.workspace_id and release.pk != deployment.from_release_id
-    if ours and deployment.kind != DeploymentKind.ROLLBACK and release.state == ReleaseState.SEALED:
-        release_actions.quarantine_release(release, reason=reason, by=SYSTEM, now=now)
+def blame(deployment: Deployment, *, reason: str, now: datetime) -> None:
+    """This function will quarantine the release of a deployment that hurts, unless it ran well here before."""
+    # A new configuration, or the way back, says nothing against it.
+    if deployment.kind != DeploymentKind.ROLLBACK and deployment.release_id != deployment.from_release_id:
+        quarantine(deployment.release, deployment.lane, reason=reason, now=now)
+
+
+def quarantine(release: Release, lane: Lane, *, reason: str, now: datetime) -> None:
+    """This function will take a release that hurts in a lane out of use, where the lane's workspace may say so."""
+    # A customer's lane may not speak for the platform's release.
+    if release.workspace_id == lane.workspace_id:
+        # Another lane, where it hurts too, may have been quicker.
+        with contextlib.suppress(StaleRelease):
+            release_actions.quarantine_release(release, reason=reason, by=SYSTEM, now=now)
 
 
 def call_for_person(deployment: Deployment, why: str) -> None:

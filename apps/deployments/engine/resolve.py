@@ -64,7 +64,7 @@ def cancel(attempt: Attempt, seen: Observation | None = None) -> Deployment | No
     seen = seen or probe(attempt)
     if seen.state in (Standing.APPLIED, Standing.BEGUN):
         how_far = "It served already." if seen.state == Standing.APPLIED else "It had begun to serve."
-        return endings.fail(attempt, why=f"{why} {how_far}", blame=False)
+        return endings.fail(attempt, why=f"{why} {how_far}", at_fault=False)
     if seen.state != Standing.NOT_APPLIED:
         endings.lose_sight(attempt, why=f"{why} {seen.detail}")
         return None
@@ -110,7 +110,7 @@ def _try_again(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Depl
         return carry_out(attempt)
     lost = f"Its outcome was lost {deployment.attempt} times"
     if seen.state == Standing.BEGUN:
-        return endings.fail(attempt, why=f"{lost}. {seen.detail}", blame=False)
+        return endings.fail(attempt, why=f"{lost}. {seen.detail}", at_fault=False)
     why = f"{lost}, and it is not applied. {seen.detail}"
     if deployment.kind == DeploymentKind.ROLLBACK:
         return endings.fail(attempt, why=why)
