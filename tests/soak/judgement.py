@@ -30,7 +30,9 @@ QUESTIONS = {
     "I6 another plan than the one that was asked for": """
         SELECT d.id FROM deployments_deployment d JOIN approvals_promotion p ON p.id = d.promotion_id
         JOIN deployments_transition t ON t.deployment_id = d.id AND t.to_state = 'STARTING' AND t.from_state = 'QUEUED'
-        WHERE d.plan_hash <> p.plan_hash""",
+        -- Given back, a promotion gets a new plan for its next attempt.
+        WHERE d.plan_hash <> p.plan_hash AND p.state IN ('DEPLOYING', 'COMPLETED', 'FAILED') AND d.number =
+            (SELECT max(number) FROM deployments_deployment WHERE promotion_id = p.id)""",
 }
 # Asked at the end, and of everything.
 LAST = {
@@ -76,7 +78,11 @@ class Judgement:
         with psycopg.connect(self.url, connect_timeout=5) as connection:
             for name, question in questions.items():
                 self._found(name, [str(row[0]) for row in connection.execute(question).fetchall()])
-            rows = connection.execute(f"SELECT id, state FROM deployments_deployment WHERE state IN ({TERMINAL})")
+            rows = connection.execute(
+                f"""SELECT id, state FROM deployments_deployment WHERE state IN ({TERMINAL})
+                AND (%s OR ended_at > clock_timestamp() - interval '{OVERDUE_SECONDS} s')""",
+                [questions is not QUESTIONS],
+            )
             for id, state in rows:
                 if self.ended.setdefault(str(id), state) != state:
                     self._found("I3 ended anew", [str(id)])

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from tests.soak.judgement import Judgement
 
-LOSSES = ("worker killed", "worker frozen")
+LOSSES = ("worker killed", "worker frozen", "database restarted at once")
 
 
 def write_report(
@@ -64,7 +64,7 @@ def write_report(
         "",
         "| seconds | deployments | p50 | p99 |",
         "| --- | ---: | ---: | ---: |",
-        _row("from the kill or the freeze of a worker to UNKNOWN", detected),
+        _row("from the loss of a worker, or of its database, to UNKNOWN", detected),
         _row("from UNKNOWN to its end", resolved),
         "",
         "I1 is judged by the ledger (one owner for each fence, fences only grow, so no two attempts ever took",
