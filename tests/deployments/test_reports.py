@@ -18,6 +18,7 @@ from apps.deployments.models import Deployment
 from apps.environments.models import Hold
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
+from tests.drill import get, text_of
 
 
 def _report(stage, deployment: Deployment, harm: Harm, by=None) -> Deployment | None:
@@ -139,3 +140,12 @@ def test_the_page_says_what_a_report_does_and_does_it(stage) -> None:
     answer = client.post(address, {"reason": "Orders fail", "harm": "CUSTOMERS"}, follow=True)
 
     assert "Rollback of" in answer.content.decode()
+
+
+def test_the_first_release_of_a_lane_can_be_reported_from_its_page_too(stage) -> None:
+    only = stage.deploy()
+
+    page = text_of(get(stage.world.cast.devops, reverse("deployments:deployment-detail", args=[only.number])))
+
+    assert reverse("deployments:report", args=[only.number]) in page
+    assert "Roll back to" not in page
