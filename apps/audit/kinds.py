@@ -82,6 +82,8 @@ KINDS: dict[str, str] = {
     "rollout.stopped": "stopped a roll-out",
     "lane.switched": "changed what runs",
     "lane.reconciled": "made the proxy match the record",
+    "lane.drifted": "saw something else run than was deployed",
+    "lane.drift_ended": "saw again what was deployed",
     "lane.health_changed": "changed a health verdict",
     "alert.fired": "was alerted",
     "alert.resolved": "saw an alert end",

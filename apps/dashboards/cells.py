@@ -22,8 +22,8 @@ UNSUCCESSFUL = {
     DeploymentState.ERRORED: "Did not run",
 }
 EXCEPTIONS = frozenset({"run", "wait", "warn", "bad", "idle"})
-# A storm of alerts is one cell all the same.
-ALERTS_SHOWN = 80
+# A storm of alerts is one cell all the same, and so is a long story of drift.
+DETAIL_SHOWN = 80
 # What a promotion waits for, by the gate that keeps it.
 WAITS = {
     "approvals": ("wait", "user-check", "{} needs approval"),
@@ -133,10 +133,8 @@ def _step(raw: Raw, state: DeploymentState, done: int, total: int) -> str:
 
 
 def _stood(raw: Raw) -> Cell:
-    if raw.version and raw.health == Health.FAULTY:
-        return _cell(raw, "bad", word="Faulty", more=raw.health_detail)
-    if raw.version and raw.alerts:
-        return _cell(raw, "warn", icon="bell", word="Alert", more=raw.alerts[:ALERTS_SHOWN])
+    if raw.version and (cell := _seen(raw)):
+        return cell
     if raw.rolled_back_from:
         return _cell(raw, "warn", icon="undo-2", word="Rolled back", more=f"from {raw.rolled_back_from}")
     if raw.hold:
@@ -144,6 +142,17 @@ def _stood(raw: Raw) -> Cell:
     if raw.waiting_number is not None:
         return _waiting(raw)
     return _quiet(raw)
+
+
+def _seen(raw: Raw) -> Cell | None:
+    """What the portal sees of what runs, where that is no good news."""
+    if raw.health == Health.FAULTY:
+        return _cell(raw, "bad", word="Faulty", more=raw.health_detail)
+    if raw.drift:
+        return _cell(raw, "warn", icon="git-compare", word="Drift", more=raw.drift[:DETAIL_SHOWN])
+    if raw.alerts:
+        return _cell(raw, "warn", icon="bell", word="Alert", more=raw.alerts[:DETAIL_SHOWN])
+    return None
 
 
 def _quiet(raw: Raw) -> Cell:

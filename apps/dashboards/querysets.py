@@ -25,7 +25,7 @@ WITH service AS MATERIALIZED (
 )
 SELECT service.slug, service.name, service.owner_team, service.plane, service.is_pinned,
     lane.id, environment.id, environment.name, environment.tier,
-    live.version, lane.live_since, lane.health, lane.health_detail, back.version,
+    live.version, lane.live_since, lane.health, lane.health_detail, lane.drift, back.version,
     CASE WHEN live.id IS NOT NULL THEN (
         SELECT count(*) FROM releases_release newer
         WHERE newer.service_id = service.id AND newer.state = 'SEALED'
@@ -94,6 +94,7 @@ class Raw(NamedTuple):
     since: datetime | None
     health: str
     health_detail: str
+    drift: str
     rolled_back_from: str | None
     newer: int | None
     attempt_number: int | None
@@ -152,7 +153,7 @@ def cells(
     with Cursor(connection.connection) as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         rows = cursor.execute(CELLS.format(only=only, order=order), values, prepare=True).fetchall()
-    return [Raw(*(*row[:25], _read(row[25]), *row[26:])) for row in rows]
+    return [Raw(*(*row[:26], _read(row[26]), *row[27:])) for row in rows]
 
 
 def _read(gates: Any) -> list[dict[str, Any]] | None:

@@ -107,10 +107,10 @@ class Resource(TenantModel):
 class Lane(TenantModel):
     """One service in one environment: what runs there now, and where.
 
-    Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`); only `apps.health` writes
-    `health*`. `target_key` names the real thing behind the lane and is unique over all workspaces. `address` says where
-    the executor finds it: empty for `local`, {"cluster", "namespace"} for `helm`, else `server` and what `addresses`
-    says; never a secret.
+    Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`) and `drift*`: what its target
+    was seen to run instead, empty where that is the same. Only `apps.health` writes `health*`. `target_key` names the
+    real thing behind the lane and is unique over all workspaces. `address` says where the executor finds it: empty for
+    `local`, {"cluster", "namespace"} for `helm`, else `server` and what `addresses` says; never a secret.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="lanes")
@@ -137,6 +137,9 @@ class Lane(TenantModel):
     rolled_back_from = models.ForeignKey(
         "releases.Release", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+
+    drift = models.CharField(max_length=300, blank=True)
+    drift_since = models.DateTimeField(null=True, blank=True)
 
     health = models.CharField(max_length=10, choices=Health, default=Health.UNKNOWN)
     health_detail = models.CharField(max_length=200, blank=True)

@@ -23,6 +23,7 @@ QUIET = Raw(
     since=NOW - timedelta(days=2),
     health="HEALTHY",
     health_detail="",
+    drift="",
     rolled_back_from=None,
     newer=1,
     attempt_number=None,

@@ -310,7 +310,12 @@ class FileTarget:
                     place.append({"effect": "stop", "slot": slot, "fence": row.fence, "deployment": "", "version": ""})
                     yield Correction(row.target.lane_key, f"{slot} was stopped", mended=True)
                 if row.live and found.live != row.live.slot.value:
-                    yield Correction(row.target.lane_key, "the live slot differs", mended=False)
+                    yield Correction(
+                        row.target.lane_key,
+                        f"{found.live} serves, which nobody here asked for",
+                        mended=False,
+                        drifted=True,
+                    )
         except (OutcomeUnknown, StaleFence) as error:
             yield Correction(row.target.lane_key, str(error), mended=False)
 

@@ -14,6 +14,7 @@ from apps.deployments.executors.contract import Slot, StepKind
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
 from tests.deployments.file_target import Place
+from tests.drill import get, text_of
 
 
 def test_what_was_live_before_stays_warm_and_is_retired_later(stage, settings) -> None:
@@ -87,6 +88,52 @@ def test_an_attempt_that_comes_in_between_keeps_what_it_started(stage, settings,
     assert stage.fresh(late).state == S.SUCCEEDED
     assert stage.judge.serves(live.target_key) == "1.2.0"
     stage.judge.require_once(live.target_key)
+
+
+def test_drift_is_flagged_and_left_to_a_person(stage) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    place = Place(live.target_key)
+    other = Slot(place.standings().live).other.value
+
+    place.append({"effect": "switch", "slot": other, "fence": live.fence, "deployment": "", "version": ""})  # by hand
+    reconciliation.reconcile_all()
+    reconciliation.reconcile_all()
+
+    assert stage.judge.serves(live.target_key) == "1.0.0"
+    assert stage.lane().drift == f"{other} serves, which nobody here asked for"
+    with stage.everything():
+        assert AuditEvent.objects.filter(kind="lane.drifted", target_id=str(live.lane_id)).count() == 1
+    page = text_of(get(stage.world.cast.devops, "/"))
+    assert "Drift" in page and "nobody here asked for" in page
+
+    stage.deploy("1.2.0")
+    reconciliation.reconcile_all()
+
+    assert (stage.lane().drift, stage.lane().drift_since) == ("", None)
+
+
+def test_drift_that_is_put_right_by_hand_ends(stage) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    place = Place(live.target_key)
+    ours = Slot(place.standings().live)
+    for slot in (ours.other, ours):
+        place.append({"effect": "switch", "slot": slot, "fence": live.fence, "deployment": "", "version": ""})
+        reconciliation.reconcile_all()
+
+    assert stage.lane().drift == ""
+    with stage.everything():
+        kinds = AuditEvent.objects.filter(kind__startswith="lane.drift").order_by("recorded_at")
+        assert list(kinds.values_list("kind", flat=True)) == ["lane.drifted", "lane.drift_ended"]
+
+
+def test_a_target_that_does_not_answer_says_nothing_of_drift(stage) -> None:
+    live = stage.deploy()
+    with Place(live.target_key).at_work():
+        reconciliation.reconcile_all()
+
+    assert stage.lane().drift == ""
 
 
 def test_what_runs_in_a_removed_lane_is_stopped(stage) -> None:

@@ -207,6 +207,8 @@ def _move(lane: Lane, deployment: Deployment, slot: Slot | None, now: datetime) 
         "live_slot": stored(slot),
         "generation": lane.generation + 1,
         "rolled_back_from": deployment.from_release if undone else None,
+        "drift": "",
+        "drift_since": None,
     }
     if moved:
         changes |= {"live_since": now, "previous_release": None if undone else lane.live_release}

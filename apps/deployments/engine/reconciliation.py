@@ -15,6 +15,8 @@ from apps.audit.actors import SYSTEM
 from apps.core import live
 from apps.core.durations import in_words
 from apps.deployments import clock, wording
+from apps.deployments.clock import CLOCK
+from apps.deployments.engine import locks
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Correction, Executor, ExecutorError, LaneRow, SlotRow
@@ -59,10 +61,13 @@ def _at_rest() -> "QuerySet[Any]":
 def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
     lanes = {row.target.lane_key: lane for lane, row in pairs}
     corrections = [*_retired(executor, pairs), *executor.reconcile(tuple(row for _lane, row in pairs))]
-    unmended = {correction.lane_key for correction in corrections if not correction.mended}
+    unmended = {correction.lane_key: correction for correction in corrections if not correction.mended}
     for key, lane in lanes.items():
-        if lane.removed_at is not None and key not in unmended:
+        left = unmended.get(key)
+        if lane.removed_at is not None and left is None:
             _empty(lane)
+        if left is None or left.drifted:
+            _flag(lane, left.detail if left else "")
     for correction in corrections:
         if correction.mended:
             _record(lanes[correction.lane_key], correction)
@@ -101,6 +106,31 @@ def _empty(lane: Lane) -> None:
                 after={"release": "", "slot": ""},
             )
             live.hint(lane.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")
+
+
+def _flag(lane: Lane, drift: str) -> None:
+    """What runs is not what was deployed, or it is again: said, and never overwritten (DEP-11)."""
+    drift = wording.plain(drift, 300)
+    if drift == lane.drift:
+        return
+    with workspace_scope([lane.workspace_id]):
+        now = locks.lane(lane.pk)
+        # Whoever came in between has brought, or brings, something of their own.
+        if now.generation != lane.generation or Deployment.objects.open().filter(lane=lane).exists():
+            return
+        Lane.objects.filter(pk=lane.pk).update(drift=drift, drift_since=CLOCK if drift else None)
+        audit.record(
+            "lane.drifted" if drift else "lane.drift_ended",
+            by=SYSTEM,
+            target=lane,
+            summary=f"{wording.place(lane)} has drifted: {drift}" if drift else f"{wording.place(lane)} drifts no more",
+            outcome="FAILED" if drift else "SUCCESS",
+            environment_id=lane.environment_id,
+            service_id=lane.service_id,
+            before={"drift": now.drift},
+            after={"drift": drift},
+        )
+        live.hint(lane.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")
 
 
 def _record(lane: Lane, correction: Correction) -> None:

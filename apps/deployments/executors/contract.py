@@ -243,11 +243,16 @@ class LaneRow:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A difference between database and target; `mended` is False when it could not be put right, `detail` says why."""
+    """A difference between database and target; `mended` is False when it was not put right, `detail` says why.
+
+    `drifted` says that the target was asked and runs something else, which is left to a person; without it an executor
+    that mended nothing could not look.
+    """
 
     lane_key: str
     detail: str
     mended: bool
+    drifted: bool = False
 
 
 class ExecutorError(Exception):

@@ -383,7 +383,7 @@ class HelmExecutor:
         if latest and latest.status == "deployed" and latest.labels.get(DEPLOYMENT) == str(row.live.deployment_id):
             return []
         seen = f"revision {latest.number}, {latest.status}, of another origin" if latest else "no release"
-        return [Correction(key, f"helm holds {seen}; a person has to deploy again", mended=False)]
+        return [Correction(key, f"helm holds {seen}; a person has to deploy again", mended=False, drifted=True)]
 
 
 @dataclass(frozen=True, slots=True)

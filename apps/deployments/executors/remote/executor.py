@@ -177,4 +177,8 @@ class RemoteExecutor(Steps):
             return [Correction(key, f"{self.service} has not taken it away: {seen.detail}", mended=False)]
         if row.live is None or seen.is_of(row.live.deployment_id):
             return []
-        return [Correction(key, f"{self.service} says: {seen.detail} A person has to deploy again", mended=False)]
+        return [
+            Correction(
+                key, f"{self.service} says: {seen.detail} A person has to deploy again", mended=False, drifted=True
+            )
+        ]
