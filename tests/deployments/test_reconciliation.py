@@ -105,7 +105,7 @@ def test_drift_is_flagged_and_left_to_a_person(stage) -> None:
     with stage.everything():
         assert AuditEvent.objects.filter(kind="lane.drifted", target_id=str(live.lane_id)).count() == 1
     page = text_of(get(stage.world.cast.devops, "/"))
-    assert "Drift" in page and "nobody here asked for" in page
+    assert "nobody here asked for" in page
 
     stage.deploy("1.2.0")
     reconciliation.reconcile_all()

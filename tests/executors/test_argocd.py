@@ -306,7 +306,8 @@ def test_another_release_than_the_rows_is_told_and_left(rig: ArgocdRig) -> None:
     (correction,) = rig.executor.reconcile((row,))
 
     assert not correction.mended
-    assert correction.drifted and "A person has to deploy again" in correction.detail
+    assert correction.drifted
+    assert "A person has to deploy again" in correction.detail
     own = SlotRow(None, order.deployment_id, rig.old, order.configuration)
     assert rig.executor.reconcile((LaneRow(rig.target, order.fence, own),)) == ()
 

@@ -219,7 +219,7 @@ def test_reconciliation_tells_of_what_somebody_else_deployed(rig: HelmRig) -> No
     rig.deploy(other)
     (correction,) = rig.executor.reconcile((row,))
 
-    assert correction.drifted and not correction.mended
+    assert (correction.drifted, correction.mended) == (True, False)
     assert "of another origin" in correction.detail
 
 
