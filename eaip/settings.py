@@ -103,6 +103,8 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+# Less than ENGINE_LEASE, so that a worker that stands still keeps nobody from taking over.
+TRANSACTION_SILENCE = env.seconds("TRANSACTION_SILENCE_SECONDS", 20)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")

@@ -1,9 +1,14 @@
-"""The scope of a transaction: the workspaces whose rows the database shows and takes in it."""
+"""The scope of a transaction: the workspaces whose rows the database shows and takes in it.
+
+A process that stands still in the middle of one (a frozen machine, a lost network) loses it after TRANSACTION_SILENCE,
+and with it the locks that everybody else waits for.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection, transaction
 
@@ -14,8 +19,9 @@ def enter_scope(workspaces: Iterable[UUID], *, actor: UUID | None) -> None:
     """Set the scope for the rest of the open transaction, and who acts in it (for the history of fields)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT set_config('app.workspaces', %s, true), set_config('app.actor', %s, true)",
-            [",".join(str(workspace) for workspace in workspaces), str(actor or "")],
+            "SELECT set_config('app.workspaces', %s, true), set_config('app.actor', %s, true), "
+            "set_config('idle_in_transaction_session_timeout', %s, true)",
+            [",".join(str(workspace) for workspace in workspaces), str(actor or ""), _silence()],
         )
 
 
@@ -32,9 +38,15 @@ def _set(value: str) -> str:
     # set_config(..., true) ends with the transaction, so nothing leaks through a pooled connection.
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT current_setting('app.workspaces', true), set_config('app.workspaces', %s, true)", [value]
+            "SELECT current_setting('app.workspaces', true), set_config('app.workspaces', %s, true), "
+            "set_config('idle_in_transaction_session_timeout', %s, true)",
+            [value, _silence()],
         )
         return cursor.fetchone()[0] or ""
+
+
+def _silence() -> str:
+    return f"{settings.TRANSACTION_SILENCE.total_seconds() * 1000:.0f}"
 
 
 def workspaces_of(user: User | AnonymousUser) -> tuple[UUID, ...]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import Error, connection
 from django.utils import timezone
 
 from apps.deployments import runner, transitions
-from apps.deployments.engine import claim, endings, journal
+from apps.deployments.engine import claim, endings, journal, locks
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.lease import Lease
 from apps.deployments.engine.orders import executor_of, order_of
@@ -20,6 +20,7 @@ from apps.deployments.executors.contract import Slot, StaleFence, StepKind
 from apps.deployments.log import LogWriter, read_lines
 from apps.deployments.models import Deployment, Step
 from apps.environments.models import Lane
+from apps.workspaces.scope import workspace_scope
 from tests.processes import eventually, start_worker
 
 
@@ -157,6 +158,33 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing_more(stage, redis_url, tm
     assert stage.fresh(deployment).state == S.SUCCEEDED
     assert (lane.live_release.version, stage.judge.serves(lane.target_key)) == ("1.1.0", "1.1.0")
     stage.judge.require_once(lane.target_key)
+
+
+def test_who_stands_still_in_a_transaction_keeps_no_lock(stage, settings) -> None:
+    """A frozen machine's connection stays open: without a limit, everybody else would wait for it."""
+    settings.TRANSACTION_SILENCE = timedelta(seconds=0.3)
+    lane, has_lock, goes_on = stage.lane(), threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        try:
+            with workspace_scope([lane.workspace_id]):
+                locks.lane(lane.pk)
+                has_lock.set()
+                goes_on.wait(20)
+                Lane.objects.filter(pk=lane.pk).update(port=1)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        frozen = threads.submit(stand_still)
+        assert has_lock.wait(20)
+        with stage.everything():
+            assert locks.lane(lane.pk).port == lane.port
+        goes_on.set()
+        with pytest.raises(Error, match="idle-in-transaction"):
+            frozen.result(20)
+
+    assert stage.lane().port == lane.port
 
 
 def test_a_worker_that_is_stopped_hands_over_at_once(stage, redis_url, tmp_path: Path) -> None:
