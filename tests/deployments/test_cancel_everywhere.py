@@ -3,6 +3,7 @@
 MIGRATING is missing: no executor plans it. Owners are real workers; one more is there before its owner is killed.
 """
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -77,6 +78,12 @@ PLACES = [
     Place(S.UNKNOWN, StepKind.DRAIN_BLUE, S.FAILED),
 ]
 OWNERS = ["alive", "killed before the wish", "killed after the wish"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.environ.get("EAIP_TEST_CLOCKS") != "real":
+        monkeypatch.setenv("TRANSACTION_SILENCE_SECONDS", "2")  # the frozen one may hold the lane's lock
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
