@@ -216,7 +216,8 @@ ENGINE_RECONCILE = env.seconds("ENGINE_RECONCILE_SECONDS", 60)
 # An alert of one of these severities this soon after a deployment rolls it back.
 ENGINE_WATCH = env.seconds("ENGINE_WATCH_SECONDS", 900)
 ALERT_SEVERITIES = frozenset(env.words("EAIP_ALERT_SEVERITIES", "critical"))
-ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 4))
+# As many as a worker has for what it is told of: with the broker away, these alone do everything.
+ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 8))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
 DEPENDENCY_INTERVAL = env.seconds("DEPENDENCY_INTERVAL_SECONDS", 10)
 HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)

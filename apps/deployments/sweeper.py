@@ -112,12 +112,15 @@ class Sweeper:
         """See to all that is due and that nobody took, if it is this worker's turn."""
         if not sweep_lease.take("sweep", self._token, settings.ENGINE_SWEEP * TURN):
             return
+        left = False
         for due in runner.due_work(unclaimed=settings.ENGINE_UNCLAIMED):
             if due.kind == "SETTLE":
                 runner.handle(due)
-            else:
-                self._deployments.submit(due.id, partial(runner.handle, due))
+            elif not self._deployments.submit(due.id, partial(runner.handle, due)):
+                left = left or not self._deployments.room
         runner.roll_out()
+        if left:  # another worker may have room now, or this one in a moment: none of it waits for a whole turn
+            sweep_lease.give_back("sweep", self._token)
         self._prune()
 
     def check_health(self) -> None:
