@@ -18,9 +18,12 @@ from apps.deployments.models import Deployment
 from apps.environments.models import Environment, Lane
 from apps.releases.models import Release
 from apps.workspaces.scope import workspace_scope
+from deploy.launcher import ports, processes
+from deploy.launcher.engines import Valkey
 from tests.cast import Cast
 from tests.deployments.file_target import Judge
-from tests.processes import eventually
+from tests.engines import PASSWORD, wait_until
+from tests.processes import Child, eventually
 from tests.world import World, make_world
 
 
@@ -129,3 +132,30 @@ def stage(transactional_db: None, cast, judge: Judge) -> Stage:
     with whole(cast):
         world = make_world(cast)
     return Stage(world, judge)
+
+
+@pytest.fixture
+def broker(tmp_path: Path):
+    """A Valkey of this test's own, which it may stop."""
+    server = Valkey(tmp_path / "valkey", port=ports.free_ports(1)[0], password=PASSWORD, durable=False)
+    server.prepare()
+
+    def start() -> Child:
+        log = tmp_path / "valkey.log"
+        program = server.program()
+        child = Child(program=program, process=processes.spawn(program, log), log=log)
+        wait_until(server.is_ready, process=child.process, log=log)
+        return child
+
+    return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0", start
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a measured figure where it is seen, also when the test passes."""
+
+    def print_it(words: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {words}", flush=True)
+
+    return print_it

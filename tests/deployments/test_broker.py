@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
 import redis
 from celery import current_app
 
@@ -13,26 +12,8 @@ from apps.core import hints
 from apps.deployments import sweeper
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
-from deploy.launcher import ports, processes
-from deploy.launcher.engines import Valkey
-from tests.engines import PASSWORD, wait_until
-from tests.processes import Child, eventually, start_worker
-
-
-@pytest.fixture
-def broker(tmp_path: Path):
-    """A Valkey of this test's own, which it may stop."""
-    server = Valkey(tmp_path / "valkey", port=ports.free_ports(1)[0], password=PASSWORD, durable=False)
-    server.prepare()
-
-    def start() -> Child:
-        log = tmp_path / "valkey.log"
-        program = server.program()
-        child = Child(program=program, process=processes.spawn(program, log), log=log)
-        wait_until(server.is_ready, process=child.process, log=log)
-        return child
-
-    return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0", start
+from deploy.launcher import ports
+from tests.processes import eventually, start_worker
 
 
 def test_with_the_broker_absent_from_the_start_a_deployment_runs(stage, settings, tmp_path: Path) -> None:
