@@ -100,7 +100,7 @@ def _answers() -> bool:
 def test_after_a_promotion_with_a_lost_tail_the_target_is_asked_before_anything(
     own, stage, redis_url, say, tmp_path: Path
 ) -> None:
-    """Twelve attempts in four stages go on after the last commit that the standby has, past the switch or to the end."""
+    """Twelve attempts in four stages go on after the last commit that the standby has, to the switch or the end."""
     many = ManyLanes.make(stage, 12)
     groups = [ManyLanes(stage, many.environments[n : n + 3]) for n in (0, 3, 6, 9)]
     own.add_standby()
