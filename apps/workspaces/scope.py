@@ -28,10 +28,12 @@ def enter_scope(workspaces: Iterable[UUID], *, actor: UUID | None) -> None:
 @contextmanager
 def workspace_scope(workspaces: Iterable[UUID]) -> Iterator[None]:
     """Open a transaction that sees these workspaces only; an inner one narrows and then restores the outer."""
+    is_inner = connection.in_atomic_block
     with transaction.atomic():
         before = _set(",".join(str(workspace) for workspace in workspaces))
         yield
-        _set(before)
+        if is_inner:  # the outermost ends with its transaction
+            _set(before)
 
 
 def _set(value: str) -> str:
