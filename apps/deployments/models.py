@@ -101,6 +101,7 @@ class Deployment(TenantModel):
         ]
         indexes = [
             models.Index(name="deployment_by_lane", fields=["lane", "-number"]),
+            models.Index(name="deployment_by_fence", fields=["lane", "-fence"]),
             models.Index(name="deployment_by_release", fields=["release", "-number"]),
             models.Index(name="deployment_due", fields=["state", "lease_until"], condition=Q(state__in=OPEN)),
         ]

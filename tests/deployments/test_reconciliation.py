@@ -1,9 +1,11 @@
 """The target is made to match the rows of lanes where nothing is under way."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
@@ -12,9 +14,12 @@ from apps.deployments.engine import reconciliation
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import Slot, StepKind
 from apps.environments import actions as environment_actions
+from apps.environments.enums import Tier
 from apps.environments.models import Lane
+from tests.deployments.conftest import Stage
 from tests.deployments.file_target import Place
 from tests.drill import get, text_of
+from tests.world import make_environment, make_lane
 
 
 def test_what_was_live_before_stays_warm_and_is_retired_later(stage, settings) -> None:
@@ -32,6 +37,23 @@ def test_what_was_live_before_stays_warm_and_is_retired_later(stage, settings) -
     with stage.everything():
         event = AuditEvent.objects.get(kind="lane.reconciled")
         assert "kept for instant rollback was stopped" in event.summary
+
+
+def test_many_lanes_are_asked_about_at_once(stage) -> None:
+    stage.deploy()
+    with CaptureQueriesContext(connection) as one:
+        reconciliation.reconcile_all()
+    with stage.everything():
+        other = make_environment(stage.world.cast.platform, "Dev 2", Tier.DEV)
+        lanes = {**stage.world.lanes, other.pk: make_lane(other, stage.world.service)}
+    again = Stage(replace(stage.world, lanes=lanes), stage.judge)
+    runner.run(again.start(environment=other).pk)
+
+    with CaptureQueriesContext(connection) as two:
+        reconciliation.reconcile_all()
+
+    assert [again.lane(place).live_release for place in (None, other)] == [stage.world.release] * 2
+    assert len(two) == len(one)
 
 
 def test_what_the_rows_know_nothing_of_is_stopped(stage) -> None:

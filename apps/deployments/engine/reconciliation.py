@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -34,8 +35,11 @@ def reconcile_all() -> int:
         workspaces = [row[0] for row in cursor.fetchall()]
     by_executor: dict[str, list[tuple[Lane, LaneRow]]] = defaultdict(list)
     with workspace_scope(workspaces):
-        for lane in _at_rest():
-            by_executor[lane.executor].append((lane, _row(lane)))
+        lanes = list(_at_rest())
+        found = Deployment.objects.select_related("release__artifact", "configuration")
+        brought, now = found.in_bulk({lane.brought_by for lane in lanes} - {None}), clock.now()
+        for lane in lanes:
+            by_executor[lane.executor].append((lane, _row(lane, brought.get(lane.brought_by), now)))
     return sum(_reconcile(executor_of(pairs[0][0]), pairs) for pairs in by_executor.values())
 
 
@@ -49,7 +53,6 @@ def _at_rest() -> "QuerySet[Any]":
     brought = tried.filter(state=DeploymentState.SUCCEEDED)
     return (
         Lane.objects.with_cell()
-        .select_related("live_release__artifact")
         .filter(pk__in=RawSQL("SELECT id FROM lanes_at_rest()", ()))
         .annotate(
             fence=Subquery(tried.order_by("-fence").values("fence")[:1]),
@@ -146,19 +149,18 @@ def _record(lane: Lane, correction: Correction) -> None:
         live.hint(lane.workspace_id, f"lane:{lane.pk}")
 
 
-def _row(lane: Any) -> LaneRow:
-    """`lane` comes from `_at_rest`."""
+def _row(lane: Any, latest: Deployment | None, now: datetime) -> LaneRow:
+    """`lane` comes from `_at_rest`, `latest` is what it was `brought_by`."""
     live_one, warm = None, None
-    latest = Deployment.objects.select_related("release__artifact", "configuration").filter(pk=lane.brought_by).first()
     if lane.live_release_id and latest and lane.removed_at is None:
         live_one = _slot_row(lane, latest, lane.live_slot)
-        warm = _warm(lane, latest)
+        warm = _warm(lane, latest, now)
     return LaneRow(target=target_of(lane), fence=lane.fence or 0, live=live_one, warm=warm)
 
 
-def _warm(lane: Lane, latest: Deployment) -> SlotRow | None:
+def _warm(lane: Lane, latest: Deployment, now: datetime) -> SlotRow | None:
     """Return what is kept in the other slot, for as long as going back shall be instant."""
-    age = clock.now() - (latest.ended_at or latest.requested_at)
+    age = now - (latest.ended_at or latest.requested_at)
     if latest.kind == DeploymentKind.ROLLBACK or latest.from_release_id is None or age > settings.ENGINE_WARM:
         return None
     before = (
