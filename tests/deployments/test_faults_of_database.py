@@ -62,6 +62,28 @@ def _said(started: list[Child]) -> Callable[[], str]:
     return lambda: "\n".join(worker.output[-3000:] for worker in started)
 
 
+def test_a_result_that_met_an_outage_is_found_out_long_before_the_lease_ends(
+    own, stage, redis_url, tmp_path: Path
+) -> None:
+    patient = {"ENGINE_LEASE_SECONDS": "600", "ENGINE_GUARD_SILENCE_SECONDS": "60"}
+    with start_worker(tmp_path, environment=patient) as worker:
+        stage.judge.hold(StepKind.SWITCH)
+        running = stage.start()
+        eventually(lambda: stage.judge.is_waiting(StepKind.SWITCH), within_seconds=30, because=worker.output)
+
+        own.primary.end_at_once()
+        connections.close_all()
+        stage.judge.let_go(StepKind.SWITCH)
+        eventually(lambda: stage.judge.serves(running.target_key) == "1.0.0", because=worker.output)
+        own.primary.start()
+        eventually(_answers, within_seconds=60)
+
+        ended = eventually(stage.ended(running), within_seconds=90, because=worker.output)
+
+    assert ended.state == S.SUCCEEDED
+    stage.judge.require_once(running.target_key)
+
+
 @pytest.mark.reliability
 def test_50_running_deployments_outlive_a_restart_at_once(own, stage, redis_url, say, tmp_path: Path) -> None:
     many = ManyLanes.make(stage, 50)

@@ -1,19 +1,22 @@
 """One attempt from its claim to its end, step by step."""
 
 import logging
+import time
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
+from apps.core import hints
 from apps.core.durations import in_words
 from apps.deployments import clock, transitions
-from apps.deployments.engine import claim, deafness, endings, journal, resolve, verification
+from apps.deployments.engine import claim, deafness, endings, journal, locks, resolve, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.lease import Lease
 from apps.deployments.engine.orders import executor_of, order_of
-from apps.deployments.enums import DeploymentKind, DeploymentState, StepVerdict
+from apps.deployments.enums import ACTIVE, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.executors.contract import (
     ArtifactRejected,
     Cancelled,
@@ -30,8 +33,13 @@ from apps.deployments.executors.contract import (
 )
 from apps.deployments.log import LogWriter
 from apps.deployments.models import Deployment
+from apps.workspaces.scope import workspace_scope
 
 logger = logging.getLogger(__name__)
+
+# A connection that broke, or can't be had.
+AWAY = (OperationalError, InterfaceError)
+RETRY_SECONDS = 0.5
 
 
 def run(workspace_id: UUID, deployment_id: UUID) -> None:
@@ -57,8 +65,29 @@ def _run(deployment: Deployment) -> Deployment | None:
     except (StaleFence, transitions.StaleState) as stale:
         logger.warning("deployment %s: %s", deployment.pk, stale)
         return None
+    except AWAY as error:
+        logger.warning("deployment %s: the database is away: %s", deployment.pk, error)
+        _hand_over(deployment)
+        return None
     finally:
         log.flush()
+
+
+def _hand_over(deployment: Deployment) -> None:
+    """What this worker could not write is found out as soon as the database is back, not when the lease runs out."""
+    until = time.monotonic() + settings.ENGINE_GUARD_SILENCE.total_seconds()
+    is_told = False
+    while not is_told and time.monotonic() < until:
+        try:
+            with workspace_scope([deployment.workspace_id]):
+                known = locks.deployment(deployment.pk)
+                if known.lease_token == deployment.lease_token and known.state in ACTIVE:
+                    endings.give_up(known, why="The database was away while it was at work.", at_once=True)
+                    hints.wake("deployments.run", deployment.pk)
+            is_told = True
+        except AWAY:
+            connection.close()
+            time.sleep(RETRY_SECONDS)
 
 
 def _resolve(attempt: Attempt) -> Deployment | None:
