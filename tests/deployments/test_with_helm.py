@@ -62,7 +62,8 @@ class Scene:
         return str(deployment["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-@pytest.fixture(params=[3, 4])
+# The contract of executors is held against both with every `make test`.
+@pytest.fixture(params=[pytest.param(3, marks=pytest.mark.reliability), 4])
 def scene(request, transactional_db: None, cast, settings, tmp_path: Path, monkeypatch, redis_url: str):
     with FakeKubernetes() as cluster:
         cluster.store.create(NAMESPACES, None, {"metadata": {"name": "greeter"}})

@@ -45,7 +45,8 @@ MOMENTS = {
 }
 
 
-@pytest.fixture(params=[3, 4])
+# The contract of executors is held against both with every `make test`.
+@pytest.fixture(params=[pytest.param(3, marks=pytest.mark.reliability), 4])
 def rig(request: pytest.FixtureRequest, cluster: FakeKubernetes, tmp_path: Path) -> HelmRig:
     return HelmRig(cluster, helm(request.param), tmp_path)
 
