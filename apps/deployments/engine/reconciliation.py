@@ -118,8 +118,9 @@ def _flag(lane: Lane, drift: str) -> None:
         return
     with workspace_scope([lane.workspace_id]):
         now = locks.lane(lane.pk)
-        # Whoever came in between has brought, or brings, something of their own.
-        if now.generation != lane.generation or Deployment.objects.open().filter(lane=lane).exists():
+        # Another worker has said so, or whoever came in between has brought, or brings, something of their own.
+        came_between = now.generation != lane.generation or Deployment.objects.open().filter(lane=lane).exists()
+        if now.drift == drift or came_between:
             return
         Lane.objects.filter(pk=lane.pk).update(drift=drift, drift_since=CLOCK if drift else None)
         audit.record(
