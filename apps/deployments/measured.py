@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
@@ -43,7 +44,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verified:
-    """The samples of a verification. `limit_seconds` and `before` are what was agreed at the claim."""
+    """The samples of a verification. `limit_seconds`, `before` and `source` are what was agreed at the claim."""
 
     samples: Sequence[VerificationSample]
     errors: charts.Line
@@ -52,10 +53,24 @@ class Verified:
     requests: int
     limit_seconds: int
     before: dict[str, float | None]
+    source: str
+
+    @property
+    def faults(self) -> list[str]:
+        return [sample.fault for sample in self.samples if sample.fault]
+
+    @property
+    def good(self) -> int:
+        return len(self.samples) - len(self.faults)
 
     @property
     def last(self) -> VerificationSample:
         return self.samples[-1]
+
+
+def measured_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]:
+    """This function will load what the page draws of the measurements, in two queries."""
+    return {"verified": verified(deployment), "measured": measured_around(deployment, now=now)}
 
 
 def verified(deployment: Deployment) -> Verified | None:
@@ -73,6 +88,7 @@ def verified(deployment: Deployment) -> Verified | None:
         requests=max(row.requests for row in samples),
         limit_seconds=deployment.terms["limit_seconds"],
         before=deployment.terms["before"],
+        source=deployment.terms.get("source", ""),
     )
 
 

@@ -13,7 +13,7 @@ from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions
 from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.forms import RollbackForm
-from apps.deployments.measured import alerts_around, measured_around, verified
+from apps.deployments.measured import alerts_around, measured_context
 from apps.deployments.models import Deployment, Step
 from apps.deployments.progress import last_tries, progress_of, usual_of
 from apps.environments import permissions as environment_permissions
@@ -26,8 +26,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
     return {
         **progress_context(deployment, now=now),
         **_controls(deployment, hold, by=by, now=now),
-        "measured": measured_around(deployment, now=now),
-        "verified": verified(deployment),
+        **measured_context(deployment, now=now),
         "alerts": alerts_around(deployment, now=now),
         "decisions": _decisions(deployment),
         "transitions": list(deployment.transitions.order_by("n")),

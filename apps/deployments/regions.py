@@ -6,6 +6,7 @@ from django.template.loader import render_to_string
 
 from apps.core import live
 from apps.deployments.log_window import Wanted, step_of, window_of
+from apps.deployments.measured import measured_context
 from apps.deployments.models import Deployment, Step
 from apps.deployments.page import progress_context
 from apps.deployments.querysets import DeploymentQuerySet
@@ -33,6 +34,11 @@ def _drawn(template: str) -> live.Render:
 def _context(ask: live.Ask) -> dict[str, Any]:
     deployment = watched(ask).with_subject().get()
     return {**progress_context(deployment, now=ask.now), "is_update": True}
+
+
+def _signals(ask: live.Ask) -> str:
+    deployment = watched(ask).with_subject().get()
+    return render_to_string("deployments/_measured.html", measured_context(deployment, now=ask.now))
 
 
 def _log(ask: live.Ask) -> live.Marked:
@@ -73,6 +79,7 @@ def _whole_log(deployment: Deployment, steps: dict[int, Step]) -> live.Marked:
 HERO = live.region("hero", topics=TOPICS, render=_drawn("deployments/_hero.html"), is_moving=_is_open)
 OUTCOME = live.region("outcome", topics=TOPICS, render=_drawn("deployments/_outcome.html"), is_moving=_is_open)
 STEPS = live.region("steps", topics=TOPICS, render=_drawn("deployments/_steps.html"), is_moving=_is_open)
+SIGNALS = live.region("signals", topics=TOPICS, render=_signals, is_moving=_is_open)
 LOG = live.region("log", topics=TOPICS, render=_log)
 
 
@@ -81,5 +88,5 @@ def _may_watch(ask: live.Ask) -> bool:
 
 
 # Whoever looks at an earlier part of the log, or searches it, gets no new lines put below it.
-live.page("deployment", HERO, OUTCOME, STEPS, LOG, may_watch=_may_watch)
-live.page("deployment-progress", HERO, OUTCOME, STEPS, may_watch=_may_watch)
+live.page("deployment", HERO, OUTCOME, STEPS, SIGNALS, LOG, may_watch=_may_watch)
+live.page("deployment-progress", HERO, OUTCOME, STEPS, SIGNALS, may_watch=_may_watch)

@@ -14,7 +14,7 @@ from apps.core import live
 from apps.deployments import actions, transitions
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.enums import StepVerdict
-from apps.deployments.models import Deployment, LogChunk, Step
+from apps.deployments.models import Deployment, LogChunk, Step, VerificationSample
 from apps.environments import actions as environment_actions
 from apps.environments.models import Hold
 from apps.health.models import HealthSample
@@ -408,7 +408,27 @@ def test_a_log_without_news_sends_nothing(world):
     assert (list(answer.parts), answer.mark) == ([], "1")
 
 
-@pytest.mark.parametrize("region", ["hero", "outcome", "steps"])
+def test_the_verification_grows_on_the_open_page_sample_by_sample(world):
+    deployment = running(world)
+    deployment.terms = {"limit_seconds": 120, "before": {"p95_ms": 12.0}, "source": "proxy"}
+    deployment.save(update_fields=["terms"])
+    before = rendered(deployment, "signals")
+
+    for fault in ("", "503 in 4 ms", ""):
+        VerificationSample.objects.create(
+            workspace_id=deployment.workspace_id, deployment=deployment, taken_at=timezone.now(), fault=fault,
+            requests=40, errors=1, p95_ms=30, error_limit=5, p95_limit_ms=100,
+        )  # fmt: skip
+    after = rendered(deployment, "signals")
+
+    assert "Verification" not in before
+    assert "3 samples, by the proxy" in after
+    assert "2 of 3 good" in after
+    assert "Last fault: 503 in 4 ms" in after
+    assert "12 ms before" in after
+
+
+@pytest.mark.parametrize("region", ["hero", "outcome", "steps", "signals"])
 def test_live_parts_hold_nothing_of_one_viewer(world, region):
     html = str(rendered(lost(world), region))
 

@@ -23,8 +23,11 @@ def test_a_slow_release_is_caught_by_p95_and_rolled_back_without_a_person(new_sc
     with scene.users("Dev"):
         steps.ask(engineer, "2.0.1", "Dev")
         engineer.open("/releases/greeter/2.0.1/")
-        engineer.see(steps.stop(engineer, "Dev").get_by_text("Failed"))
-    engineer.page.locator("ol.lane").get_by_role("link", name="#").first.click()
+        engineer.see(steps.stop(engineer, "Dev").get_by_role("link", name="#"))
+        steps.stop(engineer, "Dev").get_by_role("link", name="#").first.click()
+        # It was opened before there was anything to verify, and is not loaded again.
+        engineer.see(engineer.page.get_by_role("region", name="Verification"))
+        engineer.see(engineer.page.locator("#hero").get_by_text("Failed"))
     engineer.see(engineer.page.locator("#outcome").get_by_text("Rolled back by #"))
 
     page = engineer.page.locator("main")
