@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 CHECKS_AT_ONCE = 8
 # What was found is looked at more often than anything is due, so that a check is never a whole sweep late.
 TICK_SECONDS = 0.5
+# While the pool is full, there is room again after about so long.
+FULL_SECONDS = 0.05
 # A turn lasts nine tenths of ENGINE_SWEEP and each worker tries to take it every tenth: so no two sweeps are further
 # apart than ENGINE_SWEEP, also when the worker whose turn it was dies.
 TURN, TRY_EVERY = 0.9, 0.1
@@ -124,9 +126,15 @@ class Sweeper:
         self._prune()
 
     def check_health(self) -> None:
-        if room := self._checks.room:
-            for workspace_id, check_id in health.due(room):
+        """Ask all lanes that are due, as many at the same time as the pool takes."""
+        while not self._over.is_set():
+            room = self._checks.room
+            due = health.due(room) if room else []
+            for workspace_id, check_id in due:
                 self._checks.submit(check_id, partial(health.sample, workspace_id, check_id))
+            if len(due) < room:
+                return
+            self._over.wait(FULL_SECONDS)
 
     def reconcile(self) -> None:
         """Make the target match the rows: once when this worker starts, then whenever it is its turn."""

@@ -7,18 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
+from apps.deployments.sweeper import Sweeper
 from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.health import checks, runner
 from apps.health.models import HealthCheck, HealthSample
 from tests.deployments.conftest import whole
-from tests.world import World, make_world
+from tests.processes import eventually
+from tests.world import World, make_lane, make_service, make_world
 
 
 class Service:
@@ -157,6 +160,40 @@ def test_a_check_is_taken_once_by_many_workers(watched) -> None:
     with _world.everything():
         assert HealthSample.objects.filter(lane_id=check.lane_id).count() == 1
         assert HealthCheck.objects.get(pk=check.pk).due_at > timezone.now()
+
+
+def test_more_lanes_than_are_asked_at_the_same_time_are_asked_in_one_go(
+    watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sample(*ids: UUID) -> None:
+        try:
+            asked(*ids)
+        finally:
+            connection.close()  # the pool's threads outlive the test
+
+    asked = runner.sample
+    monkeypatch.setattr(runner, "sample", sample)
+    world, check, service = watched
+    service.delay = 0.05
+    with world.everything():
+        services = [
+            make_service(world.cast.platform, f"echo-{number}", program=f"echo-{number}") for number in range(12)
+        ]
+        lanes = [make_lane(world.dev, service) for service in services]
+        Lane.objects.filter(pk__in=[lane.pk for lane in lanes]).update(
+            live_release=world.release, live_since=timezone.now(), live_slot="BLUE"
+        )
+        for lane in Lane.objects.with_cell().filter(pk__in=[lane.pk for lane in lanes]):
+            checks.watch(lane, now=timezone.now())
+        HealthCheck.objects.update(url=check.url)
+
+    Sweeper().check_health()
+
+    def answered() -> bool:
+        with world.everything():
+            return HealthSample.objects.filter(verdict=Health.HEALTHY).values("lane_id").distinct().count() == 13
+
+    eventually(answered, because="not all were asked")
 
 
 def test_due_checks_are_found_over_all_workspaces_and_only_where_something_runs(watched) -> None:
