@@ -2,12 +2,14 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from playwright.sync_api import Browser
 
+from tests import reliability
 from tests.processes import Child, DeploymentTarget, WebServer
 
 
@@ -29,6 +31,14 @@ def test_a_test_that_commits_has_a_database_of_its_own(attempt: str, database_ur
 
     assert database_url.endswith(connection.settings_dict["NAME"])
     assert os.environ["DATABASE_URL"] == database_url
+
+
+def test_what_make_test_leaves_out_is_a_part_of_make_reliability() -> None:
+    named = {path for part in reliability.PARTS.values() for path in part.tests}
+    marked = {str(path) for path in Path("tests").rglob("test_*.py") if "mark.reliability" in path.read_text()}
+
+    assert marked - named == {"tests/test_harness.py"}
+    assert all(Path(path).exists() for path in named)
 
 
 def test_nobody_outside_this_machine_is_spoken_to() -> None:
