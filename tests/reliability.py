@@ -84,7 +84,9 @@ def run(name: str, report: Path) -> None:
     print(f"\n{name}: {' '.join(command[3:])}", flush=True)
     with (
         unfinished.open("w") as kept,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as tests,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as tests,
     ):
         for line in tests.stdout or ():
             print(line, end="", flush=True)

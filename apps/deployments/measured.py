@@ -9,37 +9,12 @@ from django.conf import settings
 
 from apps.core import charts
 from apps.deployments.models import Deployment, VerificationSample
-from apps.environments.enums import Health
+from apps.health.history import History, history
 from apps.health.models import Alert, HealthSample
 
 SPAN = timedelta(minutes=30)
 AFTER = timedelta(minutes=15)
 AT_MOST = 400
-
-
-@dataclass(frozen=True)
-class Measured:
-    """`good` of `count` answers were good; latencies in milliseconds, None when nothing answered."""
-
-    chart: charts.Line
-    since: datetime
-    until: datetime
-    count: int
-    good: int
-    latest: HealthSample
-    latency_p95: float | None
-    began_at: datetime | None
-
-    @property
-    def label(self) -> str:
-        said = (
-            "none was answered" if self.latency_p95 is None else f"95 of 100 within {self.latency_p95:.0f} milliseconds"
-        )
-        return f"Response time of the health check, {said}"
-
-    @property
-    def is_good(self) -> bool:
-        return self.latest.verdict == Health.HEALTHY
 
 
 @dataclass(frozen=True)
@@ -92,7 +67,7 @@ def verified(deployment: Deployment) -> Verified | None:
     )
 
 
-def measured_around(deployment: Deployment, *, now: datetime) -> Measured | None:
+def measured_around(deployment: Deployment, *, now: datetime) -> History | None:
     """This function will read the samples of the lane while the deployment ran and half an hour before, in one query.
 
     Shapes: None where nothing was measured in that time.
@@ -104,7 +79,7 @@ def measured_around(deployment: Deployment, *, now: datetime) -> Measured | None
             "-checked_at"
         )[:AT_MOST]
     )[::-1]
-    return _measured(samples, deployment.started_at) if samples else None
+    return history(samples, mark=deployment.started_at) if samples else None
 
 
 def alerts_around(deployment: Deployment, *, now: datetime) -> list[Alert]:
@@ -116,18 +91,3 @@ def alerts_around(deployment: Deployment, *, now: datetime) -> list[Alert]:
     until = deployment.ended_at + settings.ENGINE_WATCH if deployment.ended_at else now
     found = Alert.objects.filter(lane_id=deployment.lane_id, starts_at__gte=since, starts_at__lte=until)
     return list(found.select_related("lane__service", "lane__environment__workspace")[:10])
-
-
-def _measured(samples: Sequence[HealthSample], began_at: datetime | None) -> Measured:
-    points = [(sample.checked_at.timestamp(), sample.latency_ms) for sample in samples]
-    answered = sorted(value for _, value in points if value is not None)
-    return Measured(
-        chart=charts.line(points, mark=began_at.timestamp() if began_at else None),
-        since=samples[0].checked_at,
-        until=samples[-1].checked_at,
-        count=len(samples),
-        good=sum(sample.verdict == Health.HEALTHY for sample in samples),
-        latest=samples[-1],
-        latency_p95=answered[min(len(answered) - 1, int(len(answered) * 0.95))] if answered else None,
-        began_at=began_at if began_at and samples[0].checked_at <= began_at <= samples[-1].checked_at else None,
-    )
