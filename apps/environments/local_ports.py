@@ -9,12 +9,12 @@ from pathlib import Path
 PORTS = range(18_000, 28_000)
 
 
-def free_ports(target: Path) -> Iterator[int]:
-    """Return the ports that nobody listens on now, one after the other.
+def free_ports(target: Path, first: int = 0) -> Iterator[int]:
+    """Return the ports that nobody listens on now, one after the other, beginning with the one numbered `first`.
 
     Each installation begins elsewhere, so that two on one machine don't choose the same before either listens.
     """
-    start = int.from_bytes(hashlib.sha256(bytes(target)).digest()[:4]) % (len(PORTS) // 50) * 50
+    start = int.from_bytes(hashlib.sha256(bytes(target)).digest()[:4]) % (len(PORTS) // 50) * 50 + first
     for offset in range(len(PORTS)):
         port = PORTS[(start + offset) % len(PORTS)]
         if is_free(port):

@@ -1,7 +1,8 @@
 from datetime import time, timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.audit import actions as audit
 from apps.audit.models import AuditEvent
@@ -169,6 +170,17 @@ def test_two_installations_begin_at_different_ports(tmp_path):
     first = {next(free_ports(tmp_path / str(number))) for number in range(8)}
 
     assert len(first) > 1
+
+
+def test_the_twentieth_lane_costs_no_more_than_the_second(world: World, devops):
+    costs = []
+    for number in range(20):
+        service = make_service(world.cast.platform, f"echo-{number}", program=f"echo-{number}")
+        with CaptureQueriesContext(connection) as asked:
+            actions.create_lane(world.dev, service=service, by=devops, now=NOW)
+        costs.append(len(asked))
+
+    assert max(costs[-3:]) <= costs[1]
 
 
 def test_a_service_is_prepared_once_in_an_environment(world: World, devops):

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
@@ -183,7 +183,10 @@ def _claim_remote(
 
 def _candidates(port: int | None) -> Iterator[int]:
     if port is None:
-        yield from free_ports(settings.TARGET_DIR)
+        # Who counted on from the first one each time would ask about every lane that there is.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nextval('lane_port')")
+            yield from free_ports(settings.TARGET_DIR, cursor.fetchone()[0])
         return
     if not is_free(port):
         raise PortTaken(f"Another program of this machine listens on port {port}.")
