@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from textwrap import shorten
 from typing import Any, cast
 from uuid import UUID
 
@@ -138,7 +139,7 @@ def _stood(raw: Raw) -> Cell:
     if raw.rolled_back_from:
         return _cell(raw, "warn", icon="undo-2", word="Rolled back", more=f"from {raw.rolled_back_from}")
     if raw.hold:
-        return _cell(raw, "warn", icon="hand", word="On hold", more=raw.hold)
+        return _cell(raw, "warn", icon="hand", word="On hold", more=_short(raw.hold))
     if raw.waiting_number is not None:
         return _waiting(raw)
     return _quiet(raw)
@@ -147,12 +148,16 @@ def _stood(raw: Raw) -> Cell:
 def _seen(raw: Raw) -> Cell | None:
     """What the portal sees of what runs, where that is no good news."""
     if raw.health == Health.FAULTY:
-        return _cell(raw, "bad", word="Faulty", more=raw.health_detail)
+        return _cell(raw, "bad", word="Faulty", more=_short(raw.health_detail))
     if raw.drift:
-        return _cell(raw, "warn", icon="git-compare", word="Drift", more=raw.drift[:DETAIL_SHOWN])
+        return _cell(raw, "warn", icon="git-compare", word="Drift", more=_short(raw.drift))
     if raw.alerts:
-        return _cell(raw, "warn", icon="bell", word="Alert", more=raw.alerts[:DETAIL_SHOWN])
+        return _cell(raw, "warn", icon="bell", word="Alert", more=_short(raw.alerts))
     return None
+
+
+def _short(text: str) -> str:
+    return shorten(text, DETAIL_SHOWN, placeholder=" …")
 
 
 def _quiet(raw: Raw) -> Cell:

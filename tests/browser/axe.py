@@ -18,6 +18,10 @@ WIDEST = """() => [...document.querySelectorAll('body *')]
     .filter(each => !each.closest('.scroll-x, .log, .diff, .cmd'))
     .slice(0, 3).map(each => each.outerHTML.slice(0, 120))"""
 
+# What is hidden from the eye inside of a box that scrolls may still make the document longer.
+EMPTY_BELOW = """() => document.documentElement.scrollHeight
+    - Math.max(innerHeight, document.body.getBoundingClientRect().bottom + scrollY)"""
+
 
 @cache
 def _script() -> str:
@@ -37,7 +41,7 @@ def assert_fit_for_everyone(page: Page, url: str) -> None:
 
 
 def findings_in_every_form(page: Page, url: str) -> list[str]:
-    """This function will open the address in each width and theme, and name each violation and sideways scrolling."""
+    """This function will open the address in each width and theme, and name each violation, and what scrolls for nothing."""
     found = []
     for width in WIDTHS:
         for theme in THEMES:
@@ -45,6 +49,8 @@ def findings_in_every_form(page: Page, url: str) -> list[str]:
             page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             page.goto(url)
             found += [f"{width} {theme} {finding}" for finding in findings(page)]
+            if page.evaluate(EMPTY_BELOW) > 1:
+                found.append(f"{width} {theme}: an empty stretch of {page.evaluate(EMPTY_BELOW):.0f} px below the page")
     page.set_viewport_size({"width": NARROWEST, "height": 800})
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         found.append(f"{NARROWEST}: scrolls sideways: {page.evaluate(WIDEST)}")
