@@ -101,7 +101,10 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],
     **{
         f"deployments:{name}": lambda o: [o.deployment.number]
-        for name in ("deployment-detail", "log-raw", "cancellation", "rollback", "report", "abandonment", "hold-lift")
+        for name in (
+            "deployment-detail", "log-raw", "cancellation", "rollback", "report", "look-again", "abandonment",
+            "hold-lift",
+        )
     },
     "deployments:deployment-create": lambda o: [o.promotion.pk],
     "deployments:rollout-create": lambda o: [o.world.release.pk, o.world.cast.platform.slug],

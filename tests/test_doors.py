@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from apps.audit.models import AuditEvent
 from apps.deployments import rollouts, runner
+from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
 from apps.health import actions as health_actions
@@ -269,6 +270,15 @@ def _report(stage: Stage) -> Call:
     return Call(stage.world.cast.devops, reverse("deployments:report", args=[last.number]), data)
 
 
+def _look_again(stage: Stage) -> Call:
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"DRAIN_BLUE": "bug", "probe": "UNREACHABLE"})
+    lost = stage.deploy("1.1.0")
+    with stage.everything():
+        Deployment.objects.filter(pk=lost.pk).update(probe_after=timezone.now() + timedelta(minutes=1))
+    return Call(stage.world.cast.devops, reverse("deployments:look-again", args=[lost.number]), {})
+
+
 def _rollback(stage: Stage) -> Call:
     stage.deploy()
     with stage.everything():
@@ -353,6 +363,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ),
     ("deployments:rollback", "deployment.queued", _rollback),
     ("deployments:report", "deployment.reported", _report),
+    ("deployments:look-again", "deployment.look_requested", _look_again),
     ("deployments:hold-lift", "hold.lifted", _hold),
     ("deployments:rollout-create", "rollout.started", _create_rollout),
     ("deployments:rollout-pause", "rollout.paused", lambda s: _steer("rollout-pause", s, _rollout(s), {})),

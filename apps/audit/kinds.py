@@ -70,6 +70,7 @@ KINDS: dict[str, str] = {
     "deployment.abandoned": "abandoned a deployment",
     "deployment.abandonment_proposed": "proposed to abandon a deployment",
     "deployment.abandonment_declined": "declined to abandon a deployment",
+    "deployment.look_requested": "asked to look at a deployment's target now",
     "deployment.cancel_requested": "asked to cancel a deployment",
     "deployment.reported": "reported a problem with what serves",
     "deployment.alarmed": "called for a person",

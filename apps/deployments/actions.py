@@ -27,7 +27,8 @@ from apps.releases.models import Release
 
 __all__ = [
     "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
-    "cancel_deployment", "decline_abandonment", "may_cancel", "roll_back", "rollback_target", "start_deployment",
+    "cancel_deployment", "decline_abandonment", "look_again", "may_cancel", "roll_back", "rollback_target",
+    "start_deployment",
 ]  # fmt: skip
 
 
@@ -67,6 +68,23 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
     words = f"Asked to cancel {wording.subject(deployment)} while {deployment.label.lower()}"
     _record(deployment, "deployment.cancel_requested", words, reason=reason, by=by)
     hints.wake("deployments.cancel", deployment.pk)
+    return deployment
+
+
+@transaction.atomic
+def look_again(deployment: Deployment, *, by: User, now: datetime) -> Deployment:
+    """This function will have the target asked at once how a lost attempt stands, and not when its next look is due.
+
+    What follows from the answer is the engine's: it is adopted, tried once more where that is safe, or taken back.
+    Raises Denied: this person may not, it is known, or the target is being asked.
+    """
+    deployment = locks.deployment(deployment.pk)
+    permissions.may_look_again(by, deployment, now=now).require()
+    deployment.probe_after = now
+    deployment.save(update_fields=["probe_after"])
+    words = f"Asked to look now how {wording.subject(deployment)} stands"
+    _record(deployment, "deployment.look_requested", words, reason="", by=by)
+    hints.wake("deployments.run", deployment.pk)
     return deployment
 
 

@@ -103,6 +103,8 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
         # It stays ready until its next attempt is claimed.
         if not Deployment.objects.open().filter(lane=deployment.lane).exists():
             controls["may_start"] = permissions.may_start(by, promotion)
+    if deployment.state == DeploymentState.UNKNOWN:
+        controls["may_look_again"] = permissions.may_look_again(by, deployment, now=now)
     if deployment.state in (DeploymentState.UNKNOWN, DeploymentState.CANCELLING):
         controls["may_abandon"] = permissions.may_abandon(by, deployment, now=now)
     if hold is not None:

@@ -74,6 +74,21 @@ def may_abandon(by: User | Actor, deployment: Deployment, *, now: datetime) -> V
     return all_of(verdicts)
 
 
+def may_look_again(by: User, deployment: Deployment, *, now: datetime) -> Verdict:
+    """This function will say whether somebody may have the target asked at once how a lost attempt stands.
+
+    One person at a time: nobody may while it is being asked, or about to be.
+    """
+    verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
+    if deployment.state != DeploymentState.UNKNOWN:
+        verdicts.append(
+            refused("known", f"Deployment {deployment} is {deployment.label.lower()}: nothing to look for.")
+        )
+    elif _is_looked_at(deployment, now):
+        verdicts.append(refused("looked_at", f"The target of deployment {deployment} is being asked now."))
+    return all_of(verdicts)
+
+
 def may_decline(by: User, deployment: Deployment) -> Verdict:
     """This function will say whether somebody may turn down, or take back, the proposal to abandon a deployment."""
     verdicts = [_may_on(by, Capability.DEPLOYMENT_OPERATE, deployment.lane)]
@@ -94,6 +109,11 @@ def may_steer(by: User, rollout: Rollout) -> Verdict:
     if not rollout.is_open:
         verdicts.append(refused("ended", f"Roll-out {rollout} has ended: {rollout.label.lower()}."))
     return all_of(verdicts)
+
+
+def _is_looked_at(deployment: Deployment, now: datetime) -> bool:
+    is_held = deployment.lease_until is not None and deployment.lease_until > now
+    return is_held or (deployment.probe_after is not None and deployment.probe_after <= now)
 
 
 def _is_stuck(deployment: Deployment, now: datetime) -> bool:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("<int:number>/cancellation/", operations.cancellation, name="cancellation"),
     path("<int:number>/rollback/", operations.rollback, name="rollback"),
     path("<int:number>/report/", operations.report, name="report"),
+    path("<int:number>/look/", operations.look_again, name="look-again"),
     path("<int:number>/abandonment/", operations.abandonment, name="abandonment"),
     path("<int:number>/hold/", operations.hold_lift, name="hold-lift"),
     path("roll-outs/", rollouts.rollout_list, name="rollout-list"),

@@ -41,7 +41,7 @@ def assert_fit_for_everyone(page: Page, url: str) -> None:
 
 
 def findings_in_every_form(page: Page, url: str) -> list[str]:
-    """This function will open the address in each width and theme, and name each violation, and what scrolls for nothing."""
+    """This function will open the address in each width and theme; name violations, and what scrolls for nothing."""
     found = []
     for width in WIDTHS:
         for theme in THEMES:

@@ -43,6 +43,15 @@ def _address(deployment: Deployment) -> str:
     return reverse("deployments:abandonment", args=[deployment.number])
 
 
+def _look(deployment: Deployment) -> str:
+    return reverse("deployments:look-again", args=[deployment.number])
+
+
+def _ask_later(stage: Stage, deployment: Deployment) -> None:
+    with stage.everything():
+        Deployment.objects.filter(pk=deployment.pk).update(probe_after=timezone.now() + timedelta(minutes=1))
+
+
 def _page(stage: Stage, deployment: Deployment, by: User) -> str:
     return text_of(get(by, reverse("deployments:deployment-detail", args=[deployment.number])))
 
@@ -99,6 +108,45 @@ def test_the_page_says_what_is_known_and_when_a_person_is_called(stage, lost, se
 
     settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
     assert "A person has been called since" in _page(stage, lost, stage.world.cast.auditor)
+
+
+def test_one_person_has_the_target_asked_before_its_time(stage, lost, settings) -> None:
+    first, second, url = stage.world.cast.devops, stage.world.cast.second_devops, _look(lost)
+    _ask_later(stage, lost)
+    assert 'action="' + url in _page(stage, lost, first)
+
+    assert post(first, url).status_code == 302
+    assert "deployment.look_requested" in _kinds(stage, lost)
+    assert "is being asked now" in text_of(post(second, url))
+    stage.judge.behave()
+    runner.run(lost.pk)
+
+    assert stage.fresh(lost).state == S.SUCCEEDED
+    assert "nothing to look for" in text_of(post(first, url))
+
+
+def test_who_may_not_operate_has_nobody_asked(stage, lost) -> None:
+    _ask_later(stage, lost)
+
+    assert post(stage.world.cast.auditor, _look(lost)).status_code == 403
+    assert post(stage.world.cast.outsider, _look(lost)).status_code == 404
+    assert get(stage.world.cast.devops, _look(lost)).status_code == 405
+    assert "deployment.look_requested" not in _kinds(stage, lost)
+
+
+def test_of_two_who_want_it_asked_at_once_one_does(stage, lost) -> None:
+    _ask_later(stage, lost)
+
+    def ask(by: User) -> None:
+        with stage.everything():
+            actions.look_again(lost, by=by, now=timezone.now())
+
+    people = (stage.world.cast.devops, stage.world.cast.second_devops)
+    (refusal,) = _at_once(*(lambda by=by: ask(by) for by in people))
+
+    assert "is being asked now" in str(refusal)
+    with stage.everything():
+        assert AuditEvent.objects.filter(target_id=str(lost.pk), kind="deployment.look_requested").count() == 1
 
 
 def test_both_steps_on_the_pages(stage, lost) -> None:

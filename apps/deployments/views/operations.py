@@ -71,6 +71,14 @@ def report(request: AuthedRequest, number: int) -> HttpResponse:
     return redirect("deployments:deployment-detail", back.number if back else number)
 
 
+@require_POST
+def look_again(request: AuthedRequest, number: int) -> HttpResponse:
+    deployment = visible_deployment(request, number)
+    actions.look_again(deployment, by=request.user, now=clock.now())
+    messages.success(request, f"The target of deployment {deployment} is asked now.")
+    return redirect("deployments:deployment-detail", number)
+
+
 @shown_or_sent
 def abandonment(request: AuthedRequest, number: int) -> HttpResponse:
     deployment = visible_deployment(request, number)
