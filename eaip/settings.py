@@ -219,6 +219,8 @@ ALERT_SEVERITIES = frozenset(env.words("EAIP_ALERT_SEVERITIES", "critical"))
 # As many as a worker has for what it is told of: with the broker away, these alone do everything.
 ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 8))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
+# Under a close watch a lane is asked so many times as often; its addresses too, though none more often than each 10 s.
+CLOSE_WATCH_TIMES = int(env.number("CLOSE_WATCH_TIMES", 5))
 DEPENDENCY_INTERVAL = env.seconds("DEPENDENCY_INTERVAL_SECONDS", 10)
 HEALTH_KEEP = env.seconds("HEALTH_KEEP_SECONDS", 86_400)
 # One workspace's share of the endpoint checks, and where they may go: ports on the internet that are open to all, and

@@ -84,12 +84,13 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]
         for name in (
             "environment-detail", "alert-list", "freeze-create", "resource-create", "lane-create", "window-create",
-            "environment-destroy", "environment-recreate",
+            "environment-destroy", "environment-recreate", "close-watch-create",
         )
     },
     "environments:freeze-lift": lambda o: [o.freeze.pk],
     "environments:resource-release": lambda o: [o.resource.pk],
     "environments:window-remove": lambda o: [o.world.production.windows.get().pk],
+    "environments:close-watch-end": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:lane-remove": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-list": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-create": lambda o: [o.world.lane(o.world.staging).pk],

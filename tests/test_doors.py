@@ -57,6 +57,13 @@ def _quarantined(world: World) -> Release:
     return release_actions.quarantine_release(world.release, reason="It hurt", by=world.cast.devops, now=NOW)
 
 
+def _closely_watched(world: World) -> Any:
+    now = timezone.now()
+    return environment_actions.set_close_watch(
+        world.lane(world.staging), until=now + timedelta(hours=1), reason="An emergency", by=world.cast.devops, now=now
+    )
+
+
 def _freeze(world: World) -> Any:
     return environment_actions.freeze(
         scope=FreezeScope.ENVIRONMENT,
@@ -179,6 +186,20 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "environments:freeze-lift",
         "freeze.lifted",
         lambda w: Call(w.cast.devops, reverse("environments:freeze-lift", args=[_freeze(w).pk]), {}),
+    ),
+    (
+        "environments:close-watch-create",
+        "close_watch.begun",
+        lambda w: Call(
+            w.cast.devops,
+            _environment("close-watch-create", w),
+            {"watch-lane": w.lane(w.staging).pk, "watch-reason": "An emergency", "watch-hours": "1"},
+        ),
+    ),
+    (
+        "environments:close-watch-end",
+        "close_watch.ended",
+        lambda w: Call(w.cast.devops, reverse("environments:close-watch-end", args=[_closely_watched(w).pk]), {}),
     ),
     (
         "environments:resource-create",

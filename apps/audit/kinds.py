@@ -26,6 +26,8 @@ KINDS: dict[str, str] = {
     "freeze.lifted": "lifted a freeze",
     "hold.set": "set a hold",
     "hold.lifted": "lifted a hold",
+    "close_watch.begun": "began to watch closely",
+    "close_watch.ended": "ended a close watch",
     "window.set": "set a deployment window",
     "window.removed": "removed a deployment window",
     "configuration.written": "wrote a configuration version",

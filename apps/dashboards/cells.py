@@ -92,6 +92,7 @@ def cell_of(raw: Raw, *, before: str = "", ahead_of: int | None = None, now: dat
     cell = _attempted(raw) or _stood(raw)
     notes = [cell.more, _behind(raw, before, ahead_of) if cell.kind in ("fine", "wait") else ""]
     notes += ["Alert" if raw.alerts and cell.word != "Alert" else ""]
+    notes += ["Watched closely" if raw.is_watched else ""]
     notes += ["Frozen" if raw.is_frozen else "", "On hold" if raw.hold and cell.word != "On hold" else ""]
     return replace(cell, more=" · ".join(note for note in notes if note), age=_age(cell.at, now))
 

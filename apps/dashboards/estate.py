@@ -78,6 +78,7 @@ class LaneLine:
     hold: str
     alerts: str
     checks: Standing
+    is_watched: bool
 
     @property
     def tone(self) -> str:
@@ -95,7 +96,7 @@ class LaneLine:
         return f"{self.checked - self.faulty} of the last {self.checked} checks answered well"
 
 
-def lanes(environment: Environment) -> list[LaneLine]:
+def lanes(environment: Environment, *, now: datetime) -> list[LaneLine]:
     """Return the services of an environment, in one query."""
     sample = JSONObject(ms="latency_ms", verdict="verdict")
     samples = HealthSample.objects.filter(lane=OuterRef("pk")).order_by("-checked_at").annotate(sample=sample)
@@ -108,10 +109,10 @@ def lanes(environment: Environment) -> list[LaneLine]:
         hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
         check_counts=standing.counts(),
     )
-    return [_line(lane) for lane in found.order_by("service__name")]
+    return [_line(lane, now) for lane in found.order_by("service__name")]
 
 
-def _line(lane: Any) -> LaneLine:
+def _line(lane: Any, now: datetime) -> LaneLine:
     samples = lane.samples[::-1]
     points = [(float(n), sample["ms"]) for n, sample in enumerate(samples)]
     return LaneLine(
@@ -123,6 +124,7 @@ def _line(lane: Any) -> LaneLine:
         hold=lane.hold or "",
         alerts=lane.fires or "",
         checks=Standing.read(lane.check_counts),
+        is_watched=lane.is_watched_closely(now),
     )
 
 
@@ -170,6 +172,7 @@ def verdicts(user: User, environment: Environment) -> dict[str, Any]:
         "may_freeze": permissions.may_freeze(
             user, environment.workspace, scope=FreezeScope.ENVIRONMENT, environment=environment
         ),
+        "may_watch": permissions.may_watch_closely(user, environment),
         "is_local": environment.tier == Tier.LOCAL,
     }
 

@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.text import slugify
 
 from apps.core.form_fields import LineField, set_choices
@@ -17,6 +18,11 @@ from apps.releases.models import Service
 from apps.workspaces.models import Workspace
 
 WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]
+
+
+def _lanes_of(environment: Environment) -> "QuerySet[Lane]":
+    lanes = Lane.objects.filter(environment=environment, removed_at=None)
+    return lanes.select_related("service").order_by("service__name")
 
 
 class FreezeForm(forms.Form):
@@ -35,9 +41,8 @@ class FreezeForm(forms.Form):
 
     def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
         super().__init__(*args, **{"prefix": "freeze", **kwargs})
-        lanes = Lane.objects.filter(environment=environment, removed_at=None).select_related("service")
         field = self.fields["lane"]
-        field.queryset = lanes.order_by("service__name")  # type: ignore[attr-defined]
+        field.queryset = _lanes_of(environment)  # type: ignore[attr-defined]
         field.label_from_instance = lambda lane: f"Only {lane.service}"  # type: ignore[attr-defined]
 
     def wanted(self, environment: Environment) -> dict[str, Any]:
@@ -49,6 +54,19 @@ class FreezeForm(forms.Form):
             else {"scope": FreezeScope.ENVIRONMENT, "environment": environment}
         )
         return {**scope, "reason": self.cleaned_data["reason"], "ends_at": self.cleaned_data["ends_at"]}
+
+
+class CloseWatchForm(forms.Form):
+    lane = forms.ModelChoiceField(Lane.objects.none(), label="Service", empty_label=None)
+    reason = LineField(label="Reason", max_length=300, min_length=3, help_text="Such as the emergency it follows.")
+    hours = forms.TypedChoiceField(coerce=int, choices=[(1, "1 hour"), (4, "4 hours"), (24, "1 day"), (72, "3 days")],
+                                   initial=24, label="For")  # fmt: skip
+
+    def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
+        super().__init__(*args, **{"prefix": "watch", **kwargs})
+        field = self.fields["lane"]
+        field.queryset = _lanes_of(environment)  # type: ignore[attr-defined]
+        field.label_from_instance = lambda lane: str(lane.service)  # type: ignore[attr-defined]
 
 
 class ResourceForm(forms.Form):

@@ -39,7 +39,8 @@ SELECT service.slug, service.name, service.owner_team, service.plane, service.is
             WHERE frozen.lane_id = lane.id AND frozen.lifted_at IS NULL
                 AND (frozen.ends_at IS NULL OR frozen.ends_at > %(now)s::timestamptz)),
     (SELECT string_agg(DISTINCT alert.name, ', ') FROM health_alert alert
-     WHERE alert.lane_id = lane.id AND alert.ends_at IS NULL)
+     WHERE alert.lane_id = lane.id AND alert.ends_at IS NULL),
+    COALESCE(lane.close_watch_until > %(now)s::timestamptz, false)
 FROM service
 LEFT JOIN (environments_lane lane JOIN environments_environment environment ON environment.id = lane.environment_id)
     ON lane.service_id = service.id AND lane.removed_at IS NULL AND environment.destroyed_at IS NULL
@@ -111,6 +112,7 @@ class Raw(NamedTuple):
     hold: str | None
     is_frozen: bool
     alerts: str | None
+    is_watched: bool
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
-
 from apps.core import charts
+from apps.deployments import watching
 from apps.deployments.models import Deployment, VerificationSample
 from apps.health.history import History, history
 from apps.health.models import Alert, HealthSample
@@ -88,6 +87,6 @@ def alerts_around(deployment: Deployment, *, now: datetime) -> list[Alert]:
     Units: the newest ten.
     """
     since = deployment.started_at or deployment.requested_at
-    until = deployment.ended_at + settings.ENGINE_WATCH if deployment.ended_at else now
+    until = watching.over_at(deployment, deployment.lane) or now
     found = Alert.objects.filter(lane_id=deployment.lane_id, starts_at__gte=since, starts_at__lte=until)
     return list(found.select_related("lane__service", "lane__environment__workspace")[:10])

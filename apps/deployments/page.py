@@ -32,6 +32,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         "transitions": list(deployment.transitions.order_by("n")),
         "changed_keys": _changed_keys(deployment),
         "hold": hold,
+        "is_watched": _is_current(deployment) and deployment.lane.is_watched_closely(now),
     }
 
 
@@ -77,6 +78,11 @@ def _reaches_target(step: Step) -> bool:
     return step.started_at is not None and step.intent.get("state") != DeploymentState.STARTING
 
 
+def _is_current(deployment: Deployment) -> bool:
+    """Say whether it is under way, or what it brought serves."""
+    return deployment.is_open or deployment.lane.live_release_id == deployment.release_id
+
+
 def _decisions(deployment: Deployment) -> list[Decision]:
     if deployment.promotion_id is None:
         return []
@@ -94,7 +100,7 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
     controls: dict[str, Any] = {}
     if deployment.is_open:
         controls["may_cancel"] = actions.may_cancel(by, deployment)
-    elif deployment.lane.live_release_id == deployment.release_id:
+    elif _is_current(deployment):
         controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
         controls |= rollback_offer(deployment.lane) | {"rollback_form": RollbackForm()}
     promotion = deployment.promotion

@@ -26,7 +26,7 @@ def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deploymen
     """
     lane = locks.lane(lane.pk)
     serving = rollback.live_deployment(lane)
-    if serving is None or not _is_watched(serving, since, now) or _is_busy(lane) or _is_answered(serving):
+    if serving is None or not _is_watched(serving, lane, since, now) or _is_busy(lane) or _is_answered(serving):
         return None
     serving = Deployment.objects.with_subject().get(pk=serving.pk)
     reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {why}", 300)
@@ -39,11 +39,23 @@ def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deploymen
     return start.start_rollback(lane, target=target, reason=reason, why="", by=SYSTEM, now=now)
 
 
-def _is_watched(serving: Deployment, since: datetime, now: datetime) -> bool:
-    if serving.kind == DeploymentKind.ROLLBACK or serving.ended_at is None:
+def over_at(serving: Deployment, lane: Lane) -> datetime | None:
+    """This function will say until when what serves is watched: as long as always, or until the close watch of its lane
+    ends. Shapes: None while the attempt itself lasts.
+    """
+    if serving.ended_at is None:
+        return None
+    usual = serving.ended_at + settings.ENGINE_WATCH
+    serves = lane.live_release_id == serving.release_id
+    return max(usual, lane.close_watch_until) if serves and lane.close_watch_until else usual
+
+
+def _is_watched(serving: Deployment, lane: Lane, since: datetime, now: datetime) -> bool:
+    until = over_at(serving, lane)
+    if serving.kind == DeploymentKind.ROLLBACK or until is None:
         return False
     began = serving.started_at or serving.requested_at
-    return began <= since and now - serving.ended_at <= settings.ENGINE_WATCH
+    return began <= since and now <= until
 
 
 def _is_busy(lane: Lane) -> bool:

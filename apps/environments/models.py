@@ -1,3 +1,4 @@
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -108,7 +109,8 @@ class Lane(TenantModel):
     """One service in one environment: what runs there now, and where.
 
     Only `apps.deployments` writes the state (`live_*`, `previous_release`, `generation`) and `drift*`: what its target
-    was seen to run instead, empty where that is the same. Only `apps.health` writes `health*`. `target_key` names the
+    was seen to run instead, empty where that is the same. Only `apps.health` writes `health*`. `close_watch_*` say why,
+    by whom and until when the lane is watched closely; what is past is over without a writer. `target_key` names the
     real thing behind the lane and is unique over all workspaces. `address` says where the executor finds it: empty for
     `local`, {"cluster", "namespace"} for `helm`, else `server` and what `addresses` says; never a secret.
     """
@@ -146,6 +148,11 @@ class Lane(TenantModel):
     health_since = models.DateTimeField(null=True, blank=True)
     health_checked_at = models.DateTimeField(null=True, blank=True)
 
+    close_watch_since = models.DateTimeField(null=True, blank=True)
+    close_watch_until = models.DateTimeField(null=True, blank=True)
+    close_watch_reason = models.CharField(max_length=300, blank=True)
+    close_watch_by = models.CharField(max_length=150, blank=True)
+
     objects = LaneQuerySet.as_manager()
 
     class Meta:
@@ -163,6 +170,11 @@ class Lane(TenantModel):
                 condition=~Q(executor__in=addresses.REMOTE) | Q(address__has_key="server"),
             ),
             all_or_none("lane_live_whole", "live_release", "live_since"),
+            models.CheckConstraint(
+                name="lane_close_watch_whole",
+                condition=Q(close_watch_since=None, close_watch_until=None, close_watch_reason="", close_watch_by="")
+                | (Q(close_watch_until__gt=F("close_watch_since")) & ~Q(close_watch_reason="") & ~Q(close_watch_by="")),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -175,6 +187,9 @@ class Lane(TenantModel):
     @property
     def place_word(self) -> str:
         return addresses.WORDS.get(self.executor, "")
+
+    def is_watched_closely(self, now: datetime) -> bool:
+        return self.close_watch_until is not None and self.close_watch_until > now
 
 
 class Freeze(TenantModel):

@@ -54,3 +54,8 @@ def may_lift_freeze(by: By, freeze: Freeze) -> Verdict:
 def may_lift_hold(by: By, lane: Lane) -> Verdict:
     """This function will say whether somebody may let automation pass the lane again."""
     return rights.may(by, Capability.DEPLOYMENT_OPERATE, lane.workspace_id, lane.environment)
+
+
+def may_watch_closely(by: By, environment: Environment) -> Verdict:
+    """This function will say whether somebody may have lanes of it watched closely, or end that."""
+    return rights.may(by, Capability.DEPLOYMENT_OPERATE, environment.workspace_id, environment)

@@ -1,6 +1,7 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
@@ -8,10 +9,11 @@ from apps.audit.actors import Actor
 from apps.core import live
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
+from apps.environments import actions as environment_actions
 from apps.environments import permissions
 from apps.environments.models import Lane
 from apps.health import reach
-from apps.health.models import CheckQuota, EndpointCheck
+from apps.health.models import CheckQuota, EndpointCheck, HealthCheck
 from apps.integrations.outbound_addresses import NotAllowed
 
 LIMITS = {
@@ -30,6 +32,19 @@ class CheckExists(Conflict):
 
 class LaneGone(Conflict):
     code = "lane_gone"
+
+
+@transaction.atomic
+def watch_closely(lane: Lane, *, until: datetime, reason: str, by: User | Actor, now: datetime) -> Lane:
+    """This function will have a lane watched closely until then: all its checks are asked now, and then more often.
+
+    What serves is rolled back for an alert until the end, and a release that soaks there meanwhile soaks longer
+    (ADR 0072). Raises CloseWatchInvalid, LaneGone: as `environments.actions.set_close_watch`.
+    """
+    lane = environment_actions.set_close_watch(lane, until=until, reason=reason, by=by, now=now)
+    HealthCheck.objects.filter(lane=lane, due_at__gt=Now()).update(due_at=Now())
+    EndpointCheck.objects.filter(lane=lane, next_check_at__gt=Now()).update(next_check_at=Now())
+    return lane
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, Func, Value
+from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Func, Q, Value
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
@@ -47,11 +47,15 @@ def watch(lane: Lane, *, now: datetime) -> HealthCheck | None:
 @transaction.atomic
 def take(check_id: UUID) -> HealthCheck | None:
     """This function will take a check that is due, and set when it is due again; None if another worker was quicker."""
-    check = HealthCheck.objects.filter(pk=check_id).first()
+    checks = HealthCheck.objects.annotate(is_close=ExpressionWrapper(
+        Q(lane__close_watch_until__gt=_CLOCK), output_field=BooleanField()
+    ))  # fmt: skip
+    check = checks.filter(pk=check_id).first()
     if check is None:
         return None
     spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311  spreads load, keeps no secret
-    pause = timedelta(seconds=check.interval_seconds * spread)
+    times = settings.CLOSE_WATCH_TIMES if check.is_close else 1
+    pause = timedelta(seconds=check.interval_seconds * spread / times)
     due_at = ExpressionWrapper(_CLOCK + Value(pause), output_field=DateTimeField())
     taken = HealthCheck.objects.filter(pk=check_id, due_at__lte=_CLOCK).update(due_at=due_at)
     return check if taken else None

@@ -45,8 +45,8 @@ def claim(at_most: int) -> dict[UUID, dict[UUID, datetime]]:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT owner, checked, lease FROM claim_endpoints(%s, %s, %s)",
-            [at_most, settings.CHECKS_AT_ONCE, settings.CHECKS_PER_MINUTE],
+            "SELECT owner, checked, lease FROM claim_endpoints(%s, %s, %s, %s)",
+            [at_most, settings.CHECKS_AT_ONCE, settings.CHECKS_PER_MINUTE, settings.CLOSE_WATCH_TIMES],
         )
         claimed: dict[UUID, dict[UUID, datetime]] = {}
         for owner, checked, lease in cursor.fetchall():

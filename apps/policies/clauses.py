@@ -46,6 +46,10 @@ class Clause:
         """Return a setting that the document must have as a whole number."""
         return int(str(self.settings[name]))
 
+    def number_or(self, name: str, default: int) -> int:
+        """Return a setting that the document may leave out."""
+        return self.number(name) if name in self.settings else default
+
     def applies_to(self, owner: Owner) -> bool:
         return self.owner in {Owner.ALL, owner}
 

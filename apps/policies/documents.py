@@ -23,6 +23,8 @@ SETTINGS: dict[Gate, dict[str, type]] = {
     Gate.WINDOW: {"lasting_minutes": int},
     Gate.ROLLBACK_READINESS: {"limit_minutes": int},
 }
+# What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
+OPTIONAL_SETTINGS: dict[Gate, tuple[str, ...]] = {Gate.PREVIOUS_TIER: ("soak_minutes", "close_watch_soak_percent")}
 _CLAUSE_ID = re.compile(r"[A-Z]{2,8}-[1-9][0-9]?")
 
 
@@ -161,8 +163,12 @@ def _problems_of_settings(place: str, gate: Gate, settings: object) -> Iterator[
     if not isinstance(settings, Mapping):
         yield f"{place}settings: expected an object."
         return
-    expected = SETTINGS.get(gate, {})
-    yield from _unknown(f"{place}settings.", settings, set(expected))
+    expected, optional = SETTINGS.get(gate, {}), OPTIONAL_SETTINGS.get(gate, ())
+    yield from _unknown(f"{place}settings.", settings, {*expected, *optional})
+    for name in optional:
+        least = 100 if name.endswith("percent") else 1
+        if name in settings and not (_is_positive(settings[name]) and settings[name] >= least):
+            yield f"{place}settings.{name}: expected a whole number from {least}."
     for name, kind in expected.items():
         value = settings.get(name)
         if kind is int and not _is_positive(value):

@@ -34,12 +34,17 @@ class ArtifactFacts:
 
 @dataclass(frozen=True)
 class TierPassed:
-    """One tier on the way here. `at` is None when the release has not succeeded there."""
+    """One tier on the way here. `at` is None when the release has not succeeded there.
+
+    It soaks since `soaks_since`, None while it is faulty; `watched_closely`: its lane was under a close watch since.
+    """
 
     tier: str
     at: datetime | None = None
     where: str = ""
     promotion: str = ""
+    soaks_since: datetime | None = None
+    watched_closely: bool = False
 
 
 @dataclass(frozen=True)

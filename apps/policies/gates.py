@@ -6,11 +6,11 @@ that is missing at once. Results come in the order of `Gate`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apps.policies.clauses import Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
-from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts
+from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed
 
 ENGINEERS = "Whoever releases the service"
 OPERATORS = "DevOps"
@@ -97,7 +97,36 @@ def _previous_tier(policy: TierPolicy, clause: Clause | None, facts: Facts) -> J
             who=ENGINEERS,
         )
     evidence = f"{before.promotion} completed at {_moment(before.at)}"
+    if minutes := _soak_minutes(clause, before):
+        return _soaked(before, minutes, facts, evidence)
     return Judgement(Outcome.PASSED, f"Succeeded in {before.where} ({before.tier}) before.", (evidence,))
+
+
+def _soak_minutes(clause: Clause, before: TierPassed) -> int:
+    """Return how long the release must have run well there: longer where somebody had reason to look more closely."""
+    minutes = clause.number_or("soak_minutes", 0)
+    return minutes * clause.number_or("close_watch_soak_percent", 200) // 100 if before.watched_closely else minutes
+
+
+def _soaked(before: TierPassed, minutes: int, facts: Facts, evidence: str) -> Judgement:
+    why = ", longer because its lane was watched closely" if before.watched_closely else ""
+    asked = f"{minutes} min of soak{why}"
+    if before.soaks_since is None:
+        return Judgement(
+            Outcome.WAITING,
+            f"{facts.release.version} is faulty in {before.where} ({before.tier}), so it does not soak: {asked}.",
+            (evidence,),
+            who=ENGINEERS,
+        )
+    over_at = before.soaks_since + timedelta(minutes=minutes)
+    if facts.at < over_at:
+        return Judgement(
+            Outcome.WAITING,
+            f"Soaks in {before.where} ({before.tier}) until {_moment(over_at)}: {asked}.",
+            (evidence,),
+            next_open=over_at,
+        )
+    return Judgement(Outcome.PASSED, f"Soaked in {before.where} ({before.tier}): {asked}.", (evidence,))
 
 
 def _artifact(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:

@@ -93,6 +93,49 @@ def test_what_the_release_has_behind_it_is_told_only_to_who_may_see_it(world):
     assert path_of(world.release, "QA")[-1].at == NOW
 
 
+def test_soak_counts_from_success_or_from_being_healthy_again_and_is_longer_under_a_close_watch(world):
+    bring(world, world.dev)
+    lane = Lane.objects.filter(pk=lane_of(world.dev, world).pk)
+
+    def told():
+        passed = path_of(world.release, "QA")[-1]
+        return passed.soaks_since, passed.watched_closely
+
+    hour = timedelta(hours=1)
+    assert told() == (NOW, False)
+    lane.update(health="FAULTY", health_since=NOW + hour)
+    assert told() == (None, False)
+    lane.update(health="HEALTHY", health_since=NOW + 2 * hour)
+    assert told() == (NOW + 2 * hour, False)
+    lane.update(health_since=NOW - hour)
+    environment_actions.set_close_watch(
+        lane.get(), until=NOW, reason="Before it came", by=world.cast.devops, now=NOW - hour
+    )
+    assert told() == (NOW, False)
+    environment_actions.set_close_watch(
+        lane.get(), until=NOW + 2 * hour, reason="After", by=world.cast.devops, now=NOW + hour
+    )
+    assert told() == (NOW, True)
+
+
+def test_a_promotion_waits_for_the_soak_and_becomes_ready_by_time(world):
+    bring(world, world.dev)
+    old = PolicyVersion.objects.in_force("QA").get()
+    rows = [row | ({"settings": {"soak_minutes": 30}} if row["gate"] == "previous_tier" else {})
+            for row in old.document["clauses"]]  # fmt: skip
+    PolicyVersion.objects.filter(pk=old.pk).update(is_active=False)
+    PolicyVersion.objects.create(
+        workspace_id=old.workspace_id, tier=old.tier, number=old.number + 1, digest="0" * 64, reason="A test",
+        document={**old.document, "clauses": rows}, created_at=old.created_at, is_active=True,
+    )  # fmt: skip
+
+    promotion = approve_all(ask(world, world.qa), world)
+
+    assert (promotion.state, outcome_of(promotion, "previous_tier")) == (PromotionState.PENDING, "WAITING")
+    [ready] = actions.settle_for_lane(lane_of(world.qa, world), now=NOW + timedelta(minutes=30))
+    assert ready.state == PromotionState.READY
+
+
 def test_a_hold_takes_readiness_away(world):
     promotion = ask(world, world.dev)
     environment_actions.set_hold(

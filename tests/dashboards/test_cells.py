@@ -40,6 +40,7 @@ QUIET = Raw(
     hold=None,
     is_frozen=False,
     alerts=None,
+    is_watched=False,
 )
 ATTEMPT = {"attempt_number": 7, "attempt_version": "1.3.0"}
 WAITING = {"waiting_number": 9}
@@ -89,6 +90,8 @@ def test_a_cell_says_how_far_it_is_behind_its_neighbour() -> None:
 
 
 def test_marks_of_freezes_and_holds_stand_beside_the_state() -> None:
-    marked = QUIET._replace(**ATTEMPT, attempt_state="FAILED", is_frozen=True, hold="Rolled back", alerts="X")
+    marked = QUIET._replace(
+        **ATTEMPT, attempt_state="FAILED", is_frozen=True, hold="Rolled back", alerts="X", is_watched=True
+    )
 
-    assert cell_of(marked, now=NOW).more == "1.2.0 stays live · Alert · Frozen · On hold"
+    assert cell_of(marked, now=NOW).more == "1.2.0 stays live · Alert · Watched closely · Frozen · On hold"

@@ -15,7 +15,8 @@ from apps.deployments import runner
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.models import Deployment
-from apps.environments.models import Hold
+from apps.environments.models import Hold, Lane
+from apps.health import actions as health_actions
 from apps.health.models import Alert
 from apps.releases.enums import ReleaseState
 from tests import monitoring
@@ -83,6 +84,36 @@ def test_after_the_watch_it_is_no_breach(stage: Stage, token: str, settings: Any
     stage.deploy()
     stage.deploy("1.1.0")
     settings.ENGINE_WATCH = timedelta(0)
+
+    assert send(token, critical()).json()["rolled_back"] == []
+
+
+def test_under_a_close_watch_it_is_a_breach_until_that_ends(stage: Stage, token: str, settings: Any) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    settings.ENGINE_WATCH = timedelta(0)
+    now = timezone.now()
+    with stage.everything():
+        health_actions.watch_closely(
+            stage.lane(), until=now + timedelta(hours=1), reason="An emergency", by=stage.world.cast.devops, now=now
+        )
+    page = text_of(get(stage.world.cast.devops, f"/deployments/{live.number}/"))
+    assert "Watched closely" in page
+
+    assert send(token, critical()).json()["rolled_back"] == [str(stage.rollback_of(live))]
+    assert "ManyErrors" in text_of(get(stage.world.cast.devops, f"/deployments/{live.number}/"))
+
+
+def test_after_a_close_watch_it_is_no_breach(stage: Stage, token: str, settings: Any) -> None:
+    stage.deploy()
+    stage.deploy("1.1.0")
+    settings.ENGINE_WATCH = timedelta(0)
+    now = timezone.now()
+    with stage.everything():
+        Lane.objects.filter(pk=stage.lane().pk).update(
+            close_watch_since=now - timedelta(hours=1), close_watch_until=now, close_watch_reason="An emergency",
+            close_watch_by="DevOps",
+        )  # fmt: skip
 
     assert send(token, critical()).json()["rolled_back"] == []
 

@@ -17,7 +17,7 @@ from apps.audit.models import AuditEvent
 from apps.deployments.sweeper import Sweeper
 from apps.environments.enums import Health
 from apps.environments.models import Lane
-from apps.health import checks, runner
+from apps.health import actions, checks, runner
 from apps.health.models import HealthCheck, HealthSample
 from tests.deployments.conftest import whole
 from tests.processes import eventually
@@ -208,6 +208,32 @@ def test_due_checks_are_found_over_all_workspaces_and_only_where_something_runs(
             live_release=world.release, live_since=timezone.now(), live_slot="BLUE"
         )
     assert {workspace for workspace, _check in runner.due(10)} == {check.workspace_id, theirs.workspace_id}
+
+
+def test_under_a_close_watch_a_lane_is_asked_several_times_as_often(watched, settings) -> None:
+    world, check, _service = watched
+    settings.CLOSE_WATCH_TIMES = 5
+    now = timezone.now()
+    with world.everything():
+        HealthCheck.objects.filter(pk=check.pk).update(due_at=now + timedelta(hours=1), interval_seconds=100)
+        lane = actions.watch_closely(
+            check.lane, until=now + timedelta(hours=1), reason="An emergency", by=world.cast.devops, now=now
+        )
+        assert runner.due(10) == [(check.workspace_id, check.pk)]
+
+    def pause() -> float:
+        with world.everything():
+            HealthCheck.objects.filter(pk=check.pk).update(due_at=timezone.now())
+            asked = timezone.now()
+            assert checks.take(check.pk)
+            return (HealthCheck.objects.get(pk=check.pk).due_at - asked).total_seconds()
+
+    assert 15 < pause() < 25
+    with world.everything():
+        Lane.objects.filter(pk=lane.pk).update(
+            close_watch_since=now - timedelta(hours=2), close_watch_until=now - timedelta(hours=1)
+        )
+    assert 75 < pause() < 125
 
 
 def test_old_samples_go(watched, settings) -> None:

@@ -267,3 +267,21 @@ def test_old_samples_go_and_new_ones_stay(world: World, settings: Any) -> None:
 
     assert checks.prune() == 1
     assert _samples(world, check) == 1
+
+
+def test_under_a_close_watch_addresses_are_asked_at_once_and_more_often_but_never_without_pause(world: World) -> None:
+    slow = _check(world, "Slow", interval_seconds=600)
+    quick = _check(world, "Quick", interval_seconds=15)
+    other = _check(world, "Other", lane=_lane(world, world.qa), interval_seconds=600)
+    endpoints.claim(10)
+    now = timezone.now()
+    EndpointCheck.objects.update(leased_until=None)
+    assert not endpoints.claim(10)
+
+    actions.watch_closely(_lane(world), until=now + timedelta(hours=1), reason="An emergency", by=SYSTEM, now=now)
+
+    assert _claimed(endpoints.claim(10)) == {slow.pk, quick.pk}
+    pauses = {check.name: (_again(world, check).next_check_at - now).total_seconds() for check in (slow, quick, other)}
+    assert 600 / 5 * 0.9 <= pauses["Slow"] < 600 / 5 * 1.1 + 5
+    assert 10 * 0.9 <= pauses["Quick"] < 10 * 1.1 + 5
+    assert pauses["Other"] > 500

@@ -74,6 +74,14 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
         (make_document(clauses=[clause(1, "karma")]), "clauses[0].gate: expected one of previous_tier, artifact"),
         (make_document(clauses=[clause(1, "hold", settings=1)]), "clauses[0].settings: expected an object."),
         (make_document(clauses=[clause(1, "hold", settings={"a": 1})]), "clauses[0].settings.a: unknown."),
+        (
+            make_document(clauses=[clause(1, "previous_tier", settings={"soak_minutes": 0})]),
+            "clauses[0].settings.soak_minutes: expected a whole number from 1.",
+        ),
+        (
+            make_document(clauses=[clause(1, "previous_tier", settings={"close_watch_soak_percent": 99})]),
+            "clauses[0].settings.close_watch_soak_percent: expected a whole number from 100.",
+        ),
         (make_document(clauses=[clause(1, "window", settings={})]), "clauses[0].settings.lasting_minutes: expected a"),
         (
             make_document(clauses=[clause(1, "version_order", settings={"prereleases": 1})]),

@@ -59,7 +59,15 @@ artifacts = st.builds(
     stored=numbers.map(lambda number: min(number, 2)),
     gone=st.lists(texts, max_size=1).map(tuple),
 )
-tiers = st.builds(TierPassed, tier=texts, at=st.none() | moments, where=texts, promotion=texts)
+tiers = st.builds(
+    TierPassed,
+    tier=texts,
+    at=st.none() | moments,
+    where=texts,
+    promotion=texts,
+    soaks_since=st.none() | moments,
+    watched_closely=st.booleans(),
+)
 decisions = st.builds(
     DecisionFacts,
     person=texts,

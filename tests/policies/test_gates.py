@@ -196,6 +196,39 @@ def test_a_tier_may_take_no_pre_releases():
     assert judge("version_order", strict).outcome == Outcome.PASSED
 
 
+def soaking(minutes_ago, **fields):
+    last = replace(PATH[-1], soaks_since=AT - timedelta(minutes=minutes_ago), **fields)
+    return {"path": (*PATH[:2], last)}
+
+
+SOAK = {"soak_minutes": 30}
+LONGER = "longer because its lane was watched closely"
+SOAKS = [
+    (SOAK, soaking(30), Outcome.PASSED, "Soaked in Staging (Staging): 30 min of soak."),
+    (SOAK, soaking(29), Outcome.WAITING, "Soaks in Staging (Staging) until 2026-11-18 19:01 UTC: 30 min of soak."),
+    (SOAK, soaking(30, watched_closely=True), Outcome.WAITING, f"19:30 UTC: 60 min of soak, {LONGER}."),
+    (SOAK, soaking(60, watched_closely=True), Outcome.PASSED, f"60 min of soak, {LONGER}."),
+    (
+        {**SOAK, "close_watch_soak_percent": 300},
+        soaking(60, watched_closely=True),
+        Outcome.WAITING,
+        "until 2026-11-18 19:30 UTC: 90 min of soak",
+    ),
+    (SOAK, {}, Outcome.WAITING, "1.1.0 is faulty in Staging (Staging), so it does not soak"),
+    ({}, soaking(0, watched_closely=True), Outcome.PASSED, "Succeeded in Staging (Staging) before."),
+]
+
+
+@pytest.mark.parametrize(("settings", "fields", "outcome", "words"), SOAKS)
+def test_a_tier_may_ask_for_soak_in_the_one_before(settings, fields, outcome, words):
+    rows = [*make_document()["clauses"], clause(6, "previous_tier", settings=settings)]
+    result = judge("previous_tier", make_policy(clauses=rows), **fields)
+
+    assert result.outcome == outcome
+    assert words in result.sentence
+    assert outcome.lets_pass or result.who or result.next_open > AT
+
+
 def test_a_window_tells_when_it_opens():
     assert judge("window", window=CLOSED).next_open == AT + timedelta(days=1)
 

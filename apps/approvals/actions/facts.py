@@ -135,8 +135,14 @@ def path_of(release: Release, tier: str) -> tuple[TierPassed, ...]:
     if not before:
         return ()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tier, passed_at, environment, number FROM tiers_passed(%s)", [release.pk])
-        passed = {row[0]: TierPassed(Tier(row[0]).label, row[1], row[2], f"Promotion #{row[3]}") for row in cursor}
+        cursor.execute(
+            "SELECT tier, passed_at, environment, number, soaks_since, watched_closely FROM tiers_passed(%s)",
+            [release.pk],
+        )
+        passed = {
+            row[0]: TierPassed(Tier(row[0]).label, row[1], row[2], f"Promotion #{row[3]}", row[4], row[5])
+            for row in cursor
+        }
     return tuple(passed.get(found.value, TierPassed(found.label)) for found in before)
 
 

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from apps.core.pages import render_page
 from apps.dashboards import estate, places
 from apps.dashboards.comparison import compared
 from apps.dashboards.forms import (
+    CloseWatchForm,
     ComparisonForm,
     ConfigurationForm,
     EnvironmentForm,
@@ -25,6 +27,7 @@ from apps.dashboards.forms import (
 from apps.dashboards.navigation import navigation_of
 from apps.environments import actions
 from apps.environments.models import Environment, Freeze, Lane, Resource, Window
+from apps.health import actions as health_actions
 
 Forms = dict[str, Any]
 
@@ -60,6 +63,7 @@ def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> Htt
     freezes = estate.freezes_of(environment, navigation_of(request).freezes)
     forms: Forms = {
         "freeze_form": FreezeForm(environment=environment),
+        "watch_form": CloseWatchForm(environment=environment),
         "resource_form": ResourceForm(),
         "lane_form": LaneForm(environment=environment, workspaces=request.workspaces),
         "window_form": WindowForm(),
@@ -70,7 +74,7 @@ def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> Htt
         "environment": environment,
         "place": place,
         "approval": estate.approval_of(place, estate.role_labels()),
-        "lanes": estate.lanes(environment),
+        "lanes": estate.lanes(environment, now=now),
         "windows": estate.windows(environment, now=now, zone=timezone.get_current_timezone()),
         "standing_freezes": freezes,
         "resources": environment.resources.filter(released_at=None),
@@ -104,6 +108,27 @@ def freeze_lift(request: AuthedRequest, freeze_id: UUID) -> HttpResponse:
     messages.success(request, "The freeze is lifted. What was ready starts by itself.")
     place = freeze.environment or (freeze.lane.environment if freeze.lane else None)
     return _to(place) if place else redirect("environments:environment-list")
+
+
+@require_POST
+def close_watch_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
+    environment = visible_environment(request, workspace, slug)
+    form = CloseWatchForm(request.POST, environment=environment)
+    if not form.is_valid():
+        return _page(request, environment, {"watch_form": form})
+    now, wanted = timezone.now(), form.cleaned_data
+    until = now + timedelta(hours=wanted["hours"])
+    lane = health_actions.watch_closely(wanted["lane"], until=until, reason=wanted["reason"], by=request.user, now=now)
+    messages.success(request, f"{lane.service} is watched closely here: its checks are asked at once, and more often.")
+    return _to(environment)
+
+
+@require_POST
+def close_watch_end(request: AuthedRequest, lane_id: UUID) -> HttpResponse:
+    lane = _visible_lane(request, lane_id)
+    actions.end_close_watch(lane, by=request.user, now=timezone.now())
+    messages.success(request, f"The close watch of {lane.service} is over.")
+    return _to(lane.environment)
 
 
 @require_POST

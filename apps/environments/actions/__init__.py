@@ -1,5 +1,11 @@
 """What can be done with environments; one module for each thing that changes."""
 
+from apps.environments.actions.close_watches import (
+    CloseWatchInvalid,
+    CloseWatchOver,
+    end_close_watch,
+    set_close_watch,
+)
 from apps.environments.actions.environments import (
     EnvironmentBusy,
     EnvironmentExists,
@@ -32,9 +38,10 @@ from apps.environments.actions.standing import EnvironmentGone
 from apps.environments.actions.windows import WindowInvalid, remove_window, set_window
 
 __all__ = [
-    "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone", "EnvironmentInvalid", "FreezeInvalid", "FreezeOver",
-    "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid",
-    "ResourceReleased", "ResourceTaken", "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment",
-    "create_lane", "destroy_environment", "freeze", "lift_freeze", "lift_hold", "recreate_environment",
-    "release_resource", "remove_lane", "remove_window", "set_hold", "set_window",
+    "CloseWatchInvalid", "CloseWatchOver", "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone",
+    "EnvironmentInvalid", "FreezeInvalid", "FreezeOver", "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid",
+    "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased", "ResourceTaken",
+    "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment",
+    "end_close_watch", "freeze", "lift_freeze", "lift_hold", "recreate_environment", "release_resource",
+    "remove_lane", "remove_window", "set_close_watch", "set_hold", "set_window",
 ]  # fmt: skip
