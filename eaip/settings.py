@@ -252,6 +252,9 @@ PROMETHEUS_QUERIES = {
     ),
 }
 
+# Where people look on (docs/runbooks/monitoring.md): a template of an address for each; empty: no link is shown.
+LINKS = {name: env.text(f"LINK_{name.upper()}", "") for name in ("Grafana", "Loki", "Traces")}
+
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}
 HELM = env.text("EAIP_HELM", "")

@@ -21,7 +21,8 @@ from apps.dashboards.places import Place
 from apps.environments import permissions
 from apps.environments.enums import FreezeScope, Health, Tier
 from apps.environments.models import Environment, Freeze, Hold, Lane, Window
-from apps.health import standing
+from apps.health import links, standing
+from apps.health.links import Link
 from apps.health.models import Alert, HealthSample
 from apps.health.standing import Standing
 from apps.policies.clauses import Gate
@@ -79,6 +80,7 @@ class LaneLine:
     alerts: str
     checks: Standing
     is_watched: bool
+    links: Sequence[Link]
 
     @property
     def tone(self) -> str:
@@ -109,10 +111,10 @@ def lanes(environment: Environment, *, now: datetime) -> list[LaneLine]:
         hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
         check_counts=standing.counts(),
     )
-    return [_line(lane, now) for lane in found.order_by("service__name")]
+    return [_line(lane, environment, now) for lane in found.order_by("service__name")]
 
 
-def _line(lane: Any, now: datetime) -> LaneLine:
+def _line(lane: Any, environment: Environment, now: datetime) -> LaneLine:
     samples = lane.samples[::-1]
     points = [(float(n), sample["ms"]) for n, sample in enumerate(samples)]
     return LaneLine(
@@ -125,6 +127,14 @@ def _line(lane: Any, now: datetime) -> LaneLine:
         alerts=lane.fires or "",
         checks=Standing.read(lane.check_counts),
         is_watched=lane.is_watched_closely(now),
+        links=links.links(
+            service=lane.service.slug,
+            environment=environment.slug,
+            workspace=environment.workspace.slug,
+            version=lane.live_release.version if lane.live_release else "",
+            since=now - links.LATELY,
+            until=now,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision
 from apps.configuration.difference import changed_keys
-from apps.deployments import actions, permissions
+from apps.deployments import actions, permissions, watching
 from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.forms import RollbackForm
 from apps.deployments.measured import alerts_around, measured_context
@@ -18,6 +18,8 @@ from apps.deployments.models import Deployment, Step
 from apps.deployments.progress import last_tries, progress_of, usual_of
 from apps.environments import permissions as environment_permissions
 from apps.environments.models import Hold, Lane
+from apps.health import links
+from apps.health.links import Link
 
 
 def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         "transitions": list(deployment.transitions.order_by("n")),
         "changed_keys": _changed_keys(deployment),
         "hold": hold,
+        "links": _links(deployment, now=now),
         "is_watched": _is_current(deployment) and deployment.lane.is_watched_closely(now),
     }
 
@@ -76,6 +79,19 @@ def _person_called_at(deployment: Deployment) -> datetime | None:
 
 def _reaches_target(step: Step) -> bool:
     return step.started_at is not None and step.intent.get("state") != DeploymentState.STARTING
+
+
+def _links(deployment: Deployment, *, now: datetime) -> list[Link]:
+    """Return where to look on: from before the start until what it brought is watched no more, or now."""
+    began, place = deployment.started_at or deployment.requested_at, deployment.lane.environment
+    return links.links(
+        service=deployment.lane.service.slug,
+        environment=place.slug,
+        workspace=place.workspace.slug,
+        version=deployment.release.version,
+        since=began - links.BEFORE,
+        until=min(watching.over_at(deployment, deployment.lane) or now, now),
+    )
 
 
 def _is_current(deployment: Deployment) -> bool:
