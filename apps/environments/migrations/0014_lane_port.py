@@ -5,6 +5,6 @@ SEQUENCE = "CREATE SEQUENCE lane_port MINVALUE 0 MAXVALUE 9999 CYCLE"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("environments", "0012_lanes_drift")]
+    dependencies = [("environments", "0013_lanes_watched_closely")]
 
     operations = [migrations.RunSQL(SEQUENCE, "DROP SEQUENCE lane_port")]
