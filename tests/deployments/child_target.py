@@ -29,8 +29,8 @@ class ChildTarget(FileTarget):
             self._raise_family(order, log)
         return super().apply(kind, order, log=log)
 
-    def renew(self, deployment_id: UUID) -> None:
-        self._lifelines.renew(deployment_id)
+    def renew(self, deployment_id: UUID, at: float) -> None:
+        self._lifelines.renew(deployment_id, at)
 
     def cancel(self, deployment_id: UUID) -> None:
         self._lifelines.cancel(deployment_id)

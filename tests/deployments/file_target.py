@@ -194,7 +194,7 @@ class FileTarget:
         finally:
             self._cancelled.pop(order.deployment_id, None)
 
-    def renew(self, deployment_id: UUID) -> None:
+    def renew(self, deployment_id: UUID, at: float) -> None:
         """Nothing here has children."""
 
     def cancel(self, deployment_id: UUID) -> None:

@@ -106,6 +106,23 @@ def test_its_children_are_dead_before_anybody_takes_over(stage, family: Path, re
     stage.judge.require_once(deployment.target_key)
 
 
+def test_it_begins_no_child_when_it_goes_on(stage, family: Path, redis_url, tmp_path: Path) -> None:
+    """It stood still between its last look at its lease and the start of the child, where no lock of the target is."""
+    stage.deploy()
+    release = stage.release("1.1.0")
+    still = {"EAIP_TEST_STANDSTILL": f"after_intent:{StepKind.START_GREEN}"}
+    with start_worker(tmp_path, name="first", environment=still, modules=("tests.deployments.standstill",)) as first:
+        deployment = stage.start(release)
+        eventually(lambda: _stands_still(first), because="it did not stand still")
+        fence = stage.fresh(deployment).fence
+        before = _ended_by_another(stage, deployment, tmp_path)
+        (family / "wait-family").touch()
+        _go_on(first, deployment)
+
+    assert not moments(family, fence)
+    assert _rows(stage) == before
+
+
 def _ended_by_another(stage, deployment: Deployment, logs: Path, family: Path | None = None) -> dict[str, list[object]]:
     """Let another worker bring it to its end, at least so long; return all rows as they are then."""
     began = time.monotonic()

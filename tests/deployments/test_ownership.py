@@ -1,6 +1,7 @@
 """Who owns an attempt: the last fence alone, and only while its lease is renewed."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -75,9 +76,8 @@ def test_a_stale_owner_can_write_no_step(stage) -> None:
 
 def test_a_stale_owner_can_make_no_ending(stage) -> None:
     mine = _claimed(stage)
-    attempt = Attempt(
-        mine, executor_of(mine.lane), order_of(mine), Lease(mine, executor_of(mine.lane), _log(mine)), _log(mine)
-    )
+    lease = Lease(mine, executor_of(mine.lane), _log(mine), time.monotonic())
+    attempt = Attempt(mine, executor_of(mine.lane), order_of(mine), lease, _log(mine))
     _take_over(stage, mine)
 
     with pytest.raises(StaleFence):
@@ -113,7 +113,7 @@ def test_an_owner_that_can_not_renew_gives_up_before_its_lease_ends_for_others(s
     settings.ENGINE_BEAT = timedelta(seconds=60)
     mine = _claimed(stage)
 
-    with Lease(mine, executor_of(mine.lane), _log(mine)) as lease:
+    with Lease(mine, executor_of(mine.lane), _log(mine), time.monotonic()) as lease:
         lease.require()
         threading.Event().wait(0.3)
 
@@ -125,7 +125,7 @@ def test_a_lease_that_was_taken_over_is_noticed_at_the_next_beat(stage, settings
     settings.ENGINE_BEAT = timedelta(seconds=0.05)
     mine = _claimed(stage)
 
-    with Lease(mine, executor_of(mine.lane), _log(mine)) as lease:
+    with Lease(mine, executor_of(mine.lane), _log(mine), time.monotonic()) as lease:
         _take_over(stage, mine)
 
         def lost() -> bool:

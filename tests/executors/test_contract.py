@@ -4,6 +4,7 @@ A new executor is one rig more, and all of this runs against it.
 """
 
 import os
+import time
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from apps.deployments.executors.contract import (
     Cancelled,
     LaneRow,
     NotIdle,
+    OutcomeUnknown,
     ReleaseFailed,
     StaleFence,
     Standing,
@@ -27,10 +29,9 @@ from tests.processes import eventually
 ORDER_OF_STATES = ["STARTING", "APPLYING", "VERIFYING"]
 
 
-EXECUTORS = [
-    "local", "files", "helm3", "helm4", "argocd", "github", "gitlab",
-    "flux-HelmRelease", "flux-Kustomization", "tekton",
-]  # fmt: skip
+# What two machines may drive, with no lock between them.
+REMOTE = ["helm3", "helm4", "argocd", "github", "gitlab", "flux-HelmRelease", "flux-Kustomization", "tekton"]
+EXECUTORS = ["local", "files", *REMOTE]
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -118,6 +119,20 @@ def test_a_look_closes_the_door_behind_whoever_was_there_before(rig: Rig) -> Non
                 rig.executor.apply(step.kind, frozen, log=rig.lines.append)
     with pytest.raises(StaleFence):
         rig.executor.probe(frozen)
+
+    assert rig.effects() == before
+
+
+@pytest.mark.parametrize("rig", REMOTE, indirect=True)
+def test_who_stood_still_for_longer_than_its_lease_begins_nothing(rig: Rig) -> None:
+    """Nobody has looked since, so no fence stands in its way: the age of its own lease does."""
+    rig.deploy(rig.order(rig.old))
+    order = rig.order(rig.new)
+    before = rig.effects()
+    rig.executor.renew(order.deployment_id, time.monotonic() - 60)
+
+    with pytest.raises((StaleFence, OutcomeUnknown)):
+        rig.deploy(order)
 
     assert rig.effects() == before
 

@@ -148,7 +148,7 @@ def test_renewals_keep_a_child_alive_past_the_silence() -> None:
 
     def beat() -> None:
         while not stop.wait(0.1):
-            lifeline.renew()
+            lifeline.renew(time.monotonic())
 
     beating = threading.Thread(target=beat)
     beating.start()
@@ -159,6 +159,31 @@ def test_renewals_keep_a_child_alive_past_the_silence() -> None:
         beating.join()
 
     assert outcome.succeeded
+
+
+@pytest.mark.parametrize("heard", [False, True], ids=["known before", "heard late"])
+def test_nothing_begins_or_goes_on_after_a_renewal_that_is_too_long_ago(tmp_path: Path, heard: bool) -> None:
+    """What counts is when the lease was renewed, not when a worker that stood still starts the child or tells it."""
+    long_ago = time.monotonic() - 20
+    lifeline = guard.Lifeline(None if heard else long_ago)
+    if heard:
+        lifeline.renew(long_ago)
+
+    outcome = guard.run(["/usr/bin/touch", "begun"], cwd=tmp_path, log=print, lifeline=lifeline, silence=10)
+
+    assert (outcome.reason, outcome.exit_code) == ("silence", None)
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_renewal_that_is_told_late_counts_from_when_it_was_asked_for() -> None:
+    lifeline = guard.Lifeline()
+    asked_at = time.monotonic()
+    threading.Timer(0.8, lifeline.renew, [asked_at]).start()
+
+    outcome = guard.run(["/bin/sleep", "30"], cwd=Path("/"), log=print, lifeline=lifeline, silence=1)
+
+    assert outcome.reason == "silence"
+    assert outcome.seconds < 1.7
 
 
 @pytest.mark.parametrize(("limits", "reason"), [({"silence": 0.3}, "silence"), ({"limit": 0.3}, "limit")])

@@ -425,5 +425,5 @@ def test_verify_belongs_to_the_engine(site: Site, greeter: Greeter) -> None:
 
 
 def test_an_unknown_deployment_is_neither_renewed_nor_cancelled(site: Site) -> None:
-    site.executor.renew(uuid4())
+    site.executor.renew(uuid4(), time.monotonic())
     site.executor.cancel(uuid4())

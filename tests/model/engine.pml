@@ -187,11 +187,11 @@ inline probe(w, d) {
     fi
 }
 
-/* Without a lock a child that begins after a pause is a danger, unless its guard counts from the last renewal. */
-#ifdef GUARD_COUNTS_FROM_RENEWAL
-#define MAY_BEGIN(w) (!silent[w])
-#else
+/* guard_process.Watch.is_silent, Lifeline.require: nothing begins when the last renewal is too far back. */
+#ifdef GUARD_COUNTS_FROM_START
 #define MAY_BEGIN(w) true
+#else
+#define MAY_BEGIN(w) (!silent[w])
 #endif
 
 /* What is due (due_work): a row that waits, one nobody holds, one whose lease has lapsed. In UNKNOWN the next look comes

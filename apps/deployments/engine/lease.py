@@ -28,11 +28,12 @@ _kept_lock = threading.Lock()
 
 
 class Lease:
-    def __init__(self, deployment: Deployment, executor: Executor, log: LogWriter) -> None:
+    def __init__(self, deployment: Deployment, executor: Executor, log: LogWriter, claimed_at: float) -> None:
+        """`claimed_at`, of time.monotonic(), is when the claim was asked for: the lease began no earlier."""
         self._id, self._workspace_id = deployment.pk, deployment.workspace_id
         self._fence, self._token = deployment.fence, deployment.lease_token
         self._executor, self._log = executor, log
-        self._renewed_at = time.monotonic()
+        self._renewed_at = claimed_at
         self._limit_at = time.monotonic() + settings.ENGINE_APPLY_LIMIT.total_seconds()
         self._longest_silence = settings.ENGINE_GUARD_SILENCE.total_seconds()
         self._nudge, self._changed = threading.Event(), threading.Event()
@@ -43,6 +44,7 @@ class Lease:
     def __enter__(self) -> "Lease":
         with _kept_lock:
             _kept[self._id] = self
+        self._executor.renew(self._id, self._renewed_at)
         self._thread.start()
         return self
 
@@ -125,7 +127,7 @@ class Lease:
             self._lose()
             return
         self._renewed_at = asked_at
-        self._executor.renew(self._id)
+        self._executor.renew(self._id, asked_at)
         if cancelled and not self.is_cancelled:
             self.is_cancelled = True
             self._interrupt()

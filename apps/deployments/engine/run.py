@@ -47,17 +47,17 @@ def run(workspace_id: UUID, deployment_id: UUID) -> None:
 
     Raises NotDue: another worker has it, or it may not start.
     """
-    following: Deployment | None = claim.claim(workspace_id, deployment_id)
-    while following is not None:
-        following = _run(following)
-        if following is not None:
-            following = claim.claim(workspace_id, following.pk)
+    due: UUID | None = deployment_id
+    while due is not None:
+        asked_at = time.monotonic()
+        following = _run(claim.claim(workspace_id, due), asked_at)
+        due = following.pk if following else None
 
 
-def _run(deployment: Deployment) -> Deployment | None:
+def _run(deployment: Deployment, claimed_at: float) -> Deployment | None:
     executor, log = executor_of(deployment.lane), LogWriter(deployment, deployment.fence)
     try:
-        with Lease(deployment, executor, log) as lease:
+        with Lease(deployment, executor, log, claimed_at) as lease:
             attempt = Attempt(deployment, executor, order_of(deployment), lease, log)
             if deployment.state == DeploymentState.UNKNOWN:
                 return _resolve(attempt)

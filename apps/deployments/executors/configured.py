@@ -99,5 +99,7 @@ def _remote(made_by: type[Remote], kind: str, *, appear: float) -> Remote:
         connections=settings.CONNECTIONS[kind],
         store=artifact_store(),
         target_dir=settings.TARGET_DIR,
-        clocks=RemoteClocks(patience=silence + 5, appear=appear, ready=limit, hopeless=min(30.0, limit / 4)),
+        clocks=RemoteClocks(
+            silence=silence, patience=silence + 5, appear=appear, ready=limit, hopeless=min(30.0, limit / 4)
+        ),
     )

@@ -19,8 +19,9 @@ How the engine calls it
    `StepKind.VERIFY` belongs to the engine: it takes samples with `sample(target)` and `traffic(target)` and never calls
    `apply` for it (`apply` refuses it with ValueError).
    `StepPlan.state` says in which state of the deployment a step runs: STARTING, APPLYING or VERIFYING.
-4. With every renewed lease: `renew(deployment_id)` from the heartbeat thread. Children of a step die with their whole
-   tree when no renewal came for 20 s, when the worker dies, and when the worker is stopped for longer than that.
+4. With the claim and every renewed lease: `renew(deployment_id, at)`, `at` being the moment of time.monotonic() at
+   which the lease was asked for. Children of a step die with their whole tree 20 s after the last such moment, also
+   when the worker is stopped, and when it dies. When so long has passed already, nothing begins.
 5. To cancel: `cancel(deployment_id)`; the running `apply` ends within seconds with `Cancelled`. It acts in the process
    that runs the step; anywhere else it does nothing, and the next `probe` tells the truth.
 6. After a failure, a cancel or an error before the switch: `discard(order)` takes away what the attempt started beside
@@ -306,7 +307,7 @@ class Executor(Protocol):
 
     def apply(self, kind: str, order: Order, *, log: Log) -> StepResult: ...
 
-    def renew(self, deployment_id: UUID) -> None: ...
+    def renew(self, deployment_id: UUID, at: float) -> None: ...
 
     def cancel(self, deployment_id: UUID) -> None: ...
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from apps.deployments.executors.contract import StaleFence
+
 GUARD = Path(__file__).with_name("guard_process.py")
 ALLOWED_ENVIRONMENT = ("LANG", "LC_ALL", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ")
 LINE_LIMIT = 8192
@@ -39,17 +41,26 @@ class Outcome:
 class Lifeline:
     """The pipes to the guards of one piece of work: renewed by its heartbeat, cut by its cancellation."""
 
-    def __init__(self) -> None:
+    def __init__(self, renewed_at: float | None = None) -> None:
+        """`renewed_at`, of time.monotonic(), is when the lease was renewed last; without one it is now."""
         self._lock = threading.Lock()
         self._pipes: set[int] = set()
         self._cancelled = threading.Event()
+        self.renewed_at = time.monotonic() if renewed_at is None else renewed_at
 
-    def renew(self) -> None:
-        self._tell(b".")
+    def renew(self, at: float) -> None:
+        """Tell the guards that the lease lives, and since when: they count from then, not from when they hear it."""
+        self.renewed_at = at
+        self._tell(f"{at}\n".encode())
 
     def cancel(self) -> None:
         self._cancelled.set()
-        self._tell(b"c")
+        self._tell(b"c\n")
+
+    def require(self, silence: float) -> None:
+        """Raises StaleFence: the last renewal is further back, so somebody else may be at work by now."""
+        if time.monotonic() - self.renewed_at > silence:
+            raise StaleFence(f"Nothing was begun: the lease was not renewed for {silence:g} s.")
 
     @property
     def is_cancelled(self) -> bool:
@@ -65,7 +76,7 @@ class Lifeline:
         with self._lock:
             self._pipes.add(pipe)
         if self.is_cancelled:
-            self._tell(b"c")
+            self._tell(b"c\n")
         try:
             yield
         finally:
@@ -94,7 +105,8 @@ def run(
 ) -> Outcome:
     """Run `argv` to its end and hand each line of its output to `log`.
 
-    Units: seconds. `silence` is how long the child may live without a renewal of the lifeline, `limit` in all.
+    Units: seconds. `silence` is how long the child may live after the last renewal of the lifeline, `limit` in all.
+    When so long has passed already, as in a worker that stood still, no child begins.
     `keep_fds` are held open by the guard (locks that shall last as long as any descendant), never by the child.
     Environment: the allow-list of this module from our own, then `env`. Descendants left by the child are killed.
     """
@@ -105,6 +117,7 @@ def run(
         "env": {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ} | dict(env or {}),
         "cwd": str(cwd),
         "parent": os.getpid(),
+        "renewed": lifeline.renewed_at,
         "silence": silence,
         "limit": limit,
         "grace": grace,

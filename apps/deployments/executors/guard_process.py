@@ -1,9 +1,10 @@
 """Guard of one child process. Run as a file by `guard.py`, standard library only, so that it starts in milliseconds.
 
-It reads one line of JSON from its standard input (argv, env, cwd, parent, silence, limit, grace, orphan_grace), starts
-the child in a session of its own, and then watches: `.` on standard input renews, `c` cancels, end of file means that
-the worker is gone. Being a subreaper it inherits every descendant that loses its parent, also those that called
-setsid or forked twice, so "no children left" is a fact that waitpid() states, not a guess.
+It reads one line of JSON from its standard input (argv, env, cwd, parent, renewed, silence, limit, grace,
+orphan_grace), starts the child in a session of its own, and then watches: a line on standard input with a moment of the
+monotonic clock, which all processes of a machine share, renews, `c` cancels, end of file means that the worker is gone.
+Being a subreaper it inherits every descendant that loses its parent, also those that called setsid or forked twice, so
+"no children left" is a fact that waitpid() states, not a guess.
 It ends after the last descendant has ended, and writes one line of JSON about it to the descriptor that its argument
 names.
 """
@@ -85,7 +86,8 @@ def spawn(spec: dict[str, Any]) -> int:
 class Watch:
     def __init__(self, spec: dict[str, Any], child: int, wakeup: int) -> None:
         self.spec, self.child, self.wakeup = spec, child, wakeup
-        self.started = self.renewed = time.monotonic()
+        self.started, self.renewed = time.monotonic(), spec["renewed"]
+        self.unread = b""
         self.reason = "exited"
         self.status: int | None = None
         self.signalled = False
@@ -105,6 +107,10 @@ class Watch:
             if pid == self.child:
                 self.status = status
 
+    @property
+    def is_silent(self) -> bool:
+        return bool(self.spec["silence"]) and time.monotonic() - self.renewed > self.spec["silence"]
+
     def listen(self, seconds: float) -> str | None:
         """Wait for a word of the worker, the end of a child or a limit; return why the child must end, if it must."""
         ready, _, _ = select.select([0, self.wakeup], [], [], seconds)
@@ -114,13 +120,14 @@ class Watch:
             words = os.read(0, 4096)
             if not words:
                 return "orphaned"
-            self.renewed = time.monotonic()
-            if b"c" in words:
+            *lines, self.unread = (self.unread + words).split(b"\n")
+            if b"c" in lines:
                 return "cancelled"
+            self.renewed = max([self.renewed, *map(float, lines)])
         now = time.monotonic()
         if self.signalled:
             return "orphaned"
-        if self.spec["silence"] and now - self.renewed > self.spec["silence"]:
+        if self.is_silent:
             return "silence"
         if self.spec["limit"] and now - self.started > self.spec["limit"]:
             return "limit"
@@ -169,8 +176,11 @@ def main(status_fd: int) -> None:
     for number in ENDING:
         signal.signal(number, watch.on_signal)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    watch.child = spawn(spec)
-    watch.run()
+    if watch.is_silent:  # the worker stood still until now: another one may be at work already
+        watch.reason = "silence"
+    else:
+        watch.child = spawn(spec)
+        watch.run()
     code = os.waitstatus_to_exitcode(watch.status) if watch.status is not None else None
     try:
         os.write(status_fd, json.dumps({"reason": watch.reason, "exit_code": code}).encode() + b"\n")

@@ -139,8 +139,8 @@ class HelmExecutor:
             with lane.at_work(patience=self.clocks.patience, is_cancelled=lambda: lifeline.is_cancelled) as lock:
                 return step(self, _Step(order, lane, self._helm(order.target), lifeline, log, lock))
 
-    def renew(self, deployment_id: UUID) -> None:
-        self._lifelines.renew(deployment_id)
+    def renew(self, deployment_id: UUID, at: float) -> None:
+        self._lifelines.renew(deployment_id, at)
 
     def cancel(self, deployment_id: UUID) -> None:
         self._lifelines.cancel(deployment_id)

@@ -76,8 +76,8 @@ class RemoteExecutor(Steps):
             with lane.at_work(patience=self.clocks.patience, is_cancelled=lambda: lifeline.is_cancelled):
                 return step(self, Step(order, lane, lifeline, log))
 
-    def renew(self, deployment_id: UUID) -> None:
-        self._lifelines.renew(deployment_id)
+    def renew(self, deployment_id: UUID, at: float) -> None:
+        self._lifelines.renew(deployment_id, at)
 
     def cancel(self, deployment_id: UUID) -> None:
         self._lifelines.cancel(deployment_id)

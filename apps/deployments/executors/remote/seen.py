@@ -52,6 +52,8 @@ class Seen:
 class Clocks:
     """Seconds, all of them."""
 
+    silence: float = 20.0
+    """Nothing is asked of the service when the lease was not renewed for so long."""
     patience: float = 25.0
     """How long a step waits for another one of the lane, or for what the service does for somebody else."""
     appear: float = 60.0

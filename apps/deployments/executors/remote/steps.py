@@ -117,7 +117,9 @@ class Steps(Service):
             write_atomically(step.asked, json.dumps(note))
             try:
                 with step.lane.fenced(step.order.fence, step.order.deployment_id):
-                    self.start(step.order, self.accepted(step.order))
+                    seen = self.accepted(step.order)
+                    step.lifeline.require(self.clocks.silence)
+                    self.start(step.order, seen)
             except TooMany as error:
                 step.asked.unlink(missing_ok=True)
                 self._wait(step, error)
@@ -181,6 +183,7 @@ class Steps(Service):
         """Stop what runs, and wait until it has. Raises OutcomeUnknown: it runs on."""
         if seen.phase is not Phase.RUNNING:
             return
+        step.lifeline.require(self.clocks.silence)
         with _lost():
             self.stop(step.order.target, seen)
         deadline = time.monotonic() + self.clocks.stop
