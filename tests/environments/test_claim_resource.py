@@ -1,13 +1,17 @@
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import islice
+from pathlib import Path
 
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
 from apps.audit import actions as audit
-from apps.core.verdict import Denied
+from apps.core.verdict import Conflict, Denied
 from apps.environments import actions
-from apps.environments.models import Environment, Resource
+from apps.environments.local_ports import free_ports
+from apps.environments.models import Environment, Lane, Resource
 from apps.workspaces.scope import workspace_scope
 from tests.cast import NOW
 from tests.world import HOSTILE, World, last_event, make_environment
@@ -126,6 +130,47 @@ def test_a_destroyed_environment_claims_nothing(world: World, release_engineer):
 
     with pytest.raises(actions.EnvironmentGone):
         claim(local, world.cast.devops)
+
+
+PLACES = {
+    "port": {"executor": "local"},
+    "namespace": {"executor": "helm", "address": {"cluster": "staging", "namespace": "shop"}},
+    "application": {"executor": "argocd", "address": {"server": "prod", "application": "shop"}},
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("place", PLACES)
+def test_of_20_lanes_prepared_at_once_on_one_target_one_gets_it_and_19_name_the_owner(world: World, settings, place):
+    """R5: no two lanes are ever one target, so their attempts can't meet there."""
+    settings.EXECUTORS = dict.fromkeys(("local", "helm", "argocd"), "tests.deployments.file_target.executor")
+    settings.KUBECONFIGS = {"staging": Path("/etc/eaip/staging.yaml")}
+    settings.CONNECTIONS = {"argocd": {"prod": Path("/etc/eaip/prod.json")}}
+    port = next(islice(free_ports(settings.TARGET_DIR), 40, None))  # the world's own lanes have the first ones
+    wanted = PLACES[place] | ({"port": port} if place == "port" else {})
+    with world.everything():
+        environments = [make_environment(world.cast.platform, f"Region {n}", "DEV") for n in range(20)]
+    barrier = threading.Barrier(20)
+
+    def prepare(environment):
+        barrier.wait()
+        try:
+            with world.everything():
+                return actions.create_lane(environment, service=world.service, by=world.cast.devops, now=NOW, **wanted)
+        except Conflict as refusal:
+            return refusal
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(prepare, environments))
+
+    (lane,) = (answer for answer in answers if isinstance(answer, Lane))
+    refusals = [answer for answer in answers if isinstance(answer, actions.PortTaken | actions.ResourceTaken)]
+    assert len(refusals) == 19
+    assert all(f"belongs to the environment {lane.environment.name}." in str(refusal) for refusal in refusals)
+    with world.everything():
+        assert list(Lane.objects.filter(environment__in=environments)) == [lane]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -149,7 +149,7 @@ def _claim_port(environment: Environment, port: int | None, *, by: User | Actor,
                 resources.claim(environment, ResourceKind.ENDPOINT, _local(candidate), by=by, now=now)
         except resources.ResourceTaken as error:
             if port is not None:
-                raise PortTaken(f"Port {port} belongs to another environment.") from error
+                raise PortTaken(f"Port {port} is not free: {error}") from error
             continue
         return candidate
     raise NoPortLeft(f"No port from {PORTS.start} to {PORTS.stop - 1} is free on this machine.")
