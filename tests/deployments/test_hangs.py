@@ -5,8 +5,11 @@ Times are the database's and the target's own, which is this machine's clock.
 
 import os
 import statistics
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
@@ -32,9 +35,25 @@ ROLLBACKS = 20
 P95_SECONDS, WORST_SECONDS = 300, 900
 
 
-def _begin(stage, monkeypatch: pytest.MonkeyPatch, limit: timedelta) -> None:
-    monkeypatch.setenv("ENGINE_APPLY_LIMIT_SECONDS", str(limit.total_seconds()))
-    stage.deploy()
+Until = Callable[[Callable[[], Any]], Any]
+Begin = Callable[[timedelta, Callable[[], None]], AbstractContextManager[tuple[Deployment, Until]]]
+
+
+@pytest.fixture
+def begin(stage, redis_url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Begin:
+    """Begin an attempt that hangs, under a worker with that limit; yield it, and how to wait for what becomes of it."""
+
+    @contextmanager
+    def begin(limit: timedelta, hang: Callable[[], None]) -> Iterator[tuple[Deployment, Until]]:
+        monkeypatch.setenv("ENGINE_APPLY_LIMIT_SECONDS", str(limit.total_seconds()))
+        stage.deploy()
+        hang()
+        with start_worker(tmp_path) as worker:
+            wait = limit.total_seconds() + 60
+            deployment = stage.start(stage.release("1.1.0"))
+            yield deployment, lambda it: eventually(it, within_seconds=wait, because=worker.output)
+
+    return begin
 
 
 def _lasted(stage, deployment: Deployment, state: S) -> timedelta:
@@ -50,54 +69,40 @@ def _require_in_time(what: str, lasted: timedelta, limit: timedelta) -> None:
     assert limit <= lasted <= limit + LATEST_AFTER
 
 
-def test_a_step_that_hears_ends_at_the_limit_and_is_undone(stage, redis_url, tmp_path: Path, monkeypatch) -> None:
-    _begin(stage, monkeypatch, SHORT_LIMIT)
-    stage.judge.hold(StepKind.CHECK_GREEN)
-    with start_worker(tmp_path) as worker:
-        deployment = stage.start(stage.release("1.1.0"))
-        wait = SHORT_LIMIT.total_seconds() + 60
-        ended = eventually(stage.ended(deployment), within_seconds=wait, because=worker.output)
+def test_a_step_that_hears_ends_at_the_limit_and_is_undone(stage, begin: Begin) -> None:
+    with begin(SHORT_LIMIT, lambda: stage.judge.hold(StepKind.CHECK_GREEN)) as (deployment, until):
+        ended = until(stage.ended(deployment))
         stage.judge.let_go(StepKind.CHECK_GREEN)
-        back = eventually(stage.ended(stage.rollback_of(ended)), within_seconds=60, because=worker.output)
+        back = until(stage.ended(stage.rollback_of(ended)))
 
     _require_in_time("a step that hears", _lasted(stage, deployment, S.FAILED), SHORT_LIMIT)
-    assert (ended.state, back.state, stage.judge.serves(ended.target_key)) == (S.FAILED, S.SUCCEEDED, "1.0.0")
-    stage.judge.require_once(ended.target_key)
+    _require_undone(stage, ended, back)
 
 
-def test_children_that_hear_nothing_are_killed_at_the_limit(stage, redis_url, tmp_path: Path, monkeypatch) -> None:
-    _begin(stage, monkeypatch, WHOLE_LIMIT)
+def test_children_that_hear_nothing_are_killed_at_the_limit(stage, begin: Begin, monkeypatch) -> None:
     monkeypatch.setenv("EXECUTORS", "local=tests.deployments.child_target.executor")
     family = stage.judge.folder / "wait-family"
-    family.touch()
-    with start_worker(tmp_path) as worker:
-        deployment = stage.start(stage.release("1.1.0"))
-        wait = WHOLE_LIMIT.total_seconds() + 60
-        ended = eventually(stage.ended(deployment), within_seconds=wait, because=worker.output)
+    with begin(WHOLE_LIMIT, family.touch) as (deployment, until):
+        ended = until(stage.ended(deployment))
         family.unlink()
-        back = eventually(stage.ended(stage.rollback_of(ended)), within_seconds=60, because=worker.output)
+        back = until(stage.ended(stage.rollback_of(ended)))
 
     _require_in_time("deaf children", _lasted(stage, deployment, S.FAILED), WHOLE_LIMIT)
     assert moments(stage.judge.folder, ended.fence)[-1] < ended.ended_at.timestamp()
-    assert (ended.state, back.state, stage.judge.serves(ended.target_key)) == (S.FAILED, S.SUCCEEDED, "1.0.0")
-    stage.judge.require_once(ended.target_key)
+    _require_undone(stage, ended, back)
 
 
-def test_a_step_that_hears_nothing_is_given_up_and_looked_after(stage, redis_url, tmp_path: Path, monkeypatch) -> None:
-    _begin(stage, monkeypatch, SHORT_LIMIT)
-    stage.judge.deafen(StepKind.CHECK_GREEN)
-    with start_worker(tmp_path) as worker:
-        deployment = stage.start(stage.release("1.1.0"))
-        wait = SHORT_LIMIT.total_seconds() + 60
-        eventually(stage.is_in(deployment, S.UNKNOWN), within_seconds=wait, because=worker.output)
+def test_a_step_that_hears_nothing_is_given_up_and_looked_after(stage, begin: Begin) -> None:
+    with begin(SHORT_LIMIT, lambda: stage.judge.deafen(StepKind.CHECK_GREEN)) as (deployment, until):
+        until(stage.is_in(deployment, S.UNKNOWN))
         with stage.everything():
             step = deployment.steps.get(kind=StepKind.CHECK_GREEN)
         looked = stage.fresh(deployment).fence
-        eventually(lambda: stage.fresh(deployment).fence > looked, because=worker.output)
+        until(lambda: stage.fresh(deployment).fence > looked)
         assert stage.fresh(deployment).state == S.UNKNOWN  # its thread is still there
 
         stage.judge.let_go_on(StepKind.CHECK_GREEN)
-        ended = eventually(stage.ended(deployment), within_seconds=60, because=worker.output)
+        ended = until(stage.ended(deployment))
 
     _require_in_time("a step that hears nothing", _lasted(stage, deployment, S.UNKNOWN), SHORT_LIMIT)
     assert (step.verdict, "was given up" in step.detail) == (StepVerdict.UNKNOWN, True)
@@ -132,6 +137,11 @@ def test_twenty_bad_releases_are_taken_back_in_time(stage, redis_url, tmp_path: 
     for deployment in broken:
         assert stage.judge.serves(deployment.target_key) == "1.0.0"
         stage.judge.require_once(deployment.target_key)
+
+
+def _require_undone(stage, ended: Deployment, back: Deployment) -> None:
+    assert (ended.state, back.state, stage.judge.serves(ended.target_key)) == (S.FAILED, S.SUCCEEDED, "1.0.0")
+    stage.judge.require_once(ended.target_key)
 
 
 def _lanes(stage) -> list[tuple]:

@@ -6,6 +6,8 @@ The clock is wrong for the whole process (libfaketime), also for what is not our
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from django.utils import timezone
 from apps.deployments import clock
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
+from apps.deployments.models import Deployment
 from tests.processes import Child, eventually, start_worker
 
 pytestmark = [
@@ -34,16 +37,11 @@ def test_a_lease_lives_and_a_limit_ends_as_the_database_says(
     stage, redis_url, tmp_path: Path, monkeypatch, owner: str, other: str
 ) -> None:
     monkeypatch.setenv("ENGINE_APPLY_LIMIT_SECONDS", str(LIMIT.total_seconds()))
-    stage.deploy()
-    stage.judge.hold(StepKind.CHECK_GREEN)
-    with _worker(tmp_path, owner) as first:
-        deployment = stage.start(stage.release("1.1.0"))
-        eventually(lambda: stage.judge.is_waiting(StepKind.CHECK_GREEN), because=first.output)
-        with _worker(tmp_path, other) as second:
-            wait = LIMIT.total_seconds() + 60
-            ended = eventually(stage.ended(deployment), within_seconds=wait, because=first.output + second.output)
-            stage.judge.let_go(StepKind.CHECK_GREEN)
-            back = eventually(stage.ended(stage.rollback_of(ended)), within_seconds=60, because=first.output)
+    with _at_work(stage, tmp_path, owner, other) as (deployment, first, second):
+        wait = LIMIT.total_seconds() + 60
+        ended = eventually(stage.ended(deployment), within_seconds=wait, because=first.output + second.output)
+        stage.judge.let_go(StepKind.CHECK_GREEN)
+        back = eventually(stage.ended(stage.rollback_of(ended)), within_seconds=60, because=first.output)
 
     lasted = ended.ended_at - ended.started_at
     print(
@@ -60,16 +58,11 @@ def test_a_lease_lives_and_a_limit_ends_as_the_database_says(
 def test_what_a_dead_worker_had_is_taken_over_when_its_lease_ends(
     stage, redis_url, tmp_path: Path, owner: str, other: str
 ) -> None:
-    stage.deploy()
-    stage.judge.hold(StepKind.CHECK_GREEN)
-    with _worker(tmp_path, owner) as first:
-        deployment = stage.start(stage.release("1.1.0"))
-        eventually(lambda: stage.judge.is_waiting(StepKind.CHECK_GREEN), because=first.output)
-        with _worker(tmp_path, other) as second:
-            first.kill()
-            lease_until = stage.fresh(deployment).lease_until
-            stage.judge.let_go(StepKind.CHECK_GREEN)
-            ended = eventually(stage.ended(deployment), within_seconds=120, because=second.output)
+    with _at_work(stage, tmp_path, owner, other) as (deployment, first, second):
+        first.kill()
+        lease_until = stage.fresh(deployment).lease_until
+        stage.judge.let_go(StepKind.CHECK_GREEN)
+        ended = eventually(stage.ended(deployment), within_seconds=120, because=second.output)
 
     with stage.everything():
         lost_at = deployment.transitions.filter(to_state=S.UNKNOWN).get().at
@@ -79,6 +72,18 @@ def test_what_a_dead_worker_had_is_taken_over_when_its_lease_ends(
     assert timedelta(0) <= lost_at - lease_until <= timedelta(seconds=45) - django_settings.ENGINE_LEASE * REAL
     assert (ended.state, stage.judge.serves(ended.target_key)) == (S.SUCCEEDED, "1.1.0")
     _require_orderly(stage, deployment)
+
+
+@contextmanager
+def _at_work(stage, logs: Path, owner: str, other: str) -> Iterator[tuple[Deployment, Child, Child]]:
+    """Yield an attempt that stands in a step, its owner, and another worker."""
+    stage.deploy()
+    stage.judge.hold(StepKind.CHECK_GREEN)
+    with _worker(logs, owner) as first:
+        deployment = stage.start(stage.release("1.1.0"))
+        eventually(lambda: stage.judge.is_waiting(StepKind.CHECK_GREEN), because=first.output)
+        with _worker(logs, other) as second:
+            yield deployment, first, second
 
 
 def _worker(logs: Path, wrong_by: str) -> Child:
