@@ -201,7 +201,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)
 ENGINE_BEAT = env.seconds("ENGINE_BEAT_SECONDS", 5)
 ENGINE_GUARD_SILENCE = env.seconds("ENGINE_GUARD_SILENCE_SECONDS", 20)
-ENGINE_SWEEP = env.seconds("ENGINE_SWEEP_SECONDS", 10)
+ENGINE_SWEEP = env.seconds("ENGINE_SWEEP_SECONDS", 5)
 ENGINE_UNCLAIMED = env.seconds("ENGINE_UNCLAIMED_SECONDS", 4)
 ENGINE_APPLY_LIMIT = env.seconds("ENGINE_APPLY_LIMIT_SECONDS", 600)
 ENGINE_STEP_GRACE = env.seconds("ENGINE_STEP_GRACE_SECONDS", 20)
@@ -216,8 +216,9 @@ ENGINE_RECONCILE = env.seconds("ENGINE_RECONCILE_SECONDS", 60)
 # An alert of one of these severities this soon after a deployment rolls it back.
 ENGINE_WATCH = env.seconds("ENGINE_WATCH_SECONDS", 900)
 ALERT_SEVERITIES = frozenset(env.words("EAIP_ALERT_SEVERITIES", "critical"))
-# As many as a worker has for what it is told of: with the broker away, these alone do everything.
-ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 8))
+# More than a worker has for what it is told of: with the broker away, these alone do everything, and what is due then
+# has waited already.
+ENGINE_SWEEPER_THREADS = int(env.number("ENGINE_SWEEPER_THREADS", 12))
 HEALTH_INTERVAL = env.seconds("HEALTH_INTERVAL_SECONDS", 10)
 # Under a close watch a lane is asked so many times as often; its addresses too, though none more often than each 10 s.
 CLOSE_WATCH_TIMES = int(env.number("CLOSE_WATCH_TIMES", 5))

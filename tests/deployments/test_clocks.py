@@ -138,4 +138,4 @@ def test_with_every_hint_lost_nothing_is_late_for_more_than_fifteen_seconds(sett
     real = runpy.run_path(str(django_settings.BASE_DIR / "eaip" / "settings.py"))
     settings.ENGINE_UNCLAIMED, settings.ENGINE_SWEEP = real["ENGINE_UNCLAIMED"], real["ENGINE_SWEEP"]
 
-    assert sweeper.longest_delay() == timedelta(seconds=14)
+    assert sweeper.longest_delay() == timedelta(seconds=9)
