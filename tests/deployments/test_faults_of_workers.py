@@ -48,6 +48,7 @@ def test_what_became_due_while_no_worker_lived_is_caught_up_with_once(stage, red
     time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - away_since)))
     assert {each.state for each in many.fresh(queued)} == {S.QUEUED}
 
+    last = max(each.fence for each in many.fresh(died))
     with start_worker(tmp_path, concurrency=8, name="second") as second:
         came = time.monotonic()
 
@@ -59,7 +60,6 @@ def test_what_became_due_while_no_worker_lived_is_caught_up_with_once(stage, red
             begun = [each for each in many.fresh(died + queued) + frozen() if each.state not in (S.QUEUED, S.UNKNOWN)]
             return len(begun) == len(many.environments) and all(each.fence > last for each in many.fresh(died))
 
-        last = max(each.fence for each in many.fresh(died))
         eventually(all_begun, within_seconds=180, because=second.output)
         caught_up = time.monotonic() - came
         many.until_all_ended(died + queued + frozen(), because=lambda: second.output)
