@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "apps.core.middleware.LoginRequiredMiddleware",
     "apps.workspaces.middleware.ScopeMiddleware",
     "apps.core.middleware.TimeZoneMiddleware",
+    "apps.core.middleware.BodyLimitMiddleware",
     "apps.core.middleware.VerdictMiddleware",
 ]
 
@@ -158,6 +159,8 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 TRUSTED_PROXY_DEPTH = int(env.number("TRUSTED_PROXY_DEPTH", 0))
+# The largest report (apps.releases.reports.LIMIT) and the form around it.
+BODY_LIMIT = 17 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
 LANGUAGE_CODE = "en"

@@ -22,6 +22,7 @@ from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
+from apps.releases import actions as release_actions
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.cast import NOW
@@ -44,6 +45,7 @@ class Objects:
     check: Any
     event: Any
     rollout: Any
+    evidence: Any
 
 
 @pytest.fixture
@@ -70,16 +72,24 @@ def objects(world: World) -> Objects:
             world.release, waves_of={lane: 1, world.lane(world.qa): 2}, pause=timedelta(0), reason="",
             by=world.cast.release_engineer, now=NOW,
         )  # fmt: skip
+        evidence, _ = release_actions.keep_evidence(
+            world.release, kind="LCOV", report=b"SF:secret.py\nDA:1,1\nend_of_record",
+            by=world.cast.release_engineer, now=NOW,
+        )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
-    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout)
+    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout, evidence)
 
 
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "releases:service-detail": lambda o: [o.world.service.slug],
     **{
         f"releases:{name}": lambda o: [o.world.service.slug, o.world.release.version]
-        for name in ("release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire")
+        for name in (
+            "release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire",
+            "evidence-list", "evidence-create",
+        )
     },
+    "releases:evidence-original": lambda o: [o.world.service.slug, o.world.release.version, o.evidence.pk],
     **{
         f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]
         for name in (
@@ -131,7 +141,7 @@ OPEN = {
 }  # fmt: skip
 
 # Not for people: tests/api shows that another workspace's token or signature opens nothing.
-PROGRAMS = {"api:releases", "api:git-webhook", "api:alertmanager-webhook"}
+PROGRAMS = {"api:releases", "api:evidence", "api:git-webhook", "api:alertmanager-webhook"}
 
 SECRETS = ("postgresql://db.example", "A secret reason", "Greeter", "The Staging of the tests", "EAIP platform")
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -154,6 +155,15 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "releases:quarantine-lift",
         "release.released",
         lambda w: Call(w.cast.devops, _release("quarantine-lift", _quarantined(w)), REASON),
+    ),
+    (
+        "releases:evidence-create",
+        "evidence.received",
+        lambda w: Call(
+            w.cast.release_engineer,
+            _release("evidence-create", w.release),
+            {"kind": "LCOV", "report": SimpleUploadedFile("a", b"SF:a\nDA:1,1\nend_of_record")},
+        ),
     ),
     (
         "releases:release-retire",
@@ -397,6 +407,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
 ELSEWHERE = {
     "accounts:sign-in": "tests/test_doors.py::test_sign_in_leaves_its_event",
     "api:releases": "tests/api/test_create_release.py",
+    "api:evidence": "tests/releases/test_evidence.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",

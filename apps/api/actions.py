@@ -11,17 +11,17 @@ from apps.api.alerts import Unreadable, alerts_of, read_alert
 from apps.api.bodies import field
 from apps.api.models import IdempotentRequest
 from apps.api.people import person_of
-from apps.api.problems import FieldInvalid, KeyReused, UnknownService
+from apps.api.problems import FieldInvalid, KeyReused, UnknownEnvironment, UnknownRelease, UnknownService
 from apps.audit.actors import Actor
 from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
 from apps.deployments import watching
-from apps.environments.models import Lane
+from apps.environments.models import Environment, Lane
 from apps.health import alerts
 from apps.health.alerts import Report
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseSource
-from apps.releases.models import Service
+from apps.releases.models import Release, Service
 from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
@@ -29,6 +29,7 @@ KNOWN = {
     "service", "version", "manifest", "commit", "tag", "notes", "notes_source", "published_date", "author_email",
     "author", "kind", "changes",
 }  # fmt: skip
+EVIDENCE_KNOWN = {"kind", "suite", "environment", "artifact_digest"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,53 @@ def create_release_once(
         request.status, request.answer = answer.status, answer.body
         request.save(update_fields=["status", "answer"])
     return answer
+
+
+@transaction.atomic
+def receive_evidence(
+    token: ApiToken,
+    service: str,
+    version: str,
+    told: Mapping[str, str],
+    *,
+    report: bytes,
+    by: Actor,
+    now: datetime,
+) -> Answer:
+    """This function will keep a report of a release of the token's workspace.
+
+    Shapes: `told` is what the address says: kind, suite, environment, artifact_digest, as docs/reference/api.md says.
+    Raises FieldInvalid, UnknownRelease, UnknownEnvironment, and whatever `keep_evidence` refuses.
+    """
+    rights.may(by, Capability.RELEASE_CREATE, token.workspace_id).require()
+    if unknown := sorted(set(told) - EVIDENCE_KNOWN):
+        raise FieldInvalid(f"There is no {', '.join(unknown)[:200]}. There are: {', '.join(sorted(EVIDENCE_KNOWN))}.")
+    releases = Release.objects.filter(workspace_id=token.workspace_id, service__slug=service, version=version)
+    release = releases.select_related("service").first()
+    if release is None:
+        raise UnknownRelease("There is no such release in the workspace of this token.")
+    evidence, is_new = release_actions.keep_evidence(
+        release,
+        kind=told.get("kind", "").upper(),
+        suite=told.get("suite", "").upper(),
+        environment=_environment_named(token, told.get("environment", "")),
+        artifact_digest=told.get("artifact_digest", ""),
+        report=report,
+        by=by,
+        now=now,
+    )
+    body = {"id": str(evidence.pk), "kind": evidence.kind, "suite": evidence.suite, "sha256": evidence.sha256}
+    said = {"artifact_digest": evidence.artifact_digest, "says": evidence.sentence, "figures": evidence.figures}
+    return Answer(201 if is_new else 200, body | said)
+
+
+def _environment_named(token: ApiToken, slug: str) -> Environment | None:
+    if not slug:
+        return None
+    found = Environment.objects.filter(workspace_id=token.workspace_id, slug=slug, destroyed_at=None).first()
+    if found is None:
+        raise UnknownEnvironment("There is no such environment in the workspace of this token.")
+    return found
 
 
 @transaction.atomic

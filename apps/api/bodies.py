@@ -11,15 +11,15 @@ from apps.api.problems import BODY_LIMIT, BodyTooLarge, BodyUnreadable, FieldInv
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
 
 
-def raw_body(request: HttpRequest) -> bytes:
-    """This function will read the body. Raises BodyTooLarge: over 1 MB, whatever its head promised."""
+def raw_body(request: HttpRequest, limit: int = BODY_LIMIT) -> bytes:
+    """This function will read the body. Raises BodyTooLarge: over `limit` bytes, whatever its head promised."""
     try:
         promised = int(request.headers.get("Content-Length") or 0)
     except ValueError:
         promised = 0
-    body = b"" if promised > BODY_LIMIT else request.read(BODY_LIMIT + 1)
-    if promised > BODY_LIMIT or len(body) > BODY_LIMIT:
-        raise BodyTooLarge("The body is larger than 1 MB.")
+    body = b"" if promised > limit else request.read(limit + 1)
+    if promised > limit or len(body) > limit:
+        raise BodyTooLarge(f"The body is larger than {limit / 1_000_000:.0f} MB.")
     return body
 
 

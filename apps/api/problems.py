@@ -44,3 +44,13 @@ class KeyReused(Invalid):
 class UnknownService(Refusal):
     status = 404
     code = "unknown_service"
+
+
+class UnknownRelease(Refusal):
+    status = 404
+    code = "unknown_release"
+
+
+class UnknownEnvironment(Refusal):
+    status = 404
+    code = "unknown_environment"

@@ -14,6 +14,7 @@ from apps.audit.actors import Actor
 from apps.audit.source import Source, coming_from, current_source
 from apps.core.refusals import Telling, tell
 from apps.releases import actions as release_actions
+from apps.releases import reports
 from apps.workspaces.scope import workspace_scope
 
 
@@ -39,6 +40,21 @@ def releases(request: HttpRequest) -> HttpResponse:
     page = reverse("releases:release-detail", args=[answer.body["service"], answer.body["version"]])
     headers = {"Location": page} | ({"Idempotency-Replayed": "true"} if answer.again else {})
     return JsonResponse(answer.body, status=answer.status, headers=headers)
+
+
+@csrf_exempt
+@login_not_required
+def evidence(request: HttpRequest, service: str, version: str) -> HttpResponse:
+    """The body is the report as the tool wrote it; what it is stands in the address."""
+    if request.method != "POST":
+        return _post_only(request)
+    now = timezone.now()
+    token = token_of(request, now)
+    report = raw_body(request, reports.LIMIT)
+    with workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        answer = actions.receive_evidence(token, service, version, request.GET.dict(), report=report, by=by, now=now)
+    return JsonResponse(answer.body, status=answer.status)
 
 
 @csrf_exempt

@@ -34,6 +34,7 @@ KINDS: dict[str, str] = {
     "service.registered": "registered a service",
     "service.changed": "changed a service",
     "release.created": "created a release",
+    "evidence.received": "received evidence",
     "release.sealed": "sealed a release",
     "release.refused": "had a release refused",
     "release.quarantined": "quarantined a release",

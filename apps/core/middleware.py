@@ -51,6 +51,20 @@ class LoginRequiredMiddleware(auth.LoginRequiredMiddleware):
         return HttpResponse(status=401, headers={"HX-Redirect": sign_in.url})
 
 
+class BodyLimitMiddleware:
+    """A body that nobody would read is refused before its first byte is."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        promised = request.headers.get("Content-Length", "")
+        if promised.isdecimal() and int(promised) > settings.BODY_LIMIT:
+            limit = f"{settings.BODY_LIMIT / 1_000_000:.0f} MB"
+            return tell(request, Telling(413, "body_too_large", f"At most {limit} are read at once."))
+        return self.get_response(request)
+
+
 class TimeZoneMiddleware:
     """The zone of the profile, else of the browser, else UTC."""
 

@@ -20,6 +20,7 @@ TITLES = {
     415: "This is not in the form that is read here",
     422: "This can't be accepted as it is",
     429: "This was asked too often",
+    507: "There is no room for this",
 }
 
 

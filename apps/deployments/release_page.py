@@ -23,7 +23,7 @@ from apps.environments.models import Lane
 from apps.releases import manifests, notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
-from apps.releases.models import Release
+from apps.releases.models import Evidence, Release
 from apps.workspaces.models import Workspace
 from apps.workspaces.rights import Rights
 
@@ -92,6 +92,7 @@ def release_page(
         "files": manifests.files_of(artifact.manifest) if artifact else [],
         "notes": notes.to_html(release.notes),
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
+        "evidence": _evidence(release, workspaces),
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
@@ -157,6 +158,14 @@ def _may_ask(release: Release, stop: Stop, passed: set[str], rights: Rights) -> 
     if previous is not None and previous.label not in passed:
         return refused("tier_skipped", f"{name} has not succeeded in {previous.label} yet, so {where} has to wait.")
     return rights.may(Capability.PROMOTION_REQUEST, lane.workspace_id)
+
+
+def _evidence(release: Release, workspaces: tuple[UUID, ...]) -> list[Evidence] | None:
+    """Return the newest report of each thing; None for those who read the release of another workspace."""
+    if release.workspace_id not in workspaces:
+        return None
+    newest = release.evidence.order_by("kind", "suite", "environment_id", "-received_at", "-pk")
+    return list(newest.distinct("kind", "suite", "environment_id").select_related("environment"))
 
 
 def focus_of(stops: Sequence[Stop]) -> Stop | None:

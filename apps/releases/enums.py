@@ -42,3 +42,19 @@ class PushState(models.TextChoices):
     RECEIVED = "RECEIVED", "Waiting to be built"
     BUILT = "BUILT", "Built"
     REFUSED = "REFUSED", "No release"
+
+
+class EvidenceKind(models.TextChoices):
+    JUNIT = "JUNIT", "Tests (JUnit)"
+    COBERTURA = "COBERTURA", "Coverage (Cobertura)"
+    LCOV = "LCOV", "Coverage (LCOV)"
+    SARIF = "SARIF", "Findings (SARIF)"
+    CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
+
+
+class Suite(models.TextChoices):
+    """Which tests ran, where it was tests."""
+
+    UNIT = "UNIT", "Unit tests"
+    INTEGRATION = "INTEGRATION", "Integration tests"
+    END_TO_END = "END_TO_END", "End-to-end tests"

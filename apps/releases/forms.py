@@ -8,9 +8,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from apps.core.form_fields import LineField, LinesField, set_choices
-from apps.releases import manifests, versions
-from apps.releases.enums import ArtifactKind
-from apps.releases.models import Service
+from apps.environments.models import Environment
+from apps.releases import manifests, reports, versions
+from apps.releases.enums import ArtifactKind, EvidenceKind, Suite
+from apps.releases.models import Release, Service
 
 MANIFEST_LIMIT = 500_000
 
@@ -103,3 +104,23 @@ class ReasonForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "What did you see?", "autocomplete": "off"}),
         help_text="Kept in the audit trail.",
     )
+
+
+class EvidenceForm(forms.Form):
+    kind = forms.ChoiceField(label="Kind", choices=EvidenceKind)
+    suite = forms.ChoiceField(label="Tests", choices=[("", "No tests"), *Suite.choices], required=False)
+    environment = forms.ModelChoiceField(
+        Environment.objects.none(), label="Where it ran", required=False, empty_label="Elsewhere, such as a pipeline"
+    )
+    report = forms.FileField(
+        label="Report", help_text=f"The file as the tool wrote it, at most {reports.LIMIT >> 20} MB."
+    )
+
+    def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        here = Environment.objects.filter(workspace_id=release.workspace_id, destroyed_at=None)
+        self.fields["environment"].queryset = here.order_by("name")  # type: ignore[attr-defined]
+
+    def wanted(self) -> dict[str, Any]:
+        given = dict(self.cleaned_data)
+        return {**given, "report": given["report"].read()}

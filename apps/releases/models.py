@@ -2,8 +2,18 @@ from django.db import models
 from django.db.models import Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
-from apps.environments.models import all_or_none, person
-from apps.releases.enums import ArtifactKind, Plane, PushState, ReleaseKind, ReleaseSource, ReleaseState
+from apps.environments.models import Environment, all_or_none, person
+from apps.releases.enums import (
+    ArtifactKind,
+    EvidenceKind,
+    Plane,
+    PushState,
+    ReleaseKind,
+    ReleaseSource,
+    ReleaseState,
+    Suite,
+)
+from apps.releases.evidence_words import sentence_of
 from apps.releases.querysets import CatalogueQuerySet, PushQuerySet, ReleaseQuerySet
 from apps.workspaces.models import TenantModel, Workspace
 
@@ -141,6 +151,60 @@ class Artifact(TenantModel):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class Evidence(TenantModel):
+    """A report that was made of a release: its figures, and the digest of what was sent, which is kept as it came.
+
+    `artifact_digest` is what the release was sealed with then: what a report says, it says of that. `sha256` names the
+    original in the artifact store; `size` is in bytes. `figures` as `reports.read` says. `environment` is where it ran;
+    empty where that was none of ours. Insert-only.
+    """
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="evidence")
+    kind = models.CharField(max_length=9, choices=EvidenceKind)
+    suite = models.CharField(max_length=11, choices=Suite, blank=True)
+    environment = models.ForeignKey(Environment, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    artifact_digest = models.CharField(max_length=71)
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveIntegerField()
+    figures = models.JSONField()
+    received_at = models.DateTimeField()
+    received_from = person(null=True, blank=True)
+    received_from_label = models.CharField(max_length=150)
+
+    class Meta:
+        ordering = ["-received_at", "-pk"]
+        indexes = [models.Index(name="evidence_by_release", fields=["release", "-received_at"])]
+        constraints = [
+            models.UniqueConstraint(
+                name="evidence_once",
+                fields=["release", "kind", "suite", "environment", "sha256"],
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(name="evidence_kind_known", condition=Q(kind__in=EvidenceKind.values)),
+            models.CheckConstraint(
+                name="evidence_suite_of_tests",
+                condition=(Q(kind=EvidenceKind.JUNIT) & Q(suite__in=Suite.values))
+                | (~Q(kind=EvidenceKind.JUNIT) & Q(suite="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} of {self.release.version}"
+
+    @property
+    def label(self) -> str:
+        return Suite(self.suite).label if self.suite else EvidenceKind(self.kind).label
+
+    @property
+    def sentence(self) -> str:
+        return sentence_of(EvidenceKind(self.kind), self.figures)
+
+    @property
+    def tone(self) -> str:
+        """Only tests and findings can be bad by themselves; how much coverage is enough, a policy says."""
+        return "bad" if any(self.figures.get(name) for name in ("failed", "critical", "high")) else "ok"
 
 
 class PushedCommit(TenantModel):

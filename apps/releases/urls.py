@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from apps.releases.views import releases
+from apps.releases.views import evidence, releases
 
 app_name = "releases"
 
@@ -8,6 +8,13 @@ app_name = "releases"
 urlpatterns: list[URLPattern] = [
     path("releases/", releases.release_list, name="release-list"),
     path("releases/new/", releases.release_create, name="release-create"),
+    path("releases/<slug:service>/<str:version>/evidence/", evidence.evidence_list, name="evidence-list"),
+    path("releases/<slug:service>/<str:version>/evidence/new/", evidence.evidence_create, name="evidence-create"),
+    path(
+        "releases/<slug:service>/<str:version>/evidence/<uuid:evidence_id>/original/",
+        evidence.evidence_original,
+        name="evidence-original",
+    ),
     path("releases/<slug:service>/<str:version>/seal/", releases.release_seal, name="release-seal"),
     path("releases/<slug:service>/<str:version>/quarantine/", releases.release_quarantine, name="release-quarantine"),
     path("releases/<slug:service>/<str:version>/quarantine/lift/", releases.quarantine_lift, name="quarantine-lift"),

@@ -9,6 +9,7 @@ from apps.releases.actions.creation import (
     VersionTaken,
     create_release,
 )
+from apps.releases.actions.evidence import keep_evidence
 from apps.releases.actions.pushes import PushInvalid, PushKnown, receive_push, refuse_push, settle_push
 from apps.releases.actions.services import ServiceExists, ServiceInvalid, register_service
 from apps.releases.actions.states import (
@@ -23,6 +24,7 @@ from apps.releases.actions.states import (
 __all__ = [
     "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists", "ServiceInvalid", "ServiceRetired",
     "VersionExists", "VersionInvalid", "VersionLower", "VersionTaken", "content_hash_of", "create_release",
+    "keep_evidence",
     "lift_quarantine", "quarantine_release", "receive_push", "refuse_push", "register_service", "retire_release",
     "seal_release", "settle_push",
 ]  # fmt: skip

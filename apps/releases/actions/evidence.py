@@ -1,0 +1,126 @@
+import hashlib
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit import actions as audit
+from apps.audit.actors import Actor, actor_of
+from apps.core import live
+from apps.core.verdict import Conflict, Invalid, Refusal
+from apps.environments.models import Environment
+from apps.integrations.artifact_store import ArtifactStore, StoreFull
+from apps.releases import permissions, reports
+from apps.releases.enums import EvidenceKind, ReleaseState, Suite
+from apps.releases.models import Evidence, Release
+
+
+class EvidenceInvalid(Invalid):
+    code = "evidence_invalid"
+    next_step = "Nothing was kept. Correct the report, or what is said of it, and send it again."
+
+
+class EvidenceTooLarge(Refusal):
+    status = 413
+    code = "evidence_too_large"
+    next_step = "Nothing was kept. Send the reports of its parts one by one."
+
+
+class ReleaseNotSealed(Conflict):
+    code = "release_not_sealed"
+    next_step = "Seal the release first: what is reported of a draft may be of something else later."
+
+
+class DigestDiffers(Conflict):
+    code = "digest_differs"
+    next_step = "Nothing was kept. Report what was measured of this release's own artifact."
+
+
+class StoreHasNoRoom(Refusal):
+    status = 507
+    code = "store_full"
+    next_step = "Make room on the disk of the artifact store, then send it again."
+
+
+@transaction.atomic
+def keep_evidence(
+    release: Release,
+    *,
+    kind: str,
+    report: bytes,
+    suite: str = "",
+    environment: Environment | None = None,
+    artifact_digest: str = "",
+    by: User | Actor,
+    now: datetime,
+) -> tuple[Evidence, bool]:
+    """This function will read a report of a release and keep it, with the original as it came, once.
+
+    Shapes: `artifact_digest` is what was tried out, where the sender knows it; returns the evidence, and whether it is
+    new: the same report of the same thing is kept once.
+    Raises EvidenceInvalid: no such kind or suite, or no report of the kind. Raises EvidenceTooLarge: over
+    `reports.LIMIT`. Raises ReleaseNotSealed. Raises DigestDiffers: it is of another artifact. Raises StoreHasNoRoom.
+    """
+    permissions.may_release(by, release.service).require()
+    kind, suite = _known(kind, suite)
+    if len(report) > reports.LIMIT:
+        raise EvidenceTooLarge(f"A report may have {reports.LIMIT >> 20} MB.")
+    try:
+        figures = reports.read(kind, report)
+    except reports.Unreadable as error:
+        raise EvidenceInvalid(f"This can't be read as {kind.label}. {error}") from error
+    release = Release.objects.locked().select_related("service").get(pk=release.pk)
+    _require_fit(release, artifact_digest)
+    sha256 = hashlib.sha256(report).hexdigest()
+    same = release.evidence.filter(kind=kind, suite=suite, environment=environment, sha256=sha256).first()
+    if same is not None:
+        return same, False
+    try:
+        ArtifactStore(settings.ARTIFACT_DIR).put([report], sha256=sha256, size=len(report))
+    except StoreFull as error:
+        raise StoreHasNoRoom(str(error)) from error
+    evidence = Evidence.objects.create(
+        workspace_id=release.workspace_id,
+        release=release,
+        kind=kind,
+        suite=suite,
+        environment=environment,
+        artifact_digest=release.artifact_digest,
+        sha256=sha256,
+        size=len(report),
+        figures=figures,
+        received_at=now,
+        received_from=by if isinstance(by, User) else None,
+        received_from_label=actor_of(by).label[:150],
+    )
+    audit.record(
+        "evidence.received",
+        by=by,
+        target=evidence,
+        service_id=release.service_id,
+        environment_id=environment.pk if environment else None,
+        summary=f"{evidence} of {release.service}: {evidence.sentence}",
+        after={"sha256": sha256, "artifact": release.artifact_digest, **figures},
+    )
+    live.hint(release.workspace_id, f"release:{release.pk}")
+    return evidence, True
+
+
+def _known(kind: str, suite: str) -> tuple[EvidenceKind, str]:
+    if kind not in EvidenceKind.values:
+        raise EvidenceInvalid(
+            f"There is no kind {kind[:20]!r} of evidence. There are: {', '.join(EvidenceKind.values)}."
+        )
+    if kind == EvidenceKind.JUNIT and suite not in Suite.values:
+        raise EvidenceInvalid(f"Say which tests ran: one of {', '.join(Suite.values)}.")
+    if kind != EvidenceKind.JUNIT and suite:
+        raise EvidenceInvalid("Only tests are of a suite.")
+    return EvidenceKind(kind), suite
+
+
+def _require_fit(release: Release, artifact_digest: str) -> None:
+    if release.state in (ReleaseState.DRAFT, ReleaseState.RETIRED):
+        raise ReleaseNotSealed(f"{release.service} {release.version} is {release.label.lower()}.")
+    if artifact_digest and artifact_digest != release.artifact_digest:
+        raise DigestDiffers(f"It is of {artifact_digest[:80]}, the release was sealed with {release.artifact_digest}.")

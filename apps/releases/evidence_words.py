@@ -1,0 +1,24 @@
+"""What the figures of a report say, in one line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.releases.enums import EvidenceKind
+
+
+def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:
+    """This function will put the figures of `reports.read` into words."""
+    match kind:
+        case EvidenceKind.JUNIT:
+            skipped = f", {figures['skipped']:,} skipped" if figures["skipped"] else ""
+            failed = f", {figures['failed']:,} failed" if figures["failed"] else ""
+            return f"{figures['passed']:,} of {figures['total']:,} passed{failed}{skipped}"
+        case EvidenceKind.COBERTURA | EvidenceKind.LCOV:
+            return f"{figures['percent']:g} % of {figures['lines']:,} lines were run"
+        case EvidenceKind.SARIF:
+            counts = ", ".join(f"{figures[name]:,} {name}" for name in ("critical", "high", "medium", "low"))
+            suppressed = f", {figures['suppressed']:,} suppressed" if figures["suppressed"] else ""
+            return f"{counts}{suppressed}" + (f", by {figures['tool']}" if figures["tool"] else "")
+        case EvidenceKind.CYCLONEDX:
+            without = f", {figures['without_licence']:,} without a licence" if figures["without_licence"] else ""
+            return f"{figures['components']:,} components{without}"

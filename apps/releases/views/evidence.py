@@ -1,0 +1,75 @@
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import FileResponse, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.requests import AuthedRequest
+from apps.core.keyset import page_of
+from apps.core.pages import render_page
+from apps.core.verdict import Refusal
+from apps.integrations.artifact_store import ArtifactStore
+from apps.releases import actions, permissions
+from apps.releases.forms import EvidenceForm
+from apps.releases.models import Evidence, Release
+
+# Which field of the form a refusal of the action speaks of.
+FIELDS: Mapping[str, str] = {"evidence_invalid": "report", "evidence_too_large": "report"}
+
+
+@require_safe
+def evidence_list(request: AuthedRequest, service: str, version: str) -> HttpResponse:
+    release = _visible(request, service, version)
+    return _page(request, release, EvidenceForm(release=release))
+
+
+@require_POST
+def evidence_create(request: AuthedRequest, service: str, version: str) -> HttpResponse:
+    release = _visible(request, service, version)
+    permissions.may_release(request.user, release.service).require()
+    form = EvidenceForm(request.POST, request.FILES, release=release)
+    if not form.is_valid():
+        return _page(request, release, form)
+    try:
+        found, is_new = actions.keep_evidence(release, by=request.user, now=timezone.now(), **form.wanted())
+    except Refusal as refusal:
+        # What was chosen stays on the page, so this refusal is told beside it instead of on a page of its own.
+        request.refusal = refusal
+        form.add_error(FIELDS.get(refusal.code), f"{refusal.sentence} {refusal.next_step}".strip())
+        return _page(request, release, form, status=refusal.status)
+    if is_new:
+        messages.success(request, f"{found.label}: {found.sentence}.")
+    else:
+        messages.info(request, "This report was kept before.")
+    return redirect("releases:evidence-list", service, version)
+
+
+@require_safe
+def evidence_original(request: AuthedRequest, service: str, version: str, evidence_id: UUID) -> FileResponse:
+    release = _visible(request, service, version)
+    found = get_object_or_404(Evidence, pk=evidence_id, release=release)
+    file = ArtifactStore(settings.ARTIFACT_DIR).path(found.sha256).open("rb")
+    name = f"{service}-{version}-{found.kind.lower()}-{found.sha256[:12]}"
+    # Whatever somebody sent is never shown by a browser as a page of this portal.
+    return FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+def _visible(request: AuthedRequest, service: str, version: str) -> Release:
+    # Who only reads a published release of another workspace does not see what was reported of it.
+    releases = Release.objects.filter(workspace_id__in=request.workspaces).select_related("service")
+    return get_object_or_404(releases, service__slug=service, version=version)
+
+
+def _page(request: AuthedRequest, release: Release, form: EvidenceForm, *, status: int = 200) -> HttpResponse:
+    found = release.evidence.select_related("environment", "release")
+    context = {
+        "release": release,
+        "form": form,
+        "page": page_of(found, request.GET, moment="received_at"),
+        "may_add": permissions.may_release(request.user, release.service),
+    }
+    return render_page(request, "releases/evidence_list.html", context, part="evidence", status=status)

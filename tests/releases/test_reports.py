@@ -1,0 +1,151 @@
+"""Reports of real tools are read; whatever else somebody sends is told apart from them, and harms nobody."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component
+from cyclonedx.output.json import JsonV1Dot5
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.releases import reports
+from apps.releases.enums import EvidenceKind as K
+from apps.releases.reports import Unreadable
+
+SUITE = """
+import pytest
+from half import half
+def test_half(): assert half(4) == 2
+def test_wrong(): assert half(4) == 3
+@pytest.mark.skip
+def test_later(): pass
+"""
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what pytest and coverage.py report of three tests of a little program."""
+    folder = tmp_path_factory.mktemp("tried")
+    (folder / "half.py").write_text("def half(n):\n    return n // 2\n\ndef other():\n    return 1\n")
+    (folder / "test_half.py").write_text(SUITE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=junit.xml", "--cov=half",
+               "--cov-report=xml:coverage.xml", "--cov-report=lcov:coverage.lcov", "."]  # fmt: skip
+    done = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin"}, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr  # one of them fails on purpose
+    return folder
+
+
+def test_what_pytest_and_coverage_report_is_read(tried: Path) -> None:
+    told = reports.read(K.JUNIT, (tried / "junit.xml").read_bytes())
+
+    assert (told["total"], told["passed"], told["failed"], told["skipped"]) == (3, 1, 1, 1)
+    assert told["failures"] == ["test_half.test_wrong"]
+    lines = {"lines": 4, "covered": 3, "percent": 75.0}
+    assert reports.read(K.COBERTURA, (tried / "coverage.xml").read_bytes()) == lines
+    assert reports.read(K.LCOV, (tried / "coverage.lcov").read_bytes()) == lines
+
+
+def test_a_bill_of_materials_is_read() -> None:
+    bom = Bom(components=[Component(name="django", version="5.2"), Component(name="celery", version="5.7")])
+
+    told = reports.read(K.CYCLONEDX, JsonV1Dot5(bom).output_as_string().encode())
+
+    assert (told["components"], told["without_licence"]) == (2, 2)
+
+
+def _sarif(*results: dict[str, Any], **rule: Any) -> bytes:
+    driver = {"name": "Scanner", "rules": [{"id": "R1", **rule}]}
+    return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": list(results)}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("report", "severity"),
+    [
+        (_sarif({"ruleId": "R1"}, properties={"security-severity": "9.8"}), "critical"),
+        (_sarif({"ruleId": "R1"}, properties={"security-severity": "7.0"}), "high"),
+        (_sarif({"ruleId": "R1"}, properties={"security-severity": "6.9"}), "medium"),
+        (_sarif({"ruleId": "R1"}, properties={"security-severity": 0.1}), "low"),
+        (_sarif({"ruleId": "R1", "level": "error"}), "high"),
+        (_sarif({"ruleId": "R1"}, defaultConfiguration={"level": "note"}), "low"),
+        (_sarif({"ruleId": "unknown"}), "medium"),
+        (_sarif({"ruleId": "R1", "level": "error", "suppressions": [{"kind": "external"}]}), "suppressed"),
+    ],
+)
+def test_a_finding_is_as_bad_as_its_rule_says(report: bytes, severity: str) -> None:
+    told = reports.read(K.SARIF, report)
+
+    assert {name: count for name, count in told.items() if count and name != "tool"} == {severity: 1}
+
+
+def test_what_a_scanner_found_to_be_well_is_no_finding() -> None:
+    told = reports.read(K.SARIF, _sarif({"ruleId": "R1", "kind": "pass"}, {"ruleId": "R1", "kind": "notApplicable"}))
+
+    assert sum(told[name] for name in ("critical", "high", "medium", "low", "suppressed")) == 0
+
+
+def test_coverage_is_never_rounded_up() -> None:
+    lines = "".join(f"DA:{number},{int(number < 700)}\n" for number in range(1, 1001))
+
+    assert reports.read(K.LCOV, f"SF:a.py\n{lines}end_of_record\n".encode())["percent"] == 69.9
+
+
+BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><testsuite>&b;</testsuite>'
+HOSTILE = [
+    (K.JUNIT, b"", "empty"),
+    (K.JUNIT, b"<testsuite>", "not XML"),
+    (K.JUNIT, b"\xff\xfe\x00<", "not XML"),
+    (K.JUNIT, b'<?xml version="1.0" encoding="no-such"?><testsuite/>', "not XML"),
+    (K.JUNIT, BOMB, "Entities"),
+    (K.JUNIT, b'<!DOCTYPE a SYSTEM "file:///etc/passwd" [<!ENTITY x SYSTEM "file:///etc/passwd">]><testsuite/>', "Ent"),
+    (K.JUNIT, b"<testsuite>" * 100_000 + b"</testsuite>" * 100_000, "no test case"),
+    (K.JUNIT, b"<html/>", "begins with <html>"),
+    (K.JUNIT, b'<testsuite><testcase name="a" time="soon"/></testsuite>', "not a report of tests"),
+    (K.JUNIT, b'<testsuite><testcase name="a" time="nan"/></testsuite>', "no time"),
+    (K.JUNIT, b"%PDF-1.7 \x00\x01", "not XML"),
+    (K.COBERTURA, b"<coverage/>", "no line of code"),
+    (K.COBERTURA, b'<coverage><class><lines><line number="1" hits="x"/></lines></class></coverage>', "no hits"),
+    (K.LCOV, b"SF:a.py\nDA:1,1\n", "end_of_record is missing"),
+    (K.LCOV, b"DA:1,1\n", "not a line of a source file"),
+    (K.LCOV, b"\xff", "UTF-8"),
+    (K.SARIF, b"[" * 100_000, "nested too deeply"),
+    (K.SARIF, b'{"a":' * 100_000, "nested too deeply"),
+    (K.SARIF, b"[]", "not an object"),
+    (K.SARIF, b'{"version": "2.0.0"}', "not SARIF 2.1.0"),
+    (K.SARIF, b'{"version": "2.1.0", "runs": []}', "no run"),
+    (K.SARIF, b'{"version": "2.1.0", "runs": [1]}', "expected a list of objects"),
+    (K.SARIF, b'{"version": "2.1.0", "runs": [{"results": {"a": 1}}]}', "expected a list of objects"),
+    (K.SARIF, b"\xef\xbb", "not JSON"),
+    (K.CYCLONEDX, b"{}", "bomFormat"),
+    (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
+    (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),
+]
+
+
+@pytest.mark.parametrize(("kind", "report", "why"), HOSTILE)
+def test_what_is_no_report_is_told_with_its_reason(kind: K, report: bytes, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        reports.read(kind, report)
+
+
+@given(
+    kind=st.sampled_from(list(K)),
+    report=st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["version", "runs", "results", "tool", "driver", "rules", "id", "properties", "bomFormat",
+                             "components", "name", "security-severity", "ruleId", "suppressions", "level"]),
+            inner | st.sampled_from(["2.1.0", "CycloneDX"]), max_size=4),
+        max_leaves=20,
+    ).map(lambda value: json.dumps(value).encode()),
+)  # fmt: skip
+def test_nothing_else_than_unreadable_is_ever_raised_and_figures_can_be_stored(kind: K, report: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        json.dumps(reports.read(kind, report), allow_nan=False).encode()
