@@ -256,6 +256,9 @@ PROMETHEUS_QUERIES = {
     ),
 }
 
+# The workspaces whose people may write queries of their own: whoever does can read all that Prometheus holds.
+PROMETHEUS_WORKSPACES = frozenset(env.words("PROMETHEUS_WORKSPACES", "platform"))
+
 # Where people look on (docs/runbooks/monitoring.md): a template of an address for each; empty: no link is shown.
 LINKS = {name: env.text(f"LINK_{name.upper()}", "") for name in ("Grafana", "Loki", "Traces")}
 

@@ -104,7 +104,10 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "environments:lane-remove": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-list": lambda o: [o.world.lane(o.world.staging).pk],
     "environments:configuration-create": lambda o: [o.world.lane(o.world.staging).pk],
-    **{f"health:{name}": lambda o: [o.world.lane(o.world.staging).pk] for name in ("check-list", "check-create")},
+    **{
+        f"health:{name}": lambda o: [o.world.lane(o.world.staging).pk]
+        for name in ("check-list", "check-create", "lane-queries", "service-queries")
+    },
     **{f"health:{name}": lambda o: [o.check.pk] for name in ("check-detail", "check-change", "check-remove")},
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],

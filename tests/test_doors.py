@@ -259,6 +259,16 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         ),
     ),
     (
+        "health:lane-queries",
+        "queries.changed",
+        lambda w: Call(w.cast.devops, reverse("health:lane-queries", args=[w.lane(w.staging).pk]), {"requests": "up"}),
+    ),
+    (
+        "health:service-queries",
+        "queries.changed",
+        lambda w: Call(w.cast.devops, reverse("health:service-queries", args=[w.lane(w.staging).pk]), {}),
+    ),
+    (
         "health:check-create",
         "check.created",
         lambda w: Call(w.cast.devops, reverse("health:check-create", args=[w.lane(w.staging).pk]), CHECK),

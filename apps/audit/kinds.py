@@ -97,6 +97,7 @@ KINDS: dict[str, str] = {
     "check.changed": "changed a health check",
     "check.removed": "removed a health check",
     "check.health_changed": "changed a health check's verdict",
+    "queries.changed": "changed how users' traffic is measured",
     "audit.exported": "exported the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

@@ -7,13 +7,14 @@ from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
 from apps.core import live
-from apps.core.texts import one_line
+from apps.core.texts import many_lines, one_line
 from apps.core.verdict import Conflict, Invalid
 from apps.environments import actions as environment_actions
 from apps.environments import permissions
 from apps.environments.models import Lane
-from apps.health import reach
-from apps.health.models import CheckQuota, EndpointCheck, HealthCheck
+from apps.health import measures, reach
+from apps.health import permissions as health_permissions
+from apps.health.models import CheckQuota, EndpointCheck, HealthCheck, TrafficQueries
 from apps.integrations.outbound_addresses import NotAllowed
 
 LIMITS = {
@@ -28,6 +29,10 @@ class CheckInvalid(Invalid):
 class CheckExists(Conflict):
     code = "check_exists"
     next_step = "Choose another name."
+
+
+class QueriesInvalid(Invalid):
+    code = "queries_invalid"
 
 
 class LaneGone(Conflict):
@@ -91,6 +96,47 @@ def remove_check(check: EndpointCheck, *, by: User | Actor, now: datetime) -> No
     check = _locked(check, by)
     _record("check.removed", f"Removed the health check {check.name}", check, by=by, before=described(check))
     check.delete()
+
+
+@transaction.atomic
+def set_queries(lane: Lane, *, of_service: bool, by: User | Actor, now: datetime, **said: str) -> TrafficQueries:
+    """This function will say how it is learnt what users get of a lane, or of its service in the whole workspace.
+
+    Shapes: `said` by the names of `measures.FIELDS`; an empty text inherits. Attempts under way keep what was agreed.
+    Raises QueriesInvalid: a query has a placeholder that there is not. LaneGone: the service is no longer there.
+    """
+    lane = Lane.objects.locked().select_related("environment__workspace", "service").get(pk=lane.pk)
+    health_permissions.may_measure(by, lane, of_service=of_service).require()
+    if lane.removed_at is not None:
+        raise LaneGone(f"{lane.service} is no longer in {lane.environment}.")
+    of = {"service_id": lane.service_id, "lane": None} if of_service else {"service": None, "lane_id": lane.pk}
+    made, _ = TrafficQueries.objects.get_or_create(workspace_id=lane.workspace_id, **of, defaults={"changed_at": now})
+    row = TrafficQueries.objects.locked().get(pk=made.pk)
+    before = {name: getattr(row, name) for name in measures.FIELDS}
+    for name in measures.FIELDS:
+        setattr(row, name, _query(name, said.get(name, "")))
+    row.changed_at = now
+    row.save()
+    where = f"all environments of {lane.environment.workspace}" if of_service else lane.environment.name
+    audit.record(
+        "queries.changed",
+        by=by,
+        target=lane.service if of_service else lane,
+        workspace_id=lane.workspace_id,
+        environment_id=None if of_service else lane.environment_id,
+        service_id=lane.service_id,
+        summary=f"Changed how what users of {lane.service} get is measured in {where}",
+        before=before,
+        after={name: getattr(row, name) for name in measures.FIELDS},
+    )
+    return row
+
+
+def _query(name: str, text: str) -> str:
+    text = many_lines(text, name=f"The query {name}", limit=2000)
+    if problem := measures.problem_of(text):
+        raise QueriesInvalid(f"{name}: {problem}")
+    return text
 
 
 def described(check: EndpointCheck) -> dict[str, object]:

@@ -9,4 +9,11 @@ class CheckKind(models.TextChoices):
     TLS = "TLS", "TLS expiry"
 
 
+class TrafficSource(models.TextChoices):
+    """Who says what users get."""
+
+    PROXY = "PROXY", "The portal's proxy"
+    PROMETHEUS = "PROMETHEUS", "Prometheus"
+
+
 KIND_OF = {"http": CheckKind.HTTP, "https": CheckKind.HTTP, "tcp": CheckKind.TCP, "tls": CheckKind.TLS}

@@ -5,11 +5,12 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from apps.core.form_fields import LineField
+from apps.core.form_fields import LineField, LinesField
 from apps.environments.enums import Health
 from apps.environments.models import Lane
-from apps.health import reach
+from apps.health import measures, reach
 from apps.health.actions import LIMITS
+from apps.health.enums import TrafficSource
 from apps.health.models import EndpointCheck
 from apps.integrations.outbound_addresses import NotAllowed
 
@@ -59,3 +60,27 @@ class CheckForm(forms.Form):
 
 class VerdictForm(forms.Form):
     verdict = forms.ChoiceField(choices=[("", "Any"), *Health.choices], required=False, label="Verdict")
+
+
+def _query(label: str, help_text: str) -> LinesField:
+    widget = forms.Textarea(attrs={"rows": 3, "class": "mono", "spellcheck": "false"})
+    return LinesField(label=label, required=False, max_length=2000, widget=widget, help_text=help_text)
+
+
+class QueriesForm(forms.Form):
+    source = forms.ChoiceField(
+        label="Who is asked",
+        required=False,
+        choices=[("", "Inherited, or else as the settings say"), *TrafficSource.choices],
+        help_text="Prometheus is always asked where no proxy of the portal counts.",
+    )
+    requests = _query("Requests", "How many came in the window. Empty inherits.")
+    error_ratio = _query("Error ratio", "Which part of them failed, 0 to 1. Empty inherits.")
+    p95_ms = _query("p95", "95 of 100 answers within so many milliseconds. Empty inherits.")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in ("requests", "error_ratio", "p95_ms"):
+            if problem := measures.problem_of(cleaned.get(name, "")):
+                self.add_error(name, problem)
+        return cleaned

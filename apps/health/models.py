@@ -2,7 +2,7 @@ from django.db import models
 
 from apps.environments.enums import Health
 from apps.environments.models import Lane, person
-from apps.health.enums import KIND_OF, CheckKind
+from apps.health.enums import KIND_OF, CheckKind, TrafficSource
 from apps.health.querysets import AlertQuerySet
 from apps.workspaces.models import TenantModel
 
@@ -198,3 +198,34 @@ class CheckQuota(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.used} since {self.minute_began_at:%H:%M:%S}"
+
+
+class TrafficQueries(TenantModel):
+    """How it is learnt what users get: of a service wherever it runs in the workspace, or of one lane.
+
+    An empty text inherits: the lane's from the service's, that from the settings.
+    """
+
+    service = models.ForeignKey("releases.Service", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    lane = models.ForeignKey(Lane, null=True, blank=True, on_delete=models.CASCADE, related_name="traffic_queries")
+    source = models.CharField(max_length=10, choices=TrafficSource, blank=True)
+    requests = models.CharField(max_length=2000, blank=True)
+    error_ratio = models.CharField(max_length=2000, blank=True)
+    p95_ms = models.CharField(max_length=2000, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="traffic_queries_once_of_service", fields=["workspace", "service"]),
+            models.UniqueConstraint(name="traffic_queries_once_of_lane", fields=["lane"]),
+            models.CheckConstraint(
+                name="traffic_queries_of_one",
+                condition=models.Q(lane=None, service__isnull=False) | models.Q(lane__isnull=False, service=None),
+            ),
+            models.CheckConstraint(
+                name="traffic_queries_source_known", condition=models.Q(source__in=["", *TrafficSource.values])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"queries of {self.lane or self.service}"

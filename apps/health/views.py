@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -14,9 +15,11 @@ from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.environments import permissions
 from apps.environments.models import Lane
-from apps.health import actions, reach
-from apps.health.forms import CheckForm, VerdictForm
+from apps.health import actions, measures, reach
+from apps.health import permissions as health_permissions
+from apps.health.forms import CheckForm, QueriesForm, VerdictForm
 from apps.health.history import history_of
+from apps.health.measures import Tried
 from apps.health.models import EndpointCheck, EndpointSample
 
 shown_or_sent = require_http_methods(["GET", "HEAD", "POST"])
@@ -89,6 +92,29 @@ def check_remove(request: AuthedRequest, check_id: UUID) -> HttpResponse:
     actions.remove_check(check, by=request.user, now=timezone.now())
     messages.success(request, f"{check} is removed. What it was stays in the audit trail.")
     return redirect("health:check-list", check.lane_id)
+
+
+@shown_or_sent
+def queries(request: AuthedRequest, lane_id: UUID, *, of_service: bool) -> HttpResponse:
+    lane = _visible_lane(request, lane_id)
+    may_measure = health_permissions.may_measure(request.user, lane, of_service=of_service)
+    if request.method == "POST":
+        may_measure.require()
+    row = measures.stored(lane, of_service=of_service)
+    sent = request.POST if request.method == "POST" else None
+    form = QueriesForm(sent, initial={name: getattr(row, name) for name in measures.FIELDS})
+    tried: list[Tried] = []
+    if form.is_valid() and "try" in request.POST:
+        for name, value in form.cleaned_data.items():
+            setattr(row, name, value)
+        tried = list(measures.tried(lane, measures.measure_of(lane, row).queries))
+    elif form.is_valid():
+        actions.set_queries(lane, of_service=of_service, **form.cleaned_data, by=request.user, now=timezone.now())
+        messages.success(request, "It is measured so from the next deployment on.")
+        return redirect(request.path)
+    context = {"lane": lane, "of_service": of_service, "form": form, "tried": tried, "may_measure": may_measure,
+               "measure": measures.measure_of(lane), "is_asked": bool(settings.PROMETHEUS_URL)}  # fmt: skip
+    return render_page(request, "health/queries.html", context)
 
 
 def _told_later(check: EndpointCheck) -> str:

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from apps.audit.actors import SYSTEM
 from apps.deployments import clock
 from apps.deployments.engine.meters import asked
 from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
 from apps.environments.models import Hold
+from apps.health import actions as health_actions
+from apps.health import measures
 from deploy.launcher import ports
 from tests import monitoring
 from tests.deployments.conftest import Stage
@@ -42,7 +46,10 @@ def measured(stage: Stage, users: dict[str, Any], settings: Any, tmp_path: Path)
         stage.deploy()
         _say(stage, samples=1, breaches=1)
         settings.PROMETHEUS_URL = url
-        eventually(lambda: clock.now() - stage.lane().live_since > WINDOW and asked(stage.lane(), WINDOW)[0].requests)
+        queries = settings.PROMETHEUS_QUERIES
+        eventually(
+            lambda: clock.now() - stage.lane().live_since > WINDOW and asked(stage.lane(), WINDOW, queries)[0].requests
+        )
         yield stage
 
 
@@ -109,6 +116,38 @@ def test_where_the_proxy_counts_prometheus_is_not_asked(stage: Stage, settings: 
     settings.PROMETHEUS_URL = f"http://127.0.0.1:{ports.free_ports(1)[0]}"
 
     assert stage.deploy().terms["source"] == "proxy"
+
+
+def test_a_lanes_own_queries_are_asked_and_a_later_change_of_them_is_for_the_next(
+    stage: Stage, settings: Any, tmp_path: Path
+) -> None:
+    settings.PROMETHEUS_WINDOW = timedelta(seconds=0.2)
+    settings.ENGINE_VERIFY_LIMIT = timedelta(seconds=10)
+    stage.deploy()
+    _say(stage, samples=1, breaches=1)
+
+    def measure(ratio: str) -> None:
+        with stage.everything():
+            said = {"requests": "vector(50)", "error_ratio": f"vector({ratio})", "p95_ms": "vector(5)"}
+            health_actions.set_queries(
+                stage.lane(), of_service=False, source="PROMETHEUS", by=SYSTEM, now=clock.now(), **said
+            )
+
+    with monitoring.prometheus(tmp_path, scrape=ports.free_ports(1)[0]) as url:
+        settings.PROMETHEUS_URL = url
+        measure("0")
+        under_way = stage.start(stage.release("1.1.0"))
+        thread = stage.run_until(StepKind.INSTALL, under_way)
+        measure("0.5")
+        stage.judge.let_go(StepKind.INSTALL)
+        thread.join()
+        with stage.everything():
+            after = asked(stage.lane(), WINDOW, measures.measure_of(stage.lane()).queries)[0]
+
+    ended = stage.fresh(under_way)
+    assert (ended.state, ended.terms["source"], ended.terms["before"]["errors"]) == (S.SUCCEEDED, "prometheus", 0)
+    assert ended.terms["queries"]["error_ratio"] == "vector(0)"
+    assert after.errors == 25
 
 
 def log_of(stage: Stage, deployment: Any) -> str:

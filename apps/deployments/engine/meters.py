@@ -1,9 +1,9 @@
 """What users got while a release was verified: counted by the executor's own proxy, or asked of Prometheus."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from string import Template
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -17,6 +17,9 @@ from apps.deployments.executors import contract
 from apps.deployments.executors.contract import ExecutorError, SlotTraffic
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
+from apps.health import measures
+from apps.health.enums import TrafficSource
+from apps.health.measures import Measure
 from apps.integrations import prometheus
 from apps.integrations.prometheus import PrometheusProblem
 from apps.policies.verification import Terms, Traffic, says_something
@@ -47,17 +50,21 @@ class Meter(Protocol):
         ...
 
 
-def source_of(attempt: Attempt) -> str:
-    """This function will say who is asked: Prometheus, if known, where nobody counts or the settings want it."""
+def source_of(attempt: Attempt, measure: Measure) -> str:
+    """This function will say who is asked: Prometheus, if known, where nobody counts or somebody chose it."""
     if not settings.PROMETHEUS_URL:
         return PROXY
+    if not attempt.executor.can.keep_warm:
+        return PROMETHEUS
+    if measure.source:
+        return PROMETHEUS if measure.source == TrafficSource.PROMETHEUS else PROXY
     lane = attempt.deployment.lane
     is_named = f"{lane.service.slug}/{lane.environment.slug}" in settings.PROMETHEUS_LANES
-    return PROMETHEUS if is_named or not attempt.executor.can.keep_warm else PROXY
+    return PROMETHEUS if is_named else PROXY
 
 
-def meter_of(attempt: Attempt, source: str, terms: Terms) -> Meter:
-    return PrometheusMeter(attempt, terms) if source == PROMETHEUS else ProxyMeter(attempt, terms)
+def meter_of(attempt: Attempt, source: str, terms: Terms, queries: Mapping[str, str]) -> Meter:
+    return PrometheusMeter(attempt, terms, queries) if source == PROMETHEUS else ProxyMeter(attempt, terms)
 
 
 class ProxyMeter:
@@ -91,8 +98,8 @@ class ProxyMeter:
 class PrometheusMeter:
     """Asked once in each window, of all that came since the last window that said something."""
 
-    def __init__(self, attempt: Attempt, terms: Terms) -> None:
-        self._lane, self._terms = attempt.deployment.lane, terms
+    def __init__(self, attempt: Attempt, terms: Terms, queries: Mapping[str, str]) -> None:
+        self._lane, self._terms, self._queries = attempt.deployment.lane, terms, queries
         self._looks, self._since, self._asked = 0, 0.0, 0.0
 
     @property
@@ -102,7 +109,7 @@ class PrometheusMeter:
     def before(self) -> Traffic:
         live_since = self._lane.live_since
         age = min(clock.now() - live_since, BEFORE) if live_since else timedelta(0)
-        return asked(self._lane, age)[0] if age >= settings.PROMETHEUS_WINDOW else Traffic()
+        return asked(self._lane, age, self._queries)[0] if age >= settings.PROMETHEUS_WINDOW else Traffic()
 
     def start(self) -> None:
         self._since = self._asked = time.monotonic()
@@ -112,27 +119,23 @@ class PrometheusMeter:
         if now - self._asked < window:
             return Traffic(), "Prometheus is asked later"
         self._looks, self._asked = self._looks + 1, now
-        traffic, said = asked(self._lane, timedelta(seconds=now - self._since))
+        traffic, said = asked(self._lane, timedelta(seconds=now - self._since), self._queries)
         if says_something(self._terms, traffic):
             self._since = now
         return traffic, said
 
 
-def asked(lane: Lane, window: timedelta) -> tuple[Traffic, str]:
+def asked(lane: Lane, window: timedelta, queries: Mapping[str, str]) -> tuple[Traffic, str]:
     """This function will ask Prometheus what users of a lane got in the last time, and say what it says.
 
     Shapes: no traffic where there is no answer or no data: that is the environment's rule to judge. So it is where the
     number of requests is known but not how many of them failed: nobody could vouch for them.
     """
-    names = {
-        "service": prometheus.quoted(lane.service.slug),
-        "environment": prometheus.quoted(lane.environment.slug),
-        "window": f"{max(1, round(window.total_seconds()))}s",
-    }
     found, missing = dict[str, float | None](), list[str]()
-    for name, query in settings.PROMETHEUS_QUERIES.items():
+    for name, query in queries.items():
         try:
-            reading = prometheus.ask(settings.PROMETHEUS_URL, Template(query).safe_substitute(names))
+            text = measures.filled_in(query, lane, window.total_seconds())
+            reading = prometheus.ask(settings.PROMETHEUS_URL, text)
         except PrometheusProblem as error:
             return Traffic(), f"Prometheus gives no data ({name}): {error}"
         found[name] = reading.value

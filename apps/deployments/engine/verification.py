@@ -13,6 +13,7 @@ from apps.deployments.engine.meters import Meter
 from apps.deployments.executors import contract
 from apps.deployments.executors.contract import Cancelled, ReleaseFailed, StepResult
 from apps.deployments.models import Deployment, VerificationSample
+from apps.health import measures
 from apps.policies import documents
 from apps.policies.models import PolicyVersion
 from apps.policies.verification import Sample, Terms, Traffic, Verdict, judge, limits_of
@@ -22,14 +23,16 @@ from apps.workspaces.scope import workspace_scope
 def agree(attempt: Attempt) -> None:
     """This function will store by which terms this attempt is verified, and what users got before it.
 
-    Both are taken once, at the first claim: no later policy and no second try changes them. Raises StaleFence: another
-    worker has the attempt.
+    All is taken once, at the first claim, the queries too: nothing later and no second try changes it. Raises
+    StaleFence: another worker has the attempt.
     """
     deployment = attempt.deployment
     if deployment.terms:
         return
-    source = meters.source_of(attempt)
-    before = meters.meter_of(attempt, source, Terms()).before()
+    with workspace_scope([deployment.workspace_id]):
+        measure = measures.measure_of(deployment.lane)
+    source = meters.source_of(attempt, measure)
+    before = meters.meter_of(attempt, source, Terms(), measure.queries).before()
     with workspace_scope([deployment.workspace_id]):
         journal.require_owner(deployment)
         terms, policy = _terms_in_force(deployment)
@@ -39,6 +42,7 @@ def agree(attempt: Attempt) -> None:
             "before": asdict(before),
             "limits": asdict(limits),
             "source": source,
+            "queries": dict(measure.queries) if source == meters.PROMETHEUS else {},
         }
         Deployment.objects.filter(pk=deployment.pk, fence=deployment.fence).update(terms=deployment.terms)
 
@@ -53,7 +57,9 @@ def verify(attempt: Attempt) -> StepResult:
     before = Traffic(**attempt.deployment.terms["before"])
     seconds = min(terms.limit_seconds, settings.ENGINE_VERIFY_LIMIT.total_seconds())
     over_at, samples = time.monotonic() + seconds, list[Sample]()
-    meter = meters.meter_of(attempt, attempt.deployment.terms.get("source", meters.PROXY), terms)
+    agreed = attempt.deployment.terms
+    queries = agreed.get("queries") or settings.PROMETHEUS_QUERIES
+    meter = meters.meter_of(attempt, agreed.get("source", meters.PROXY), terms, queries)
     meter.start()
     while True:
         attempt.lease.require()
