@@ -41,11 +41,20 @@ EXPECTED = {
     "health:check-detail",
     "health:check-change",
     "health:check-remove",
+    "health:lane-queries",
+    "health:service-queries",
     "audit:event-list",
     "accounts:preferences",
 }
 
 
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links out are shown by the portal that is started after this."""
+    monkeypatch.setenv("LINK_GRAFANA", "https://grafana.example.com/d/x?var-service=$service&from=$from&to=$until")
+
+
+@pytest.mark.usefixtures("linked")
 def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: Page, sign_in: SignIn) -> None:  # noqa: F811
     stage.deploy()
     stage.judge.behave(v1_1_0={"health": "bad"})
@@ -59,6 +68,13 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
         )
         _roll_out(stage)
         _check(stage)
+        health_actions.watch_closely(
+            stage.lane(),
+            until=timezone.now() + timedelta(hours=1),
+            reason="An emergency",
+            by=SYSTEM,
+            now=timezone.now(),
+        )
         token = make_token(stage.world.cast)
     send(token, alert())
     sign_in(page.context, stage.world.cast.devops)
