@@ -15,7 +15,7 @@ def read_cyclonedx(report: bytes) -> dict[str, Any]:
     if document.get("bomFormat") != "CycloneDX":
         raise Unreadable("It is not CycloneDX: bomFormat is missing.")
     try:
-        bom = Bom.from_json(document)
+        bom = Bom.from_json(document)  # type: ignore[attr-defined]  # a decorator adds it
     except Exception as error:  # the library tells mistakes by whatever its models raise
         raise Unreadable(f"It is not a bill of materials: {error or type(error).__name__}."[:300]) from error
     subject = bom.metadata.component

@@ -16,7 +16,7 @@ def read_junit(report: bytes) -> dict[str, Any]:
     root = documents.xml(report, root=("testsuites", "testsuite"))
     try:
         # Suites may stand in suites, to any depth.
-        cases = [TestCase.fromelem(case) for case in root.iter("testcase")]
+        cases = [TestCase.fromelem(case) for case in root.iter("testcase")]  # type: ignore[no-untyped-call]
         ends = [{type(result) for result in case.result} for case in cases]
         bad = [case for case, end in zip(cases, ends, strict=True) if end & {Failure, Error}]
         skipped = sum(Skipped in end and not end & {Failure, Error} for end in ends)
