@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from apps.deployments import runner
+from apps.deployments import runner, watching
 from apps.deployments.engine import lease, reconciliation, sweep_lease
 from apps.health import alerts
 from apps.health import checks as health_checks
@@ -127,11 +127,13 @@ class Sweeper:
 
     def check_health(self) -> None:
         """Ask all lanes that are due, as many at the same time as the pool takes."""
+        handed = set[UUID]()  # each once: one that can't be asked is due again at once
         while not self._over.is_set():
             room = self._checks.room
-            due = health.due(room) if room else []
+            due = [one for one in health.due(room) if one[1] not in handed] if room else []
             for workspace_id, check_id in due:
-                self._checks.submit(check_id, partial(health.sample, workspace_id, check_id))
+                self._checks.submit(check_id, partial(health.sample, workspace_id, check_id, on_faulty=watching.faulty))
+                handed.add(check_id)
             if len(due) < room:
                 return
             self._over.wait(FULL_SECONDS)

@@ -50,6 +50,11 @@ def over_at(serving: Deployment, lane: Lane) -> datetime | None:
     return max(usual, lane.close_watch_until) if serves and lane.close_watch_until else usual
 
 
+def faulty(lane: Lane, detail: str, now: datetime) -> Deployment | None:
+    """This function will roll back what serves where its health check has just become faulty, as `breach` says."""
+    return breach(lane, why=f"Its health check says: {detail}", since=now, now=now)
+
+
 def _is_watched(serving: Deployment, lane: Lane, since: datetime, now: datetime) -> bool:
     until = over_at(serving, lane)
     if serving.kind == DeploymentKind.ROLLBACK or until is None:

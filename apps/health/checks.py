@@ -64,10 +64,11 @@ def take(check_id: UUID) -> HealthCheck | None:
 @transaction.atomic
 def record(
     check: HealthCheck, *, verdict: str, status: int | None, latency_ms: float | None, detail: str, now: datetime
-) -> HealthSample:
+) -> Lane | None:
     """This function will keep a sample and change the lane's verdict when the samples say so.
 
     Units: `latency_ms` in milliseconds, None when nothing answered.
+    Shapes: returns the lane where this made a healthy one faulty.
     """
     sample = HealthSample.objects.create(
         workspace_id=check.workspace_id,
@@ -79,8 +80,9 @@ def record(
         detail=detail[:200],
     )
     lane = Lane.objects.locked().select_related("service", "environment").get(pk=check.lane_id)
-    _judge(lane, sample, now=now)
-    return sample
+    before = lane.health
+    after = _judge(lane, sample, now=now)
+    return lane if (before, after) == (Health.HEALTHY, Health.FAULTY) else None
 
 
 def prune() -> int:
@@ -93,7 +95,8 @@ def prune() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> None:
+def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> str:
+    """Return the verdict on the lane with this sample."""
     last = HealthSample.objects.filter(lane=lane).values_list("verdict", flat=True)[:BAD_IN_A_ROW]
     bad_in_a_row = len(last) == BAD_IN_A_ROW and Health.HEALTHY not in last
     verdict = Health.HEALTHY if sample.verdict == Health.HEALTHY else Health.FAULTY if bad_in_a_row else lane.health
@@ -104,7 +107,7 @@ def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> None:
         changes["health_detail"] = sample.detail
     Lane.objects.filter(pk=lane.pk).update(**changes)
     if verdict == lane.health:
-        return
+        return verdict
     audit.record(
         "lane.health_changed",
         by=SYSTEM,
@@ -116,3 +119,4 @@ def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> None:
         after={"health": verdict},
     )
     live.hint(lane.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")
+    return verdict

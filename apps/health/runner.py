@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 from uuid import UUID
 
@@ -10,9 +12,13 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.environments.enums import Health
+from apps.environments.models import Lane
 from apps.health import checks
 from apps.health.models import HealthCheck
 from apps.workspaces.scope import workspace_scope
+
+# The lane, what its check says, and when.
+OnFaulty = Callable[[Lane, str, datetime], object]
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +33,18 @@ def due(at_most: int) -> list[tuple[UUID, UUID]]:
         return list(cursor.fetchall())
 
 
-def sample(workspace_id: UUID, check_id: UUID) -> None:
+def sample(workspace_id: UUID, check_id: UUID, *, on_faulty: OnFaulty | None = None) -> None:
+    """This function will ask once, if the check is still due. `on_faulty` joins the transaction in which a healthy lane gets faulty."""
     with workspace_scope([workspace_id]):
         check = checks.take(check_id)
     if check is None:
         return
     verdict, status, latency_ms, detail = ask(check)
+    now = timezone.now()
     with workspace_scope([workspace_id]):
-        checks.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail, now=timezone.now())
+        lane = checks.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail, now=now)
+        if lane is not None and on_faulty is not None:
+            on_faulty(lane, detail, now)
 
 
 def ask(check: HealthCheck) -> tuple[Health, int | None, float | None, str]:

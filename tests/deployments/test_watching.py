@@ -1,5 +1,6 @@
 """An alert soon after a deployment rolls it back, as a failed verification would; the real Alertmanager sends it."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -11,17 +12,19 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.deployments import runner
+from apps.deployments import runner, watching
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.models import Deployment
 from apps.environments.models import Hold, Lane
 from apps.health import actions as health_actions
-from apps.health.models import Alert
+from apps.health import runner as health_runner
+from apps.health.models import Alert, HealthCheck
 from apps.releases.enums import ReleaseState
 from tests import monitoring
 from tests.deployments.conftest import Stage
 from tests.drill import get, text_of
+from tests.health.test_checks import Service as Program
 from tests.monitoring import alert, make_token, send
 from tests.processes import WebServer, eventually
 from tests.world import last_event
@@ -188,3 +191,66 @@ def test_the_real_alertmanager_fires_rolls_back_and_resolves(
     with stage.everything():
         assert last_event("alert.fired").source["via"] == "webhook"
         assert AuditEvent.objects.filter(kind="alert.resolved").count() == 1
+
+
+@pytest.fixture
+def answers(stage: Stage) -> Iterator[tuple[Deployment, Program]]:
+    """1.1.0 serves after 1.0.0, and its lane's health check asks a program that does as it is told."""
+    program = Program()
+    with program.running() as port:
+        stage.deploy()
+        live = stage.deploy("1.1.0")
+        with stage.everything():
+            HealthCheck.objects.update(url=f"http://127.0.0.1:{port}/")
+        yield live, program
+
+
+def _ask(stage: Stage) -> None:
+    with stage.everything():
+        HealthCheck.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        check = HealthCheck.objects.get()
+    health_runner.sample(check.workspace_id, check.pk, on_faulty=watching.faulty)
+
+
+def _say(stage: Stage, program: Program, *answers: int) -> None:
+    for answer in answers:
+        program.status = answer
+        _ask(stage)
+
+
+def test_a_lane_that_gets_faulty_soon_after_a_deployment_is_rolled_back(stage: Stage, answers: Any) -> None:
+    live, program = answers
+    _say(stage, program, 200, 503, 200, 503)
+    assert not _rollbacks(stage, live), "one bad answer is no incident"
+
+    _say(stage, program, 503)
+
+    (back,) = _rollbacks(stage, live)
+    assert "Its health check says: 503" in back.reason
+    runner.run(back.pk)
+    assert stage.lane().live_release.version == "1.0.0"
+    _say(stage, program, 200, 503, 503)
+    assert len(_rollbacks(stage, live)) == 1, "a rollback is never rolled back"
+
+
+def test_a_lane_that_gets_faulty_after_the_watch_is_left_to_people(stage: Stage, answers: Any, settings: Any) -> None:
+    live, program = answers
+    settings.ENGINE_WATCH = timedelta(0)
+
+    _say(stage, program, 200, 503, 503)
+
+    assert not _rollbacks(stage, live)
+    assert stage.lane().health == "FAULTY"
+
+
+def test_a_lane_that_never_answered_is_not_rolled_back_for_that(stage: Stage, answers: Any) -> None:
+    live, program = answers
+
+    _say(stage, program, 503, 503, 503)
+
+    assert not _rollbacks(stage, live)
+
+
+def _rollbacks(stage: Stage, live: Deployment) -> list[Deployment]:
+    with stage.everything():
+        return list(Deployment.objects.filter(rolls_back=live))

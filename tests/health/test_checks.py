@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
+from apps.deployments import watching
 from apps.deployments.sweeper import Sweeper
 from apps.environments.enums import Health
 from apps.environments.models import Lane
@@ -71,7 +73,7 @@ def watched(transactional_db: None, cast) -> Iterator[tuple[World, HealthCheck, 
 def _ask(world: World, check: HealthCheck) -> HealthSample:
     with world.everything():
         HealthCheck.objects.filter(pk=check.pk).update(due_at=timezone.now() - timedelta(seconds=1))
-    runner.sample(check.workspace_id, check.pk)
+    runner.sample(check.workspace_id, check.pk, on_faulty=watching.faulty)
     with world.everything():
         return HealthSample.objects.filter(lane_id=check.lane_id).latest("checked_at")
 
@@ -165,9 +167,9 @@ def test_a_check_is_taken_once_by_many_workers(watched) -> None:
 def test_more_lanes_than_are_asked_at_the_same_time_are_asked_in_one_go(
     watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sample(*ids: UUID) -> None:
+    def sample(*ids: UUID, **more: Any) -> None:
         try:
-            asked(*ids)
+            asked(*ids, **more)
         finally:
             connection.close()  # the pool's threads outlive the test
 
