@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.deployments import actions, runner
@@ -23,7 +27,7 @@ from deploy.launcher.engines import Valkey
 from tests.cast import Cast
 from tests.deployments.file_target import Judge
 from tests.engines import PASSWORD, wait_until
-from tests.processes import Child, eventually
+from tests.processes import Child, WebServer, eventually
 from tests.world import World, make_world
 
 
@@ -148,6 +152,14 @@ def broker(tmp_path: Path):
         return child
 
     return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0", start
+
+
+def signed_in(server: WebServer, person: User) -> httpx2.Client:
+    """Return that person's browser, without the pages."""
+    client = Client()
+    client.force_login(person)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    return httpx2.Client(base_url=server.url, cookies={settings.SESSION_COOKIE_NAME: cookie}, timeout=30)
 
 
 @pytest.fixture

@@ -70,6 +70,10 @@ class ManyLanes:
         waits = [each.started_at - (since or each.requested_at) for each in self.fresh(started)]
         return max(waits, default=timedelta()).total_seconds()
 
+    def longest_whole(self, started: list[Deployment]) -> float:
+        """Return the seconds from asking for one until it had ended, the longest of them."""
+        return max((each.ended_at - each.requested_at).total_seconds() for each in self.fresh(started))
+
     def require_each_done_once(self, started: list[Deployment]) -> None:
         """Hold rows and ledgers against each other: none lost, none doubled."""
         for each in self.fresh(started):

@@ -12,11 +12,8 @@ import httpx2
 import pytest
 import redis
 from celery import current_app
-from django.conf import settings as django_settings
-from django.test import Client
 from django.utils import timezone
 
-from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.models import AuditEvent
@@ -26,9 +23,9 @@ from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from deploy.launcher import ports
 from tests.approvals.promotions import ask_for_production
-from tests.deployments.conftest import Stage
+from tests.deployments.conftest import Stage, signed_in
 from tests.deployments.many_lanes import REAL_CLOCKS, ManyLanes
-from tests.processes import Child, WebServer, eventually, start_web, start_worker
+from tests.processes import Child, eventually, start_web, start_worker
 
 LANES = 20
 AT_ONCE = 8  # what the launcher's one worker carries out
@@ -89,11 +86,10 @@ def test_20_running_deployments_and_the_next_20_do_not_miss_the_broker(
             befall()
             stage.judge.let_go(StepKind.INSTALL)
             rest = many.until_all_ended(running, because=output)
-            began = time.monotonic()
             following = many.start(versions[1])
             many.until_all_ended(following, because=output)
             many.require_each_done_once(running + following)
-            return rest, many.longest_wait(following), time.monotonic() - began
+            return rest, many.longest_wait(following), many.longest_whole(following)
 
         usual = two_rounds(("1.1.0", "1.2.0"), lambda: None)
         faulty = two_rounds(("1.3.0", "1.4.0"), befall)
@@ -104,7 +100,7 @@ def test_20_running_deployments_and_the_next_20_do_not_miss_the_broker(
         f" {extra[2]:+.1f} s (usual {', '.join(f'{seconds:.1f}' for seconds in usual)} s); 0 lost, 0 doubled"
     )
     if REAL_CLOCKS:
-        assert max(extra[0], extra[2]) <= EXTRA_SECONDS
+        assert max(extra) <= EXTRA_SECONDS
 
 
 def test_people_approve_reject_read_and_are_audited_without_a_broker(stage, settings, tell, tmp_path: Path) -> None:
@@ -117,7 +113,7 @@ def test_people_approve_reject_read_and_are_audited_without_a_broker(stage, sett
     page = f"/approvals/promotions/{promotion.number}/"
 
     with start_web(tmp_path, environment={"REDIS_URL": away}) as server:
-        devops, manager = (_person(server, each) for each in (people.devops, people.engineering_manager))
+        devops, manager = (signed_in(server, each) for each in (people.devops, people.engineering_manager))
         with devops, manager:
             for path in ("/", "/approvals/", page, "/deployments/", "/releases/", "/environments/", "/audit/"):
                 assert devops.get(path).status_code == 200, path
@@ -134,13 +130,6 @@ def test_people_approve_reject_read_and_are_audited_without_a_broker(stage, sett
         assert promotion.state == PromotionState.REJECTED
         kinds = AuditEvent.objects.filter(target_id=str(promotion.pk)).values_list("kind", flat=True)
         assert {"decision.approved", "decision.rejected", "promotion.rejected"} <= set(kinds)
-
-
-def _person(server: WebServer, person: User) -> httpx2.Client:
-    client = Client()
-    client.force_login(person)
-    cookie = client.cookies[django_settings.SESSION_COOKIE_NAME].value
-    return httpx2.Client(base_url=server.url, cookies={django_settings.SESSION_COOKIE_NAME: cookie}, timeout=30)
 
 
 def _decide(stage: Stage, client: httpx2.Client, promotion: Promotion, role: str, choice: str) -> httpx2.Response:

@@ -1,9 +1,15 @@
 """One lane, one attempt: whoever comes second is told who was first."""
 
+import statistics
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
+import httpx2
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
@@ -13,23 +19,30 @@ from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
+from tests.deployments.conftest import signed_in
+from tests.deployments.many_lanes import REAL_CLOCKS
+from tests.processes import start_web
 
 STARTERS = 200
 AT_ONCE = 20
+ANSWER_SECONDS = 0.5
 
 
-def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage) -> None:
+def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage, say) -> None:
     promotion, people, barrier = stage.promotion(), stage.world.cast, threading.Barrier(AT_ONCE)
+    seconds = []
 
     def start(number: int) -> Deployment | actions.LaneBusy:
         if number < AT_ONCE:
             barrier.wait()
+        began = time.monotonic()
         try:
             with stage.everything():
                 return actions.start_deployment(promotion, by=people.release_engineer, now=timezone.now())
         except actions.LaneBusy as busy:
             return busy
         finally:
+            seconds.append(time.monotonic() - began)
             connection.close()
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -42,6 +55,41 @@ def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage) -> None:
     assert all(
         str(started[0]) in answer.sentence and "started by Release engineer" in answer.sentence for answer in refused
     )
+    _require_quick(seconds, "200 starts, 20 at a time", say)
+
+
+@pytest.mark.reliability
+def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, redis_url, say, tmp_path: Path) -> None:
+    """R5: over HTTP, each in a session of their own; the answers are timed as a browser would."""
+    promotion, people = stage.promotion(), stage.world.cast
+    page, start = f"/approvals/promotions/{promotion.number}/", f"/deployments/promotions/{promotion.pk}/start/"
+    barrier = threading.Barrier(AT_ONCE)
+    with start_web(tmp_path) as server, ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
+        four = (people.release_engineer, people.devops, people.second_devops, people.engineering_manager)
+        clients = [stack.enter_context(signed_in(server, four[number % 4])) for number in range(AT_ONCE)]
+        for client in clients:
+            assert client.get(page).status_code == 200
+
+        def press(client: httpx2.Client) -> tuple[float, httpx2.Response]:
+            barrier.wait()
+            began = time.monotonic()
+            answer = client.post(start, headers={"X-CSRFToken": client.cookies["csrftoken"]})
+            return time.monotonic() - began, answer
+
+        answers = list(threads.map(press, clients))
+
+    assert sorted(answer.status_code for _seconds, answer in answers) == [302] + [409] * (AT_ONCE - 1)
+    with stage.everything():
+        holder = Deployment.objects.with_subject().get(promotion=promotion)
+    said = f"held by deployment {holder}"
+    assert all(said in answer.text for _seconds, answer in answers if answer.status_code == 409)
+    _require_quick([seconds for seconds, _answer in answers], "20 people at once", say)
+
+
+def _require_quick(seconds: list[float], what: str, say: Callable[[str], None]) -> None:
+    say(f"R5 {what}: answered within {statistics.median(seconds) * 1000:.0f} ms (median), {max(seconds) * 1000:.0f} ms")
+    if REAL_CLOCKS:
+        assert max(seconds) <= ANSWER_SECONDS
 
 
 def test_the_database_refuses_a_second_attempt_without_the_lanes_lock(stage) -> None:

@@ -41,6 +41,7 @@ def start(promotion: Promotion, *, by: User | Actor, now: datetime) -> Deploymen
 
     Raises LaneBusy: another attempt holds the lane. Raises NotReady: the promotion isn't.
     """
+    require_free(promotion.lane, now=now)  # who is clearly late need not wait for the lane's lock to be told
     lane = locks.lane(promotion.lane_id)
     require_free(lane, now=now)
     Promotion.objects.locked().only("pk").get(pk=promotion.pk)
