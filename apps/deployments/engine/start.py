@@ -93,7 +93,9 @@ def require_free(lane: Lane, *, now: datetime) -> None:
     """Raises LaneBusy: an attempt holds the lane. Raises LaneRemoved: the lane is no more."""
     if lane.removed_at is not None:
         raise LaneRemoved(f"{wording.place(lane)} is no more.")
-    holder = Deployment.objects.open().with_subject().filter(target_key=lane.target_key).first()
+    # Only what the sentence names: many may come late at once, and plans and manifests are large.
+    open_ones = Deployment.objects.open().select_related("release", "lane__environment", "lane__service")
+    holder = open_ones.filter(target_key=lane.target_key).first()
     if holder is None:
         return
     age = in_words(now - (holder.started_at or holder.requested_at), parts=1)
