@@ -140,7 +140,9 @@ PLACES = {
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", ["port", *(pytest.param(place, marks=pytest.mark.reliability) for place in ("namespace", "application"))]
+)
 def test_of_20_lanes_prepared_at_once_on_one_target_one_gets_it_and_19_name_the_owner(world: World, settings, place):
     """R5: no two lanes are ever one target, so their attempts can't meet there."""
     settings.EXECUTORS = dict.fromkeys(("local", "helm", "argocd"), "tests.deployments.file_target.executor")
