@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from apps.core.crashpoints import crashpoint
 from apps.core.histogram import Histogram
 from apps.integrations.atomic_file import write_atomically
 
@@ -173,7 +174,18 @@ class Haproxy:
         answer = self.command(";".join(f"set weight {backend}/{server} {weight}" for server, weight in ordered))
         if answer.strip():
             raise HaproxyError(f"The proxy refused the weights of {backend}: {answer.strip()}")
+        crashpoint("weights_set")
         self._keep_weights(backend, weights)
+        crashpoint("weights_kept")
+
+    def keep_weights(self, backend: str) -> None:
+        """Write down what the running proxy does: whoever set the weights may have died before he could.
+
+        Raises HaproxyError: the running proxy doesn't know the backend.
+        """
+        weights = {name: server.weight for name, server in self.servers(backend).items()}
+        if _weights(self._fragment(backend).read_text()) != weights:
+            self._keep_weights(backend, weights)
 
     def servers(self, backend: str) -> dict[str, Server]:
         """Return the servers of a backend by name. Raises HaproxyError: the running proxy doesn't know the backend."""
@@ -233,7 +245,9 @@ class Haproxy:
             if (path := self._fragment(backend.name)) in before:
                 write_atomically(path, replace(backend, weights=_weights(before[path] or "")).fragment())
         if before:
+            crashpoint("fragment_written")
             self._reload_or_restore(before)
+            crashpoint("proxy_reloaded")
         return bool(before)
 
     def remove(self, name: str) -> None:

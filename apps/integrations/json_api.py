@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
+from apps.core.crashpoints import crashpoint
+
 LIMIT = 20.0
 BODY_LIMIT = 16 << 20
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
@@ -91,6 +93,7 @@ class JsonApi:
             "Content-Type": content_type,
             "User-Agent": "EAIP-Operations",
         }
+        crashpoint(f"before_{method}")
         try:
             verify = ssl.create_default_context(cafile=connection.ca_file)
             with httpx2.Client(timeout=LIMIT, follow_redirects=False, trust_env=False, verify=verify) as client:
@@ -99,6 +102,7 @@ class JsonApi:
         except (httpx2.HTTPError, OSError) as error:
             said = str(error) or type(error).__name__
             raise NoAnswer(f"No answer from {connection.url}: {said}"[:WORDS]) from error
+        crashpoint(f"after_{method}")
         return self._read(answer, connection)
 
     def _read(self, answer: httpx2.Response, connection: Connection) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apps.core.crashpoints import crashpoint
 from apps.integrations.atomic_file import write_atomically
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
@@ -59,9 +60,12 @@ class Supervisor:
         text = _program(name, argv, folder=folder, log_file=log_file, env=env or {})
         self.remove(name)
         write_atomically(self._file(name), text)
+        crashpoint("program_written")
         try:
             self._call("reloadConfig")
+            crashpoint("program_read")
             self._call("addProcessGroup", name)
+            crashpoint("program_added")
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != _ALREADY_ADDED:
                 self._file(name).unlink(missing_ok=True)
@@ -74,7 +78,9 @@ class Supervisor:
         known = self._file(name).exists()
         try:
             self._call("stopProcessGroup", name, True)
+            crashpoint("program_stopped")
             self._call("removeProcessGroup", name)
+            crashpoint("program_removed")
             known = True
         except xmlrpc.client.Fault as fault:
             if fault.faultCode not in (_BAD_NAME, _NOT_RUNNING):

@@ -21,8 +21,71 @@ from apps.releases.models import Service
 from tests import charts
 from tests.cast import NOW
 from tests.deployments.conftest import whole
+from tests.fakes.argocd import FakeArgocd
+from tests.fakes.github import FakeGithub
+from tests.fakes.gitlab import FakeGitlab
+from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes.resources import HELM_RELEASES, NAMESPACES, PIPELINE_RUNS, PIPELINES
 from tests.processes import Child, eventually, start_worker
 from tests.world import World, make_service, make_world, sealed_release
+
+GOOD, BETTER, BROKEN = "1.0.0", "1.1.0", "2.0.0-broken"
+
+
+@dataclass(frozen=True)
+class Case:
+    made_by: Callable[[], Any]
+    place: dict[str, str]
+    prepare: Callable[[Any], None]
+    begun: Callable[[Any], list[str]]
+    """The deployment of everything that the service has begun, in order."""
+
+
+def _argocd(fake: FakeArgocd) -> None:
+    fake.application("hello")
+    fake.revisions |= {GOOD, BETTER, BROKEN}
+
+
+def _tagged(fake: FakeGithub | FakeGitlab) -> None:
+    fake.runs.tags |= {f"v{version}" for version in (GOOD, BETTER, BROKEN)}
+
+
+def _cluster(fake: FakeKubernetes) -> None:
+    fake.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
+    chart = {"chart": "greeter", "version": "0.0.0"}
+    fake.store.create(HELM_RELEASES, "demo", {"metadata": {"name": "hello"}, "spec": {"chart": {"spec": chart}}})
+    fake.store.create(PIPELINES, "demo", {"metadata": {"name": "deploy"}, "spec": {}})
+
+
+def _requested(fake: FakeKubernetes) -> list[str]:
+    """Return the deployments that Flux was asked for, from all versions of the object."""
+    versions = [event.object for event in fake.store.events if event.resource == HELM_RELEASES]
+    marks = [obj["metadata"].get("annotations", {}).get("reconcile.fluxcd.io/requestedAt") for obj in versions]
+    return [mark.partition("/")[0] for mark in dict.fromkeys(marks) if mark]
+
+
+def _runs(fake: FakeKubernetes) -> list[str]:
+    rows = fake.store.all(PIPELINE_RUNS, "demo")
+    return [run["metadata"]["annotations"]["eaip.operations/run"].split(" ")[2] for run in rows]
+
+
+CASES = {
+    "argocd": Case(
+        FakeArgocd,
+        {"application": "hello"},
+        _argocd,
+        lambda fake: [said["eaip.operations/deployment"] for said in fake.syncs],
+    ),
+    "github": Case(
+        FakeGithub,
+        {"repository": "acme/greeter", "workflow": "deploy.yml"},
+        _tagged,
+        lambda fake: fake.runs.deployments(),
+    ),
+    "gitlab": Case(FakeGitlab, {"project": "acme/greeter"}, _tagged, lambda fake: fake.runs.deployments()),
+    "flux": Case(FakeKubernetes, {"namespace": "demo", "kind": "HelmRelease", "name": "hello"}, _cluster, _requested),
+    "tekton": Case(FakeKubernetes, {"namespace": "demo", "pipeline": "deploy"}, _cluster, _runs),
+}
 
 
 @dataclass
@@ -31,13 +94,13 @@ class RemoteScene:
     lane: Lane
     service: Service
     fake: Any
-    store: ArtifactStore
+    manifest_of: Callable[[str], dict[str, Any]]
     logs: Path
     begun: Callable[[], list[str]] = list
 
     def deploy(self, version: str) -> Deployment:
         now, by = timezone.now(), self.world.cast.release_engineer
-        manifest = dict(charts.stored(self.store, version).manifest)
+        manifest = self.manifest_of(version)
         with self.world.everything():
             release = sealed_release(self.service, version, by=by, manifest=manifest)
             promotion = approval_actions.request_promotion(
@@ -92,4 +155,5 @@ def make_scene(
             world.dev, service=service, executor=executor, address=address, by=cast.devops, now=NOW
         )
         configuration_actions.write_version(lane, values={"replicas": "1"}, reason="First", by=cast.devops, now=NOW)
-    return RemoteScene(world, lane, service, fake, ArtifactStore(settings.ARTIFACT_DIR), folder)
+    store = ArtifactStore(settings.ARTIFACT_DIR)
+    return RemoteScene(world, lane, service, fake, lambda each: dict(charts.stored(store, each).manifest), folder)

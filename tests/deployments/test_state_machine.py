@@ -19,10 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
+from apps.core import crashpoints
 from apps.core.verdict import Refusal
 from apps.deployments import actions, runner, transitions
 from apps.deployments.clock import CLOCK
-from apps.deployments.engine import crashpoints, journal
+from apps.deployments.engine import journal
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import ACTIVE, TERMINAL, DeploymentKind
 from apps.deployments.enums import DeploymentState as S

@@ -99,32 +99,3 @@ def _rollback_of(world: World, deployment: Deployment) -> Deployment | None:
 def _read(lane: Lane) -> tuple[str, str]:
     with urllib.request.urlopen(f"http://127.0.0.1:{lane.port}/", timeout=5) as answer:
         return answer.read().decode().strip(), answer.headers["X-Release"]
-
-
-@pytest.mark.parametrize(
-    "point",
-    ["after_effect:SWITCH", *(pytest.param(p, marks=pytest.mark.reliability) for p in ("after_effect:START_GREEN",))],
-)
-def test_a_killed_worker_leaves_a_real_program_that_ends_right(
-    transactional_db: None,
-    cast,
-    redis_url: str,
-    tmp_path: Path,
-    deployment_target: DeploymentTarget,
-    built: dict[str, dict],
-    point: str,
-) -> None:
-    with whole(cast):
-        world = make_world(cast)
-        service = make_service(cast.platform, "hello", program="greeter", health_path="/health")
-        lane = make_lane(world.dev, service)
-        release = sealed_release(service, "1.0.0", by=cast.release_engineer, manifest=built["v1.0.0"])
-
-    with start_worker(tmp_path, environment={"EAIP_CRASHPOINT": point}, name="first") as first:
-        deployment = _deploy(world, lane, release)
-        eventually(lambda: not first.is_running(), within_seconds=60, because="the worker did not die")
-    with start_worker(tmp_path, name="second") as second:
-        ended = _ended(world, deployment, second)
-
-    assert ended.state == S.SUCCEEDED, ended.outcome
-    assert _read(lane) == ("Hello!", "1.0.0")

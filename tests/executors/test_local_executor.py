@@ -393,6 +393,26 @@ def test_reconciliation_makes_the_target_match_the_database(site: Site, greeter:
     assert site.read(target)[1] == "1.0.0"
 
 
+@pytest.mark.parametrize("by", ["probe", "reconcile"])
+def test_a_switch_that_was_cut_before_it_was_written_down_outlives_a_reload(
+    site: Site, greeter: Greeter, by: str
+) -> None:
+    target, proxy = site.new_target(), site.executor.slots.proxy
+    order = site.order(target, greeter("v1.0.0"))
+    for kind in (StepKind.INSTALL, StepKind.START_GREEN, StepKind.CHECK_GREEN):
+        site.step(kind, order)
+    proxy.command(f"set weight {target.lane_key}/blue 256")
+
+    if by == "probe":
+        assert site.executor.probe(order).state is Standing.APPLIED
+    else:
+        live = SlotRow(Slot.BLUE, order.deployment_id, order.release, order.configuration)
+        site.executor.reconcile((LaneRow(target, fence=order.fence, live=live),))
+    proxy.reload()
+
+    assert eventually(lambda: site.executor.sample(target).ok)
+
+
 def test_reconciliation_keeps_its_hands_off_a_lane_with_a_newer_fence(site: Site, greeter: Greeter) -> None:
     target = site.new_target()
     order = site.order(target, greeter("v1.0.0"))

@@ -102,6 +102,16 @@ def test_weights_survive_a_reload(proxy: Haproxy, backend: Backend) -> None:
     assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 200, "green": 56}
 
 
+def test_weights_that_only_the_running_proxy_knows_are_written_down(proxy: Haproxy, backend: Backend) -> None:
+    proxy.add(backend)
+    proxy.command(f"set weight {backend.name}/green 256")
+
+    proxy.keep_weights(backend.name)
+    proxy.reload()
+
+    assert proxy.servers(backend.name)["green"].weight == 256
+
+
 def test_weights_survive_a_change_of_the_health_path(proxy: Haproxy, backend: Backend) -> None:
     proxy.add(backend)
     proxy.set_weights(backend.name, {"blue": 0, "green": 256})

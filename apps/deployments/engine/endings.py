@@ -17,11 +17,11 @@ from apps.approvals.models import Promotion
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
+from apps.core.crashpoints import crashpoint
 from apps.deployments import clock, transitions, wording
 from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import journal, locks, rollback
 from apps.deployments.engine.attempt import GREEN, RED, YELLOW, Attempt
-from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.orders import stored
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Cancelled, ExecutorError, LaneRow, NotIdle, Slot

@@ -6,10 +6,10 @@ from django.conf import settings
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
+from apps.core.crashpoints import crashpoint
 from apps.deployments import clock, transitions, wording
 from apps.deployments.engine import endings, journal, verification
 from apps.deployments.engine.attempt import Attempt
-from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import (
     Cancelled,

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from apps.core import hints
+from apps.core.crashpoints import crashpoint
 from apps.core.durations import in_words
 from apps.deployments import clock, transitions
 from apps.deployments.engine import claim, deafness, endings, journal, locks, resolve, verification
 from apps.deployments.engine.attempt import Attempt
-from apps.deployments.engine.crashpoints import crashpoint
 from apps.deployments.engine.lease import Lease
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import ACTIVE, DeploymentKind, DeploymentState, StepVerdict

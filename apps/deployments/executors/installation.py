@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from uv import find_uv_bin
 
+from apps.core.crashpoints import crashpoint
 from apps.deployments.executors.contract import (
     ArtifactRejected,
     Cancelled,
@@ -103,6 +104,7 @@ class Installation:
             address = quote(str(wheel_folder / wheel.filename))
             lines.append(f"{wheel.name} @ file://{address} --hash=sha256:{wheel.sha256}\n")
         (draft / "requirements.txt").write_text("".join(lines))
+        crashpoint("draft_begun")
         environment = {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1", "HOME": str(draft), "NO_COLOR": "1"}
         offline = ("--offline", "--no-cache", "--quiet")
         make = ("venv", *offline, "--allow-existing", "--python", sys.executable, str(draft))
@@ -123,6 +125,7 @@ class Installation:
                 keep_fds=(lock,),
             )
             _require_installed(outcome, self.limit)
+        crashpoint("draft_filled")
 
     def _missing(self, wheels: tuple[Wheel, ...]) -> tuple[Wheel, ...]:
         return tuple(wheel for wheel in wheels if not self.store.has(wheel.sha256))

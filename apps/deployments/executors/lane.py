@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from apps.core.crashpoints import crashpoint
 from apps.deployments.executors.contract import Cancelled, OutcomeUnknown, Slot, StaleFence, TargetUntouched
 from apps.integrations.atomic_file import write_atomically
 
@@ -91,10 +92,12 @@ class Lane:
             if fence < last:
                 raise StaleFence(f"The target has accepted fence {last} for this lane; {fence} is too late.")
             if fence > last:
+                crashpoint("before_fence")
                 _write_json(
                     self.folder / "fence.json",
                     {"fence": fence, "deployment_id": str(deployment_id) if deployment_id else None},
                 )
+                crashpoint("after_fence")
             yield
 
     @contextlib.contextmanager

@@ -108,6 +108,8 @@ class LocalExecutor:
         record = lane.record(live)
         sample = self.sample(order.target)
         ours = record is not None and record.deployment_id == str(order.deployment_id)
+        if ours:
+            self._keep_weights(order, lane)
         return Observation(
             state=Standing.APPLIED if ours else Standing.NOT_APPLIED,
             detail=f"{live.value} serves {record.version if record else 'an unknown release'}: {sample.detail}",
@@ -314,6 +316,11 @@ class LocalExecutor:
                 raise NotIdle(f"{slot.other.value} serves: it can't be stopped.")
             changed = self.slots.stop(lane, slot.other)
         return StepResult(f"{slot.other.value} is stopped.", changed=changed, slot=slot)
+
+    def _keep_weights(self, order: Order, lane: Lane) -> None:
+        """Its switch may have been cut after the proxy obeyed: a later reload would bring back what served before."""
+        with lane.fenced(order.fence, order.deployment_id), contextlib.suppress(HaproxyError):
+            self.slots.proxy.keep_weights(lane.key)
 
     def _slot_of(self, order: Order, lane: Lane) -> Slot | None:
         for slot in Slot:

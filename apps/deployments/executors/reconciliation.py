@@ -73,6 +73,7 @@ def _weights(slots: Slots, lane: Lane, row: LaneRow) -> list[str]:
     wanted = {slot.value: FULL_WEIGHT if row.live and slot is row.live.slot else 0 for slot in Slot}
     seen = {name: server.weight for name, server in slots.proxy.servers(lane.key).items()}
     if seen == wanted:
+        slots.proxy.keep_weights(lane.key)
         return []
     slots.proxy.set_weights(lane.key, wanted)
     return [f"weights were {seen}, set to {wanted}"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from apps.core.crashpoints import crashpoint
 from apps.deployments.executors.contract import (
     ConfigurationRef,
     OutcomeUnknown,
@@ -90,7 +91,9 @@ class Slots:
     ) -> None:
         """Put a release into an idle slot: what ran there ends, the record is written, the program starts."""
         self.stop(lane, slot)
+        crashpoint("slot_emptied")
         lane.write_record(slot, record)
+        crashpoint("slot_recorded")
         program_file = lane.write_program(
             slot,
             {
@@ -103,6 +106,7 @@ class Slots:
             },
             configuration.values,
         )
+        crashpoint("slot_written")
         python = self.installation.python(release.digest)
         if not python.exists():
             raise TargetUntouched(f"{release.version} is not installed here.", code="not-installed")

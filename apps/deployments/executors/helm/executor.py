@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
+from apps.core.crashpoints import crashpoint
 from apps.deployments.executors import guard
 from apps.deployments.executors.contract import (
     Abilities,
@@ -243,10 +244,12 @@ class HelmExecutor:
         if step.lifeline.is_cancelled:
             raise Cancelled("Cancelled before helm was started.")
         write_atomically(values, charts.values_of(order.configuration.values))
+        crashpoint("values_written")
         try:
             outcome = self._started(step, command)
         finally:
             values.unlink()
+        crashpoint("helm_ended")
         now = self._seen(step)
         is_ours = now is not None and now.labels.get(DEPLOYMENT) == str(order.deployment_id)
         if not outcome.succeeded and not is_ours:
@@ -318,6 +321,7 @@ class HelmExecutor:
         outcome = self._started(step, command)
         if not outcome.succeeded:
             raise OutcomeUnknown(f"What a helm that died left could not be mended: {outcome.last_line}"[:500])
+        crashpoint("brought_back")
         return said
 
     def _started(self, step: "_Step", command: list[str]) -> guard.Outcome:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from apps.core.crashpoints import crashpoint
 from apps.deployments.executors.contract import (
     Cancelled,
     Log,
@@ -61,6 +62,7 @@ class Steps(Service):
             seen = self._appeared(step, since=time.time())
         if seen is None:
             raise OutcomeUnknown(f"{self.service} was asked, but shows nothing of it.")
+        crashpoint("appeared")
         return StepResult(f"{self.service} has begun: {seen.detail}", evidence={"key": seen.key})
 
     def _follow(self, step: Step) -> StepResult:
@@ -115,6 +117,7 @@ class Steps(Service):
                 raise Cancelled("Cancelled before anything was begun.")
             note = {"deployment": str(step.order.deployment_id), "fence": step.order.fence, "at": time.time()}
             write_atomically(step.asked, json.dumps(note))
+            crashpoint("asked_noted")
             try:
                 with step.lane.fenced(step.order.fence, step.order.deployment_id):
                     seen = self.accepted(step.order)
