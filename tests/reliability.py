@@ -32,12 +32,11 @@ class Part:
 DEPLOYMENTS, EXECUTORS = "tests/deployments", "tests/executors"
 PARTS = {
     "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py",), 2),
-    "R1-local": Part((f"{DEPLOYMENTS}/test_with_local_executor.py",), 2),
-    "R1-helm": Part((f"{DEPLOYMENTS}/test_with_helm.py",), 2),
-    "R1-services": Part((f"{DEPLOYMENTS}/test_with_services.py",), 2),
+    "R1-executors": Part((f"{DEPLOYMENTS}/test_crashes_everywhere.py", f"{DEPLOYMENTS}/test_with_helm.py"), 2),
+    "R1-random": Part((f"{DEPLOYMENTS}/test_random_kills.py",)),
     "R2": Part((f"{EXECUTORS}/test_guard.py", f"{EXECUTORS}/test_killed_worker.py")),
     "R3-R4": Part((f"{DEPLOYMENTS}/test_broker.py", f"{DEPLOYMENTS}/test_faults_of_broker.py")),
-    "R5": Part((f"{DEPLOYMENTS}/test_start.py",)),
+    "R5": Part((f"{DEPLOYMENTS}/test_start.py", "tests/environments/test_claim_resource.py")),
     "R6": Part((f"{DEPLOYMENTS}/test_faults_of_workers.py",), environment={"EAIP_TEST_AWAY_SECONDS": "600"}),
     "R7": Part((f"{DEPLOYMENTS}/test_epoch.py", f"{DEPLOYMENTS}/test_faults_of_database.py")),
     "R8": Part((f"{DEPLOYMENTS}/test_frozen.py", f"{DEPLOYMENTS}/test_wrong_clocks.py"), 2),

@@ -34,7 +34,10 @@ def due(at_most: int) -> list[tuple[UUID, UUID]]:
 
 
 def sample(workspace_id: UUID, check_id: UUID, *, on_faulty: OnFaulty | None = None) -> None:
-    """This function will ask once, if the check is still due. `on_faulty` joins the transaction in which a healthy lane gets faulty."""
+    """This function will ask once, if the check is still due.
+
+    `on_faulty` joins the transaction in which a healthy lane gets faulty.
+    """
     with workspace_scope([workspace_id]):
         check = checks.take(check_id)
     if check is None:
