@@ -32,7 +32,9 @@ class Part:
 DEPLOYMENTS, EXECUTORS = "tests/deployments", "tests/executors"
 PARTS = {
     "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py",), 2),
-    "R1-executors": Part((f"{DEPLOYMENTS}/test_crashes_everywhere.py", f"{DEPLOYMENTS}/test_with_helm.py"), 2),
+    "R1-executors": Part(
+        tuple(f"{DEPLOYMENTS}/test_{name}.py" for name in ("crashes_everywhere", "with_helm", "with_services")), 2
+    ),
     "R1-random": Part((f"{DEPLOYMENTS}/test_random_kills.py",)),
     "R2": Part((f"{EXECUTORS}/test_guard.py", f"{EXECUTORS}/test_killed_worker.py")),
     "R3-R4": Part((f"{DEPLOYMENTS}/test_broker.py", f"{DEPLOYMENTS}/test_faults_of_broker.py")),

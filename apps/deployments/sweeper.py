@@ -130,11 +130,12 @@ class Sweeper:
         handed = set[UUID]()  # each once: one that can't be asked is due again at once
         while not self._over.is_set():
             room = self._checks.room
-            due = [one for one in health.due(room) if one[1] not in handed] if room else []
-            for workspace_id, check_id in due:
+            due = health.due(room) if room else []
+            new = [(workspace_id, check_id) for workspace_id, check_id in due if check_id not in handed]
+            for workspace_id, check_id in new:
                 self._checks.submit(check_id, partial(health.sample, workspace_id, check_id, on_faulty=watching.faulty))
                 handed.add(check_id)
-            if len(due) < room:
+            if room and (len(due) < room or (room == CHECKS_AT_ONCE and not new)):
                 return
             self._over.wait(FULL_SECONDS)
 

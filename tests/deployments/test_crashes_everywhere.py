@@ -98,7 +98,7 @@ TWICE = {
     **{kind: ["after_intent:START > after_retry_commit"] for kind in CASES},
 }
 # With every run of the suite; `make reliability` tries them all.
-QUICK = {("local", "after_effect:SWITCH"), ("argocd", "after_effect:START"), ("github", "after_effect:START")}
+QUICK = {("local", "after_effect:SWITCH"), ("github", "after_effect:START")}
 
 Note = Callable[[CrashScene, float], None]
 

@@ -11,8 +11,11 @@ from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from tests.deployments.remote_scene import BROKEN, CASES, GOOD, RemoteScene, make_scene
 
+# One that is told what to run and one that runs what it is told, with every run of the suite; github is killed in it.
+QUICK = {"argocd", "gitlab"}
 
-@pytest.fixture(params=CASES)
+
+@pytest.fixture(params=[pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.reliability]) for kind in CASES])
 def scene(
     request, transactional_db: None, cast, settings, tmp_path: Path, monkeypatch, redis_url: str
 ) -> Iterator[RemoteScene]:
