@@ -113,7 +113,9 @@ class EvidenceForm(forms.Form):
         Environment.objects.none(), label="Where it ran", required=False, empty_label="Elsewhere, such as a pipeline"
     )
     report = forms.FileField(
-        label="Report", help_text=f"The file as the tool wrote it, at most {reports.LIMIT >> 20} MB."
+        label="Report",
+        widget=forms.FileInput(attrs={"class": "form-control"}),
+        help_text=f"The file as the tool wrote it, at most {reports.LIMIT >> 20} MB.",
     )
 
     def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
