@@ -76,7 +76,8 @@ class CrashScene:
     def deploy(self, version: str) -> Deployment:
         """Bring a version to the lane by this process, to whatever end."""
         deployment = self.remote.deploy(version)
-        runner.run(deployment.pk)
+        self.died_at = time.monotonic()
+        self.recover()  # with a lease of 3 s, a busy machine may lose one
         return self.fresh(deployment)
 
     def die_at(self, place: str, version: str) -> Deployment:
@@ -88,7 +89,11 @@ class CrashScene:
             deployment = self.remote.die_at(first, version)
         for number, point in enumerate(then):
             with self.remote.worker(f"second-{number}", EAIP_CRASHPOINT=point) as worker:
-                eventually(lambda worker=worker: not worker.is_running(), because="nobody took it up, or none died")
+                eventually(
+                    lambda worker=worker: not worker.is_running(),
+                    within_seconds=60,
+                    because="nobody took it up, or none died",
+                )
                 assert worker.process.returncode == -signal.SIGKILL
         self.died_at = time.monotonic()
         return deployment
@@ -121,7 +126,7 @@ class CrashScene:
         cluster.hold(request)
         with self.remote.worker("doomed") as worker:
             deployment = self.remote.deploy(version)
-            eventually(lambda: cluster.is_holding, because=worker.output)
+            eventually(lambda: cluster.is_holding, within_seconds=60, because=worker.output)
             if f"{how}:" == CUT:
                 worker.freeze()
                 for process in _helms(self.remote.logs):

@@ -134,7 +134,8 @@ class RemoteScene:
         """Begin a deployment with a worker that dies at a place; the deployment is left as it is then."""
         with self.worker("doomed", EAIP_CRASHPOINT=point) as worker:
             deployment = self.deploy(version)
-            eventually(lambda: not worker.is_running(), because="the worker passed the place without dying")
+            because = "the worker passed the place without dying"
+            eventually(lambda: not worker.is_running(), within_seconds=60, because=because)
             assert worker.process.returncode == -signal.SIGKILL
         return deployment
 
