@@ -135,7 +135,7 @@ class RemoteScene:
         with self.worker("doomed", EAIP_CRASHPOINT=point) as worker:
             deployment = self.deploy(version)
             because = "the worker passed the place without dying"
-            eventually(lambda: not worker.is_running(), within_seconds=60, because=because)
+            eventually(lambda: not worker.is_running(), within_seconds=90, because=because)
             assert worker.process.returncode == -signal.SIGKILL
         return deployment
 
