@@ -231,7 +231,7 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         lambda w: Call(
             w.cast.devops,
             _environment("lane-create", w),
-            {"lane-service": make_service(w.cast.platform, "ledger").pk, "lane-port": "45678"},
+            {"lane-service": make_service(w.cast.platform, "ledger").pk, "lane-port": "28123"},
         ),
     ),
     (
