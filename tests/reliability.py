@@ -45,6 +45,7 @@ PARTS = {
     "R9": Part((f"{DEPLOYMENTS}/test_hangs.py",), 2),
     "R10": Part((f"{DEPLOYMENTS}/test_cancel_everywhere.py",), 2),
     "R11": Part((f"{EXECUTORS}/test_helm.py",), 2),
+    "signals": Part((f"{DEPLOYMENTS}/test_with_prometheus.py",)),
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",)),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "switches": Part((f"{EXECUTORS}/test_switches_under_load.py",)),

@@ -102,6 +102,7 @@ def test_a_chart_comes_goes_wrong_and_is_taken_back_without_a_person(scene: Scen
         assert Release.objects.get(pk=bad.release_id).state == ReleaseState.QUARANTINED
 
 
+@pytest.mark.reliability
 def test_a_helm_killed_in_the_middle_is_mended_by_the_engine_without_a_person(scene: Scene, tmp_path: Path) -> None:
     with start_worker(tmp_path) as worker:
         first = scene.ended(scene.deploy("1.0.0"), worker)

@@ -72,6 +72,7 @@ def test_a_slow_release_is_taken_back_and_the_one_before_verified(measured: Stag
     assert "by Prometheus" in log_of(measured, bad)
 
 
+@pytest.mark.reliability  # the slow one goes the same way in every run
 def test_a_release_that_fails_its_users_is_taken_back(measured: Stage, users: dict[str, Any]) -> None:
     users["1.1.0"] = BROKEN
 
