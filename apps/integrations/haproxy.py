@@ -175,17 +175,21 @@ class Haproxy:
         if answer.strip():
             raise HaproxyError(f"The proxy refused the weights of {backend}: {answer.strip()}")
         crashpoint("weights_set")
-        self._keep_weights(backend, weights)
+        self.keep_weights(backend, weights)
         crashpoint("weights_kept")
 
-    def keep_weights(self, backend: str) -> None:
-        """Write down what the running proxy does: whoever set the weights may have died before he could.
+    def keep_weights(self, backend: str, weights: Mapping[str, int]) -> None:
+        """Write down weights that the running proxy has: whoever set them may have died before he could."""
+        path = self._fragment(backend)
+        before = text = path.read_text()
+        for server, weight in weights.items():
+            text = re.sub(rf"^(\s*server {re.escape(server)} .* weight )\d+$", rf"\g<1>{weight}", text, flags=re.M)
+        if text != before:
+            write_atomically(path, text)
 
-        Raises HaproxyError: the running proxy doesn't know the backend.
-        """
-        weights = {name: server.weight for name, server in self.servers(backend).items()}
-        if _weights(self._fragment(backend).read_text()) != weights:
-            self._keep_weights(backend, weights)
+    def weights(self, backend: str) -> dict[str, int]:
+        """Return the weights that the running proxy has. Raises HaproxyError: it doesn't know the backend."""
+        return {name: server.weight for name, server in self.servers(backend).items()}
 
     def servers(self, backend: str) -> dict[str, Server]:
         """Return the servers of a backend by name. Raises HaproxyError: the running proxy doesn't know the backend."""
@@ -233,29 +237,20 @@ class Haproxy:
         Raises PortTaken: a port belongs to another backend or another program; the proxy runs on as before.
         Raises HaproxyError: the proxy refused the configuration; the fragments are as before.
         """
-        before: dict[Path, str | None] = {}
+        wanted: dict[str, str | None] = {}
         for backend in backends:
-            path = self._fragment(backend.name)
-            old = path.read_text() if path.exists() else None
-            if old is not None and _shape(old) == _shape(backend.fragment()) and self.knows(backend.name):
-                continue
-            self._require_free_port(backend, old)
-            before[path] = old
-        for backend in backends:
-            if (path := self._fragment(backend.name)) in before:
-                write_atomically(path, replace(backend, weights=_weights(before[path] or "")).fragment())
-        if before:
-            crashpoint("fragment_written")
-            self._reload_or_restore(before)
+            old = self._text(backend.name)
+            if old is None or not self._runs(backend, old):
+                self._require_free_port(backend, old)
+                wanted[backend.name] = replace(backend, weights=_weights(old or "")).fragment()
+        if wanted:
+            self._exchange(wanted)
             crashpoint("proxy_reloaded")
-        return bool(before)
+        return bool(wanted)
 
     def remove(self, name: str) -> None:
-        path = self._fragment(name)
-        if path.exists():
-            before = path.read_text()
-            path.unlink()
-            self._reload_or_restore({path: before})
+        if self._fragment(name).exists() or self._unread(name).exists():
+            self._exchange({name: None})
 
     def reload(self) -> None:
         """Start a new worker of the proxy; the old one ends with its last connection."""
@@ -289,12 +284,23 @@ class Haproxy:
     def _fragment(self, name: str) -> Path:
         return self.config_dir / f"lane-{name}.cfg"
 
-    def _keep_weights(self, backend: str, weights: Mapping[str, int]) -> None:
-        path = self._fragment(backend)
-        text = path.read_text()
-        for server, weight in weights.items():
-            text = re.sub(rf"^(\s*server {re.escape(server)} .* weight )\d+$", rf"\g<1>{weight}", text, flags=re.M)
-        write_atomically(path, text)
+    def _unread(self, name: str) -> Path:
+        """The mark of a fragment that the running proxy may not have read."""
+        return self.config_dir / f"lane-{name}.unread"
+
+    def _text(self, name: str) -> str | None:
+        path = self._fragment(name)
+        return path.read_text() if path.exists() else None
+
+    def _write(self, name: str, text: str | None) -> None:
+        if text is None:
+            self._fragment(name).unlink(missing_ok=True)
+        else:
+            write_atomically(self._fragment(name), text)
+
+    def _runs(self, backend: Backend, written: str) -> bool:
+        alike = _shape(written) == _shape(backend.fragment())
+        return alike and not self._unread(backend.name).exists() and self.knows(backend.name)
 
     def _require_free_port(self, backend: Backend, old: str | None) -> None:
         if old is not None and str(backend.port) in _BIND.findall(old) and self.knows(backend.name):
@@ -305,16 +311,25 @@ class Haproxy:
         if reason := _why_taken(backend.port):
             raise PortTaken(f"Port {backend.port} is taken by another program: {reason}.")
 
-    def _reload_or_restore(self, before: Mapping[Path, str | None]) -> None:
+    def _exchange(self, wanted: Mapping[str, str | None]) -> None:
+        """Write fragments (None: take it away) and reload, or leave them as they were.
+
+        Each is marked as unread until the reload has succeeded: the running proxy can't be asked what it has read, and
+        whoever should have told it may die before.
+        """
+        before = {name: self._text(name) for name in wanted}
+        for name, text in wanted.items():
+            self._unread(name).touch()
+            self._write(name, text)
+        crashpoint("fragment_written")
         try:
             self.reload()
         except HaproxyError:
-            for path, text in before.items():
-                if text is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    write_atomically(path, text)
+            for name, text in before.items():
+                self._write(name, text)
             raise
+        for name in wanted:
+            self._unread(name).unlink()
 
 
 def set_aside_taken_ports(config_dir: Path) -> dict[str, int]:

@@ -4,11 +4,12 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from apps.integrations import http_request
+from apps.integrations import haproxy, http_request
 from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken, ProxyUnreachable, set_aside_taken_ports
 from deploy.launcher.ports import free_ports
 from tests.processes import DeploymentTarget, eventually
@@ -55,6 +56,14 @@ def backend(proxy: Haproxy) -> Iterator[Backend]:
     proxy.remove(backend.name)
 
 
+class Died(BaseException):
+    """Stands for the end of the process: nothing but the operating system cleans up after it."""
+
+
+def die(_place: str) -> None:
+    raise Died
+
+
 def a_backend(name: str, port: int | None = None) -> Backend:
     sockets = {slot: Path(f"/tmp/none-{slot}.sock") for slot in ("blue", "green")}
     return Backend(name, port or free_ports(1)[0], "/health", sockets)
@@ -66,7 +75,7 @@ def test_a_backend_comes_and_its_weights_change(proxy: Haproxy, backend: Backend
 
     proxy.set_weights(backend.name, {"blue": 0, "green": 256})
 
-    assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 0, "green": 256}
+    assert proxy.weights(backend.name) == {"blue": 0, "green": 256}
     assert set(proxy.counters(backend.name)) == {"blue", "green"}
 
 
@@ -99,14 +108,14 @@ def test_weights_survive_a_reload(proxy: Haproxy, backend: Backend) -> None:
 
     proxy.reload()
 
-    assert {name: server.weight for name, server in proxy.servers(backend.name).items()} == {"blue": 200, "green": 56}
+    assert proxy.weights(backend.name) == {"blue": 200, "green": 56}
 
 
 def test_weights_that_only_the_running_proxy_knows_are_written_down(proxy: Haproxy, backend: Backend) -> None:
     proxy.add(backend)
     proxy.command(f"set weight {backend.name}/green 256")
 
-    proxy.keep_weights(backend.name)
+    proxy.keep_weights(backend.name, proxy.weights(backend.name))
     proxy.reload()
 
     assert proxy.servers(backend.name)["green"].weight == 256
@@ -119,6 +128,35 @@ def test_weights_survive_a_change_of_the_health_path(proxy: Haproxy, backend: Ba
     proxy.add(Backend(backend.name, backend.port, "/other", backend.servers))
 
     assert proxy.servers(backend.name)["green"].weight == 256
+
+
+def test_a_change_that_was_written_but_never_read_is_read_by_whoever_comes_after(
+    proxy: Haproxy, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.add(backend)
+    other = replace(backend, health_path="/other")
+    with monkeypatch.context() as patched:
+        patched.setattr(haproxy, "crashpoint", die)
+        with pytest.raises(Died):
+            proxy.add(other)
+
+    assert proxy.add(other), "the running proxy still asks the old path"
+    assert not proxy.add(other)
+
+
+def test_a_backend_whose_removal_was_cut_gives_its_port_back(
+    proxy: Haproxy, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.add(backend)
+    with monkeypatch.context() as patched:
+        patched.setattr(haproxy, "crashpoint", die)
+        with pytest.raises(Died):
+            proxy.remove(backend.name)
+
+    proxy.remove(backend.name)
+
+    assert not proxy.knows(backend.name)
+    assert proxy.add(backend)
 
 
 def test_an_unknown_backend_is_an_error(proxy: Haproxy) -> None:

@@ -278,7 +278,7 @@ class LocalExecutor:
         if step.lifeline.is_cancelled:
             raise Cancelled("Cancelled before the switch.")
         with lane.fenced(order.fence, order.deployment_id):
-            before = {name: server.weight for name, server in self.slots.proxy.servers(lane.key).items()}
+            before = self.slots.proxy.weights(lane.key)
             if before != wanted:
                 started = time.monotonic()
                 with _after_effect():
@@ -320,7 +320,7 @@ class LocalExecutor:
     def _keep_weights(self, order: Order, lane: Lane) -> None:
         """Its switch may have been cut after the proxy obeyed: a later reload would bring back what served before."""
         with lane.fenced(order.fence, order.deployment_id), contextlib.suppress(HaproxyError):
-            self.slots.proxy.keep_weights(lane.key)
+            self.slots.proxy.keep_weights(lane.key, self.slots.proxy.weights(lane.key))
 
     def _slot_of(self, order: Order, lane: Lane) -> Slot | None:
         for slot in Slot:

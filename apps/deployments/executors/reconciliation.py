@@ -71,9 +71,9 @@ def _running(slots: Slots, lane: Lane, slot: Slot, wanted: SlotRow, *, fence: in
 
 def _weights(slots: Slots, lane: Lane, row: LaneRow) -> list[str]:
     wanted = {slot.value: FULL_WEIGHT if row.live and slot is row.live.slot else 0 for slot in Slot}
-    seen = {name: server.weight for name, server in slots.proxy.servers(lane.key).items()}
+    seen = slots.proxy.weights(lane.key)
     if seen == wanted:
-        slots.proxy.keep_weights(lane.key)
+        slots.proxy.keep_weights(lane.key, seen)
         return []
     slots.proxy.set_weights(lane.key, wanted)
     return [f"weights were {seen}, set to {wanted}"]
