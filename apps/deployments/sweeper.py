@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # Lanes that are asked for their health at the same time, by one worker.
 CHECKS_AT_ONCE = 8
+# Whoever is due after these is asked in the next turn, which follows at once.
+CHECKS_A_TURN = 1000
 # What was found is looked at more often than anything is due, so that a check is never a whole sweep late.
 TICK_SECONDS = 0.5
 # While the pool is full, there is room again after about so long.
@@ -126,18 +128,12 @@ class Sweeper:
         self._prune()
 
     def check_health(self) -> None:
-        """Ask all lanes that are due, as many at the same time as the pool takes."""
-        handed = set[UUID]()  # each once: one that can't be asked is due again at once
-        while not self._over.is_set():
-            room = self._checks.room
-            due = health.due(room) if room else []
-            new = [(workspace_id, check_id) for workspace_id, check_id in due if check_id not in handed]
-            for workspace_id, check_id in new:
-                self._checks.submit(check_id, partial(health.sample, workspace_id, check_id, on_faulty=watching.faulty))
-                handed.add(check_id)
-            if room and (len(due) < room or (room == CHECKS_AT_ONCE and not new)):
-                return
-            self._over.wait(FULL_SECONDS)
+        """Ask the lanes that are due, as many at the same time as the pool takes."""
+        for workspace_id, check_id in health.due(CHECKS_A_TURN):
+            while not self._checks.room:
+                if self._over.wait(FULL_SECONDS):
+                    return
+            self._checks.submit(check_id, partial(health.sample, workspace_id, check_id, on_faulty=watching.faulty))
 
     def reconcile(self) -> None:
         """Make the target match the rows: once when this worker starts, then whenever it is its turn."""

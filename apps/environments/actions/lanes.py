@@ -186,7 +186,8 @@ def _candidates(port: int | None) -> Iterator[int]:
         # Who counted on from the first one each time would ask about every lane that there is.
         with connection.cursor() as cursor:
             cursor.execute("SELECT nextval('lane_port')")
-            yield from free_ports(settings.TARGET_DIR, cursor.fetchone()[0])
+            (turn,) = cursor.fetchone()
+        yield from free_ports(settings.TARGET_DIR, turn)
         return
     if not is_free(port):
         raise PortTaken(f"Another program of this machine listens on port {port}.")
