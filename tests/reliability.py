@@ -31,7 +31,7 @@ class Part:
 
 DEPLOYMENTS, EXECUTORS = "tests/deployments", "tests/executors"
 PARTS = {
-    "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py",), 2),
+    "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py", f"{DEPLOYMENTS}/test_judges.py"), 2),
     "R1-executors": Part(
         tuple(f"{DEPLOYMENTS}/test_{name}.py" for name in ("crashes_everywhere", "with_helm", "with_services")), 2
     ),
