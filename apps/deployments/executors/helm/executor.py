@@ -42,6 +42,7 @@ from apps.deployments.executors.contract import (
     TargetRef,
     TargetUntouched,
 )
+from apps.deployments.executors.elsewhere import reconcile_each
 from apps.deployments.executors.guard import Lifeline
 from apps.deployments.executors.helm import charts, workloads
 from apps.deployments.executors.helm.client import Helm, HelmAway, Revision, find
@@ -196,20 +197,7 @@ class HelmExecutor:
         return ()
 
     def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]:
-        away: dict[str, str] = {}  # a cluster that gives no answer is asked once, and not for each of its lanes
-        found: list[Correction] = []
-        for row in rows:
-            cluster = row.target.address.get("cluster", "")
-            said = away.get(cluster, "")
-            try:
-                found += [] if said else self._reconciled(row)
-            except HelmAway as error:
-                said = away[cluster] = str(error)
-            except ExecutorError as error:
-                said = str(error)
-            if said:
-                found.append(Correction(row.target.lane_key, said, mended=False))
-        return tuple(found)
+        return reconcile_each(rows, self._reconciled, place="cluster", away=(HelmAway,), refused=(ExecutorError,))
 
     # ---- steps
 

@@ -25,6 +25,7 @@ from apps.deployments.executors.contract import (
     TargetRef,
     TargetUntouched,
 )
+from apps.deployments.executors.elsewhere import reconcile_each
 from apps.deployments.executors.remote.seen import UNDER_WAY, RemoteStep
 from apps.deployments.executors.remote.steps import STEPS, Step, Steps, untouched
 from apps.integrations.json_api import ApiProblem, NoAnswer, Refused, TooMany
@@ -135,20 +136,9 @@ class RemoteExecutor(Steps):
         return ()
 
     def reconcile(self, rows: tuple[LaneRow, ...]) -> tuple[Correction, ...]:
-        away: dict[str, str] = {}  # a service that gives no answer is asked once, and not for each of its lanes
-        found: list[Correction] = []
-        for row in rows:
-            server = row.target.address.get("server", "")
-            said = away.get(server, "")
-            try:
-                found += [] if said else self._reconciled(row)
-            except (NoAnswer, TooMany) as error:
-                said = away[server] = str(error)
-            except (ApiProblem, ExecutorError) as error:
-                said = str(error)
-            if said:
-                found.append(Correction(row.target.lane_key, said, mended=False))
-        return tuple(found)
+        return reconcile_each(
+            rows, self._reconciled, place="server", away=(NoAnswer, TooMany), refused=(ApiProblem, ExecutorError)
+        )
 
     def _require_empty(self, target: TargetRef) -> None:
         deadline = time.monotonic() + self.clocks.patience
