@@ -93,10 +93,9 @@ def _password() -> str:
 
 
 @pytest.fixture
-def cast(db: None) -> Iterator[Cast]:
+def cast(own_copy: tuple[Cast, object]) -> Iterator[Cast]:
     """The people. A test that doesn't commit sees all their workspaces; one that does opens its own scope."""
-    with workspace_scope([PLATFORM_WORKSPACE_ID]):
-        people = make_cast()
+    people, _world = own_copy
     with ExitStack() as stack:
         if connection.in_atomic_block:
             stack.enter_context(workspace_scope([workspace.pk for workspace in people.workspaces]))

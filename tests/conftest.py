@@ -1,16 +1,13 @@
 """Fixtures that every test may use. Databases, engines and real processes of the portal; people are in `cast.py`."""
 
-import itertools
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 from django.conf import settings as django_settings
-from django.db import connections
 from django.test import TransactionTestCase
 from playwright.sync_api import Browser, sync_playwright
 
@@ -20,9 +17,7 @@ from tests import chromium, plugin
 from tests.engines import Engines, renamed
 from tests.processes import Child, DeploymentTarget, WebServer, start_web, start_worker
 
-pytest_plugins = ["tests.cast", "tests.world"]
-
-_numbers = itertools.count()
+pytest_plugins = ["tests.cast", "tests.world", "tests.prepared"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,28 +37,6 @@ def engines() -> Engines:
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """Nothing to make: `plugin.py` cloned the migrated template before the settings were read."""
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of the database of this test: its process's own, or a fresh clone where the test commits.
-
-    Nothing is ever truncated: the application's role may not, and a dropped clone leaves nothing behind.
-    """
-    settings = connections.settings["default"]
-    if not _commits(request):
-        yield settings["NAME"]
-        return
-    usual, clone = settings["NAME"], f"{settings['NAME']}_{next(_numbers)}"
-    engines.clone(clone)
-    connections.close_all()
-    monkeypatch.setenv("DATABASE_URL", renamed(os.environ["DATABASE_URL"], clone))
-    monkeypatch.setenv("DATABASE_OWNER_URL", renamed(os.environ["DATABASE_OWNER_URL"], clone))
-    settings["NAME"] = clone  # every thread's connection reads it when it opens
-    yield clone
-    connections.close_all()
-    settings["NAME"] = usual
-    engines.drop(clone)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -136,12 +109,3 @@ def repository(history: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright, chromium.launch(playwright) as started:
         yield started
-
-
-def _commits(request: pytest.FixtureRequest) -> bool:
-    marker = request.node.get_closest_marker("django_db")
-    names: Any = request.fixturenames
-    return bool(
-        (marker and (marker.kwargs.get("transaction") or (marker.args and marker.args[0])))
-        or {"transactional_db", "live_server"} & set(names)
-    )

@@ -105,13 +105,13 @@ class Engines:
     def database_url(self, name: str, role: str = "eaip_app") -> str:
         return self.postgres.url(database=name, user=role)
 
-    def clone(self, name: str) -> str:
-        """Make a database like the migrated template; return its address for the application's role."""
+    def clone(self, name: str, *, of: str = TEMPLATE) -> str:
+        """Make a database like the migrated template or like another; return its address for the application's role."""
         with self._administrator() as connection:
             identifier = sql.Identifier(name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
             connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER eaip_owner TEMPLATE {}").format(identifier, sql.Identifier(TEMPLATE))
+                sql.SQL("CREATE DATABASE {} OWNER eaip_owner TEMPLATE {}").format(identifier, sql.Identifier(of))
             )
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(identifier))
             connection.execute(

@@ -154,7 +154,6 @@ def last_event(kind: str) -> AuditEvent:
 
 
 @pytest.fixture
-def world(cast: Cast) -> World:
+def world(cast: Cast, own_copy: tuple[Cast, World]) -> World:
     """The whole world; as `cast`, a test that commits opens its own scope (`world.everything()`)."""
-    with workspace_scope([workspace.pk for workspace in cast.workspaces]):
-        return make_world(cast)
+    return own_copy[1]

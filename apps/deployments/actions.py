@@ -13,7 +13,7 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.core import hints, live
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Verdict
-from apps.deployments import permissions, transitions, wording
+from apps.deployments import clock, permissions, transitions, wording
 from apps.deployments.engine import locks, rollback, start
 from apps.deployments.engine.orders import executor_of
 from apps.deployments.engine.rollback import RollbackTarget
@@ -72,13 +72,14 @@ def cancel_deployment(deployment: Deployment, *, reason: str, by: User, now: dat
 
 
 @transaction.atomic
-def look_again(deployment: Deployment, *, by: User, now: datetime) -> Deployment:
+def look_again(deployment: Deployment, *, by: User) -> Deployment:
     """This function will have the target asked at once how a lost attempt stands, and not when its next look is due.
 
     What follows from the answer is the engine's: it is adopted, tried once more where that is safe, or taken back.
     Raises Denied: this person may not, it is known, or the target is being asked.
     """
     deployment = locks.deployment(deployment.pk)
+    now = clock.now()  # whoever waited for the lock with an older moment would not see that it is being asked
     permissions.may_look_again(by, deployment, now=now).require()
     deployment.probe_after = now
     deployment.save(update_fields=["probe_after"])

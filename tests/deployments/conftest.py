@@ -28,7 +28,7 @@ from tests.cast import Cast
 from tests.deployments.file_target import Judge
 from tests.engines import PASSWORD, wait_until
 from tests.processes import Child, WebServer, eventually
-from tests.world import World, make_world
+from tests.world import World
 
 
 @pytest.fixture
@@ -132,9 +132,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(transactional_db: None, cast, judge: Judge) -> Stage:
-    with whole(cast):
-        world = make_world(cast)
+def stage(transactional_db: None, world: World, judge: Judge) -> Stage:
     return Stage(world, judge)
 
 

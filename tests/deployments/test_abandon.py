@@ -139,7 +139,7 @@ def test_of_two_who_want_it_asked_at_once_one_does(stage, lost) -> None:
 
     def ask(by: User) -> None:
         with stage.everything():
-            actions.look_again(lost, by=by, now=timezone.now())
+            actions.look_again(lost, by=by)
 
     people = (stage.world.cast.devops, stage.world.cast.second_devops)
     (refusal,) = _at_once(*(lambda by=by: ask(by) for by in people))

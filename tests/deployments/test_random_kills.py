@@ -121,14 +121,17 @@ def test_workers_killed_at_random_leave_every_deployment_with_its_right_end(
 
 
 def _delays(stage: Stage, lost: dict[tuple[str, int], datetime]) -> tuple[list[float], list[float]]:
-    """Return the seconds from a worker's death until its attempts were unknown, and until they had ended."""
-    unknown, ended = [], []
+    """Return the seconds from a worker's death until its attempts were unknown, and until they had ended.
+
+    One that lost a second worker counts its end from that one's death.
+    """
+    unknown, ended = [], {}
     with stage.everything():
-        for seen in Transition.objects.filter(to_state=S.UNKNOWN).select_related("deployment"):
+        for seen in Transition.objects.filter(to_state=S.UNKNOWN).select_related("deployment").order_by("at"):
             if (died := lost.get((str(seen.deployment_id), seen.fence))) is not None and seen.at > died:
                 unknown.append((seen.at - died).total_seconds())
-                ended.append((seen.deployment.ended_at - died).total_seconds())
-    return unknown, ended
+                ended[seen.deployment_id] = (seen.deployment.ended_at - died).total_seconds()
+    return unknown, list(ended.values())
 
 
 def _wrong(stage: Stage, traffic: Traffic) -> list[str]:

@@ -21,9 +21,8 @@ from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.health import actions, checks, runner
 from apps.health.models import HealthCheck, HealthSample
-from tests.deployments.conftest import whole
 from tests.processes import eventually
-from tests.world import World, make_lane, make_service, make_world
+from tests.world import World, make_lane, make_service
 
 
 class Service:
@@ -56,12 +55,11 @@ class Service:
 
 
 @pytest.fixture
-def watched(transactional_db: None, cast) -> Iterator[tuple[World, HealthCheck, Service]]:
+def watched(transactional_db: None, world: World) -> Iterator[tuple[World, HealthCheck, Service]]:
     """A lane with something live, whose program is this test's own."""
     service = Service()
     with service.running() as port:
-        with whole(cast):
-            world = make_world(cast)
+        with world.everything():
             lane = world.lane(world.dev)
             Lane.objects.filter(pk=lane.pk).update(
                 port=port, live_release=world.release, live_since=timezone.now(), live_slot="BLUE"

@@ -23,18 +23,16 @@ from apps.health.models import CheckQuota, EndpointCheck, EndpointSample
 from apps.health.watcher import Watcher
 from apps.workspaces.scope import workspace_scope
 from tests.cast import NOW
-from tests.deployments.conftest import whole
 from tests.health.test_checks import Service
 from tests.processes import eventually
-from tests.world import World, last_event, make_world
+from tests.world import World, last_event
 
 URL = "https://app.example.com/health"
 
 
 @pytest.fixture
-def committed(transactional_db: None, cast: Any) -> World:
-    with whole(cast):
-        return make_world(cast)
+def committed(transactional_db: None, world: World) -> World:
+    return world
 
 
 @pytest.fixture

@@ -22,9 +22,8 @@ from apps.releases.actions.evidence import EvidenceInvalid
 from apps.releases.models import Evidence
 from tests.api.test_create_release import make_token
 from tests.cast import NOW
-from tests.deployments.conftest import whole
 from tests.drill import HTMX, get, post, signed_in, text_of
-from tests.world import HOSTILE, World, last_event, make_manifest, make_world
+from tests.world import HOSTILE, World, last_event, make_manifest
 
 GOOD = b'<testsuite><testcase name="a"/><testcase name="b"/></testsuite>'
 BAD = b'<testsuite><testcase name="a"><failure/></testcase></testsuite>'
@@ -228,9 +227,7 @@ def test_the_list_costs_the_same_for_many(world: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_send_the_same_at_once_one_keeps_it(cast: Any) -> None:
-    with whole(cast):
-        world = make_world(cast)
+def test_of_two_who_send_the_same_at_once_one_keeps_it(world: World) -> None:
     barrier = threading.Barrier(2)
 
     def send_it(_number: int) -> bool:

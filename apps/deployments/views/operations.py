@@ -74,7 +74,7 @@ def report(request: AuthedRequest, number: int) -> HttpResponse:
 @require_POST
 def look_again(request: AuthedRequest, number: int) -> HttpResponse:
     deployment = visible_deployment(request, number)
-    actions.look_again(deployment, by=request.user, now=clock.now())
+    actions.look_again(deployment, by=request.user)
     messages.success(request, f"The target of deployment {deployment} is asked now.")
     return redirect("deployments:deployment-detail", number)
 

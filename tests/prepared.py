@@ -1,0 +1,113 @@
+"""Databases in which the cast, or the whole world, stands already.
+
+Both are made by the product's actions, once for a process; its tests work in them, or in clones where they commit.
+Making them anew took a third of a second for each of a thousand tests. What a test holds of them is its own copy.
+"""
+
+import itertools
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import connections
+from pytest_django import DjangoDbBlocker
+
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.workspaces.scope import workspace_scope
+from tests.cast import Cast, make_cast
+from tests.engines import Engines, renamed
+from tests.world import World, make_world
+
+BARE, CAST, WORLD = "bare", "cast", "world"
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Prepared:
+    engines: Engines
+    blocker: DjangoDbBlocker
+    usual: str
+    """The database of this process, in which nobody stands."""
+    kept: dict[str, bytes] = field(default_factory=dict)
+    current: str = BARE
+    """What stands in the database that is connected."""
+
+    def database_for(self, fixtures: Sequence[str]) -> str:
+        """Return the database with what these fixtures ask for, made when it is asked for first."""
+        self.current = WORLD if "world" in fixtures else CAST if "cast" in fixtures else BARE
+        if self.current == BARE:
+            return self.usual
+        name = f"{self.usual}_{self.current}"
+        if self.current not in self.kept:
+            self.engines.clone(name)
+            self.kept[self.current] = self._made_in(name)
+        return name
+
+    def copy(self) -> tuple[Cast | None, World | None]:
+        """Return the cast and the world of the connected database: None for what does not stand there."""
+        return pickle.loads(self.kept[self.current]) if self.current in self.kept else (None, None)  # noqa: S301  our own words
+
+    def _made_in(self, name: str) -> bytes:
+        connect_to(name)
+        with self.blocker.unblock():
+            with workspace_scope([PLATFORM_WORKSPACE_ID]):
+                people = make_cast()
+            with workspace_scope([workspace.pk for workspace in people.workspaces]):
+                world = make_world(people) if self.current == WORLD else None
+            connections.close_all()
+        return pickle.dumps((people, world))
+
+
+def connect_to(name: str) -> None:
+    """Let every connection that is opened from now on go to this database."""
+    settings = connections.settings["default"]
+    if settings["NAME"] != name:
+        connections.close_all()
+        settings["NAME"] = name  # every thread's connection reads it when it opens
+
+
+@pytest.fixture(scope="session")
+def prepared(engines: Engines, django_db_blocker: DjangoDbBlocker) -> Prepared:
+    return Prepared(engines, django_db_blocker, connections.settings["default"]["NAME"])
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, engines: Engines, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The name of the database of this test: one of its process, or a fresh clone where the test commits.
+
+    Nothing is ever truncated: the application's role may not, and a dropped clone leaves nothing behind.
+    """
+    name = prepared.database_for(request.fixturenames)
+    if not _commits(request):
+        connect_to(name)
+        yield name
+        return
+    clone = f"{prepared.usual}_{next(_numbers)}"
+    connect_to(clone)  # nobody may be connected to what is cloned
+    engines.clone(clone, of=name)
+    monkeypatch.setenv("DATABASE_URL", renamed(os.environ["DATABASE_URL"], clone))
+    monkeypatch.setenv("DATABASE_OWNER_URL", renamed(os.environ["DATABASE_OWNER_URL"], clone))
+    yield clone
+    connect_to(prepared.usual)
+    engines.drop(clone)
+
+
+@pytest.fixture
+def own_copy(db: None, prepared: Prepared) -> tuple[Cast | None, World | None]:
+    """The cast and the world that stand in this test's database."""
+    return prepared.copy()
+
+
+def _commits(request: pytest.FixtureRequest) -> bool:
+    marker = request.node.get_closest_marker("django_db")
+    names: Any = request.fixturenames
+    return bool(
+        (marker and (marker.kwargs.get("transaction") or (marker.args and marker.args[0])))
+        or {"transactional_db", "live_server"} & set(names)
+    )
