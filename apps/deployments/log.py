@@ -153,7 +153,7 @@ class LogWriter:
                 return
             first = mine.values_list("log_lines", flat=True).get() - len(lines) + 1
             LogChunk.objects.bulk_create(self._chunks(lines, first))
-            live.hint(self._workspace_id, f"deployment:{self._deployment_id}")
+            live.hint(self._workspace_id, f"log:{self._deployment_id}")
 
     def _chunks(self, lines: Sequence[Stamped], first: int) -> Iterator[LogChunk]:
         for step, group in groupby(lines, key=lambda line: line[0]):
