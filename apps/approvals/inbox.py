@@ -108,6 +108,7 @@ def inbox(user: User, workspaces: tuple[UUID, ...]) -> "QuerySet[Promotion]":
     """This function will return the promotions that this person may decide on now, with their subjects.
 
     Shapes: a filter for lists, to be paged by `requested_at`; whether a decision is taken is asked of `may_decide`.
+    The frame of every page counts the same in SQL of its own.
     """
     standing = Decision.objects.standing()
     roles = Membership.objects.current().filter(

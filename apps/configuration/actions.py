@@ -8,6 +8,7 @@ from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
 from apps.configuration import permissions
+from apps.configuration.difference import changed_keys
 from apps.configuration.models import ConfigurationVersion
 from apps.core import live
 from apps.core.texts import many_lines, one_line
@@ -59,6 +60,7 @@ def write_version(
         created_at=now,
         created_by=by if isinstance(by, User) else None,
     )
+    changed = changed_keys(before.values if before else {}, checked)
     audit.record(
         "configuration.written",
         by=by,
@@ -67,8 +69,8 @@ def write_version(
         service_id=lane.service_id,
         summary=f"Wrote configuration version {version.number} of {lane.service} in {lane.environment.name}",
         reason=reason,
-        before=before.values if before else None,
-        after=checked,
+        before={key.name: key.before for key in changed},
+        after={key.name: f"{key.after} (another)" if key.after == key.before else key.after for key in changed},
     )
     live.hint(lane.workspace_id, f"lane:{lane.pk}")
     return version

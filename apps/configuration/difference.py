@@ -1,12 +1,9 @@
 """What is different between two sets of settings, fit to be shown."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Settings with such names are never shown, only that they differ.
-SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|private|api_?key|(^|_)key$", re.IGNORECASE)
-MASK = "••••••"
+from apps.configuration.secrecy import shown
 
 
 @dataclass(frozen=True)
@@ -21,13 +18,7 @@ class ChangedKey:
 def changed_keys(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[ChangedKey, ...]:
     """This function will list the names that were added, taken away or given another value, by name."""
     return tuple(
-        ChangedKey(name, _shown(name, before), _shown(name, after))
+        ChangedKey(name, shown(name, before), shown(name, after))
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     )
-
-
-def _shown(name: str, values: Mapping[str, object]) -> str | None:
-    if name not in values:
-        return None
-    return MASK if SECRET_NAME.search(name) else str(values[name])

@@ -46,8 +46,8 @@ def channel() -> str:
 def hint(workspace_id: UUID, *topics: str) -> None:
     """Tell open pages, once the transaction is committed, that these topics of the workspace changed.
 
-    Topics: "lane:<id>", "deployment:<id>", "promotion:<id>", "release:<id>", "environment:<id>", "user:<id>",
-    "freeze", "audit".
+    Topics: "lane:<id>", "deployment:<id>" (states, steps, samples), "log:<id>" (new lines of a deployment's log),
+    "promotion:<id>", "release:<id>", "environment:<id>", "user:<id>", "freeze", "audit".
     """
     message = json.dumps({"workspace": str(workspace_id), "topics": topics})
     transaction.on_commit(lambda: _publish(message), robust=True)

@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from apps.approvals.enums import PromotionState
@@ -32,31 +31,23 @@ class Figures:
     on_hold: int
 
 
-def workspaces_with_figures(workspaces: tuple[UUID, ...]) -> "QuerySet[Any]":
-    """Return the workspaces with `deploying`, `awaiting` and `on_hold`, in one query."""
+def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
+    """Return the figures of all these workspaces together, in one query."""
     undecided = Requirement.objects.standing().filter(
         ~Exists(Decision.objects.standing().filter(requirement=OuterRef("pk"))), promotion=OuterRef("pk")
     )
     awaiting = Promotion.objects.filter(Exists(undecided), state=PromotionState.PENDING)
-    return Workspace.objects.visible_in(workspaces).annotate(
-        deploying=_counted(Deployment.objects.open()),
-        awaiting=_counted(awaiting),
-        on_hold=_counted(Hold.objects.open()),
+    found = Workspace.objects.visible_in(workspaces).aggregate(
+        deploying=Coalesce(Sum(_counted(Deployment.objects.open())), 0),
+        awaiting=Coalesce(Sum(_counted(awaiting)), 0),
+        on_hold=Coalesce(Sum(_counted(Hold.objects.open())), 0),
     )
+    return Figures(**found)
 
 
-def _counted(rows: "QuerySet[Deployment] | QuerySet[Promotion] | QuerySet[Hold]") -> Coalesce:
+def _counted(rows: "QuerySet[Deployment] | QuerySet[Promotion] | QuerySet[Hold]") -> Subquery:
     of_workspace = rows.filter(workspace=OuterRef("pk")).order_by().values("workspace").annotate(n=Count("pk"))
-    return Coalesce(Subquery(of_workspace.values("n")), 0)
-
-
-def figures_of(workspaces: Sequence[Any]) -> Figures:
-    """Return the figures of all these workspaces together."""
-    return Figures(
-        deploying=sum(workspace.deploying for workspace in workspaces),
-        awaiting=sum(workspace.awaiting for workspace in workspaces),
-        on_hold=sum(workspace.on_hold for workspace in workspaces),
-    )
+    return Subquery(of_workspace.values("n"))
 
 
 def failures(workspaces: tuple[UUID, ...]) -> "QuerySet[Deployment]":

@@ -1,10 +1,10 @@
-"""Two configuration versions beside each other. Values whose names speak of secrets are never shown."""
+"""Two configuration versions beside each other. Secrets in them are never shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from apps.configuration.difference import MASK, SECRET_NAME
 from apps.configuration.models import ConfigurationVersion
+from apps.configuration.secrecy import shown
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,5 @@ def compared(versions: Iterable[ConfigurationVersion], *, before: int | None, af
     left = by_number.get(right.number - 1 if before is None else before)
     old, new = (left.values if left else {}), right.values
     names = sorted({*old, *new})
-    lines = tuple(Line(name, _shown(name, old), _shown(name, new), old.get(name) != new.get(name)) for name in names)
+    lines = tuple(Line(name, shown(name, old), shown(name, new), old.get(name) != new.get(name)) for name in names)
     return Comparison(left, right, lines)
-
-
-def _shown(name: str, values: dict[str, str]) -> str | None:
-    if name not in values:
-        return None
-    return MASK if SECRET_NAME.search(name) else values[name]

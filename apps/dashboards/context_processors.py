@@ -11,13 +11,13 @@ from apps.environments.models import Freeze
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Nothing for whoever is not signed in; otherwise three queries, made when a template first asks."""
+    """Nothing for whoever is not signed in; otherwise one query, made when a template first asks."""
     if not getattr(request, "workspaces", ()):
         return {"counts": {}, "workspaces": []}
     shown = navigation_of(request)
     return {
         "counts": lambda: {
-            "approvals": len(shown.awaiting),
+            "approvals": sum(workspace.awaiting_me for workspace in shown.workspaces),
             "deployments": sum(workspace.deploying for workspace in shown.workspaces),
         },
         "workspaces": lambda: _entries(shown),

@@ -1,18 +1,20 @@
 """What the portal leans on and lacks, in the words that every page shows; read with a query that is made anyway."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
-from django.db.models.functions import JSONObject, Now
-
 from apps.health.dependencies import leanings
-from apps.health.models import Dependency
 
 # Looks are ten seconds apart; after this long without one, no worker runs.
 SILENCE = timedelta(seconds=60)
+LACKING = """
+    SELECT COALESCE(json_agg(json_build_object('name', name, 'since', down_since, 'seen', looked_at,
+        'stale', looked_at < now() - %(silence)s::interval) ORDER BY name), '[]')
+    FROM health_dependency
+    WHERE name = ANY (%(leanings)s::text[]) AND (down_since IS NOT NULL OR looked_at < now() - %(silence)s::interval)
+"""
 
 
 @dataclass(frozen=True)
@@ -22,23 +24,15 @@ class Outage:
     meanwhile: str
 
 
-def annotated(workspaces: "QuerySet[Any]") -> "QuerySet[Any]":
-    """Return the workspaces, each with the rows of `lacking`, which are the same for all."""
-    is_stale = Q(looked_at__lt=Now() - SILENCE)
+def asked() -> dict[str, object]:
+    """Return the values that LACKING asks for."""
     # What is no longer configured is no longer looked at.
-    known = Dependency.objects.filter(name__in=leanings())
-    rows = known.filter(is_stale | Q(down_since__isnull=False)).order_by("name")
-    stale = ExpressionWrapper(is_stale, output_field=BooleanField())
-    return workspaces.annotate(
-        lacking=ArraySubquery(
-            rows.values(row=JSONObject(name="name", since="down_since", seen="looked_at", stale=stale))
-        )
-    )
+    return {"leanings": list(leanings()), "silence": SILENCE}
 
 
-def outages_of(workspace: Any) -> list[Outage]:
-    """Return what is lacking; while no worker looks, only that is known."""
-    if stale := [row for row in workspace.lacking if row["stale"]]:
+def outages_of(lacking: Sequence[Mapping[str, Any]]) -> list[Outage]:
+    """Return what is lacking, of the rows of LACKING; while no worker looks, only that is known."""
+    if stale := [row for row in lacking if row["stale"]]:
         return [
             Outage(
                 "No worker has been heard of",
@@ -48,6 +42,6 @@ def outages_of(workspace: Any) -> list[Outage]:
         ]
     return [
         Outage(f"The {leaning.label} can't be reached", datetime.fromisoformat(row["since"]), leaning.meanwhile)
-        for row in workspace.lacking
+        for row in lacking
         if (leaning := leanings().get(row["name"]))
     ]

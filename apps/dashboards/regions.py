@@ -55,7 +55,7 @@ def _is_id(text: str) -> bool:
 
 
 def _strip(ask: live.Ask) -> str:
-    figures = attention.figures_of(list(attention.workspaces_with_figures(ask.workspaces)))
+    figures = attention.figures_of(ask.workspaces)
     standing = page.standing_places(ask.workspaces, places.frozen_now(ask.workspaces, ask.now), now=ask.now)
     shown = page.strip(figures, page.failures(ask.workspaces), standing, now=ask.now)
     return render_to_string("dashboards/_strip.html", shown)

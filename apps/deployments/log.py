@@ -4,15 +4,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
-from apps.configuration.difference import SECRET_NAME
+from apps.configuration.secrecy import secrets_in
 from apps.core import live
 from apps.deployments.masking import Masker
 from apps.deployments.models import Deployment, LogChunk
@@ -39,11 +38,6 @@ class Line:
     number: int
     milliseconds: int
     text: str
-
-
-def secrets_in(values: Mapping[str, Any]) -> set[str]:
-    """This function will return what must not be shown of a configuration."""
-    return {str(value) for name, value in values.items() if SECRET_NAME.search(name)}
 
 
 def lines_of(text: str) -> list[str]:
@@ -153,7 +147,7 @@ class LogWriter:
                 return
             first = mine.values_list("log_lines", flat=True).get() - len(lines) + 1
             LogChunk.objects.bulk_create(self._chunks(lines, first))
-            live.hint(self._workspace_id, f"deployment:{self._deployment_id}")
+            live.hint(self._workspace_id, f"log:{self._deployment_id}")
 
     def _chunks(self, lines: Sequence[Stamped], first: int) -> Iterator[LogChunk]:
         for step, group in groupby(lines, key=lambda line: line[0]):

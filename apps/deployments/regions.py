@@ -80,7 +80,8 @@ HERO = live.region("hero", topics=TOPICS, render=_drawn("deployments/_hero.html"
 OUTCOME = live.region("outcome", topics=TOPICS, render=_drawn("deployments/_outcome.html"), is_moving=_is_open)
 STEPS = live.region("steps", topics=TOPICS, render=_drawn("deployments/_steps.html"), is_moving=_is_open)
 SIGNALS = live.region("signals", topics=TOPICS, render=_signals, is_moving=_is_open)
-LOG = live.region("log", topics=TOPICS, render=_log)
+# New lines come every second, so they have a topic of their own, and redraw nothing else; the end is told by TOPICS.
+LOG = live.region("log", topics=(*TOPICS, "log:{subject}"), render=_log)
 
 
 def _may_watch(ask: live.Ask) -> bool:

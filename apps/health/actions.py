@@ -31,6 +31,11 @@ class CheckExists(Conflict):
     next_step = "Choose another name."
 
 
+class QueriesChanged(Conflict):
+    code = "queries_changed"
+    next_step = "What is asked now stands beside. Yours is still in the form: set it again if it should be that."
+
+
 class QueriesInvalid(Invalid):
     code = "queries_invalid"
 
@@ -99,19 +104,27 @@ def remove_check(check: EndpointCheck, *, by: User | Actor, now: datetime) -> No
 
 
 @transaction.atomic
-def set_queries(lane: Lane, *, of_service: bool, by: User | Actor, now: datetime, **said: str) -> TrafficQueries:
+def set_queries(
+    lane: Lane, *, of_service: bool, seen: str | None = None, by: User | Actor, now: datetime, **said: str
+) -> TrafficQueries:
     """This function will say how it is learnt what users get of a lane, or of its service in the whole workspace.
 
     Shapes: `said` by the names of `measures.FIELDS`; an empty text inherits. Attempts under way keep what was agreed.
+    `seen` is the `edition` that was changed; None changes whichever there is.
     Raises QueriesInvalid: a query has a placeholder that there is not. LaneGone: the service is no longer there.
+    QueriesChanged: somebody else was quicker.
     """
     lane = Lane.objects.locked().select_related("environment__workspace", "service").get(pk=lane.pk)
     health_permissions.may_measure(by, lane, of_service=of_service).require()
     if lane.removed_at is not None:
         raise LaneGone(f"{lane.service} is no longer in {lane.environment}.")
     of = {"service_id": lane.service_id, "lane": None} if of_service else {"service": None, "lane_id": lane.pk}
-    made, _ = TrafficQueries.objects.get_or_create(workspace_id=lane.workspace_id, **of, defaults={"changed_at": now})
+    made, is_new = TrafficQueries.objects.get_or_create(
+        workspace_id=lane.workspace_id, **of, defaults={"changed_at": now}
+    )
     row = TrafficQueries.objects.locked().get(pk=made.pk)
+    if seen is not None and seen != ("" if is_new else row.edition):
+        raise QueriesChanged("Somebody else has changed these queries since you opened the page.")
     before = {name: getattr(row, name) for name in measures.FIELDS}
     for name in measures.FIELDS:
         setattr(row, name, _query(name, said.get(name, "")))

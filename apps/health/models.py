@@ -229,3 +229,8 @@ class TrafficQueries(TenantModel):
 
     def __str__(self) -> str:
         return f"queries of {self.lane or self.service}"
+
+    @property
+    def edition(self) -> str:
+        """What a form that is sent later was made of; empty where nothing is stored yet."""
+        return "" if self._state.adding else self.changed_at.isoformat()

@@ -101,6 +101,8 @@ def queries(request: AuthedRequest, lane_id: UUID, *, of_service: bool) -> HttpR
     if request.method == "POST":
         may_measure.require()
     row = measures.stored(lane, of_service=of_service)
+    # What was read when the form was first shown, also after a mistake or a try.
+    seen, status = request.POST.get("seen", row.edition), 200
     sent = request.POST if request.method == "POST" else None
     form = QueriesForm(sent, initial={name: getattr(row, name) for name in measures.FIELDS})
     tried: list[Tried] = []
@@ -109,12 +111,20 @@ def queries(request: AuthedRequest, lane_id: UUID, *, of_service: bool) -> HttpR
             setattr(row, name, value)
         tried = list(measures.tried(lane, measures.measure_of(lane, row).queries))
     elif form.is_valid():
-        actions.set_queries(lane, of_service=of_service, **form.cleaned_data, by=request.user, now=timezone.now())
-        messages.success(request, "It is measured so from the next deployment on.")
-        return redirect(request.path)
+        try:
+            actions.set_queries(
+                lane, of_service=of_service, seen=seen, **form.cleaned_data, by=request.user, now=timezone.now()
+            )
+        except actions.QueriesChanged as changed:  # told in the form, which keeps what was written
+            form.add_error(None, f"{changed.sentence} {changed.next_step}")
+            seen, status = row.edition, changed.status
+        else:
+            messages.success(request, "It is measured so from the next deployment on.")
+            return redirect(request.path)
     context = {"lane": lane, "of_service": of_service, "form": form, "tried": tried, "may_measure": may_measure,
+               "seen": seen,
                "measure": measures.measure_of(lane), "is_asked": bool(settings.PROMETHEUS_URL)}  # fmt: skip
-    return render_page(request, "health/queries.html", context)
+    return render_page(request, "health/queries.html", context, status=status)
 
 
 def _told_later(check: EndpointCheck) -> str:

@@ -13,8 +13,8 @@ from apps.releases.enums import (
     ReleaseState,
     Suite,
 )
-from apps.releases.evidence_words import sentence_of
 from apps.releases.querysets import CatalogueQuerySet, PushQuerySet, ReleaseQuerySet
+from apps.releases.wording import sentence_of
 from apps.workspaces.models import TenantModel, Workspace
 
 

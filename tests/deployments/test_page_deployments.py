@@ -446,3 +446,10 @@ def test_only_members_watch(world):
 
     assert page.may_watch(ask(world.cast.platform.pk))
     assert not page.may_watch(ask(world.cast.elsewhere.pk))
+
+
+def test_new_lines_of_the_log_redraw_nothing_else() -> None:
+    for page in (live.pages["deployment"], live.pages["deployment-progress"]):
+        assert {region.name for region in page.regions if region.concerns(frozenset({"log:7"}), "7")} <= {"log"}
+        assert all(region.concerns(frozenset({"deployment:7"}), "7") for region in page.regions)
+    assert not any(region.concerns(frozenset({"log:7"}), "") for region in live.pages["dashboard"].regions)

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core.verdict import Denied
@@ -95,6 +97,19 @@ def _require_quick(seconds: list[float], what: str, say: Callable[[str], None]) 
     say(f"R5 {what}: answered within {statistics.median(seconds) * 1000:.0f} ms (median), {max(seconds) * 1000:.0f} ms")
     if REAL_CLOCKS:
         assert max(seconds) <= ANSWER_SECONDS
+
+
+def test_a_refusal_asks_as_little_as_a_page_as_in_a_fragment(stage, client: Client) -> None:
+    promotion = stage.promotion()
+    start = f"/deployments/promotions/{promotion.pk}/start/"
+    client.force_login(stage.world.cast.devops)
+    assert client.post(start).status_code == 302
+
+    for headers in ({}, {"HX-Request": "true"}):
+        with CaptureQueriesContext(connection) as asked:
+            assert client.post(start, headers=headers).status_code == 409
+        # Of these ten begin and end transactions or set their scope; the frame of the page is one more, prepared.
+        assert len(asked) <= 17, headers
 
 
 def test_the_database_refuses_a_second_attempt_without_the_lanes_lock(stage) -> None:

@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.audit.models import AuditEvent
@@ -108,6 +112,46 @@ def test_the_page_works_for_whom_it_is_meant(world: World, name: str) -> None:
     assert ("of the service" if name == OF_SERVICE else "of this lane") in shown
     leads_here = reverse("health:check-list", args=[world.lane(world.qa).pk]) if name == OF_LANE else page(world)
     assert address in text_of(get(world.cast.devops, leads_here))
+
+
+@pytest.mark.parametrize("name", [OF_LANE, OF_SERVICE])
+def test_the_second_of_two_who_edit_is_told_and_loses_nothing(world: World, name: str, client: Client) -> None:
+    address, mine = page(world, name), {"requests": "sum(mine)"}
+    client.force_login(world.cast.devops)
+    opened = _seen(client.get(address))
+    say(world, of_service=name == OF_SERVICE, requests="sum(theirs)")
+
+    tried = client.post(address, {**mine, "seen": opened, "try": "1"})
+    told = client.post(address, {**mine, "seen": _seen(tried)})
+
+    assert (opened, _seen(tried), told.status_code) == ("", "", 409)
+    assert "Somebody else has changed these queries" in text_of(told)
+    assert "sum(mine)</textarea>" in text_of(told)
+    assert "sum(theirs)</code>" in text_of(told)
+    assert TrafficQueries.objects.get().requests == "sum(theirs)"
+    assert client.post(address, {**mine, "seen": _seen(told)})["Location"] == address
+    assert TrafficQueries.objects.get().requests == "sum(mine)"
+
+
+@pytest.mark.parametrize("name", [OF_LANE, OF_SERVICE])
+def test_the_page_costs_the_same_however_many_have_queries(world: World, name: str, client: Client) -> None:
+    client.force_login(world.cast.devops)
+    address = page(world, name)
+    client.get(address)
+    with CaptureQueriesContext(connection) as little:
+        client.get(address)
+    for environment in (world.dev, world.qa, world.staging, world.production):
+        say(world, environment=environment, requests="sum(all)")
+    say(world, of_service=True, p95_ms="1")
+
+    with CaptureQueriesContext(connection) as much:
+        client.get(address)
+
+    assert len(much) == len(little) <= 14
+
+
+def _seen(response: HttpResponse) -> str:
+    return text_of(response).partition('name="seen" value="')[2].partition('"')[0]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -41,6 +41,12 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_libraries_of_readers_are_not_imported_before_a_report_is_read() -> None:
+    program = "import sys, apps.releases.reports; print({'cyclonedx', 'junitparser', 'defusedxml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n", "each process would pay for them"
+
+
 def test_what_pytest_and_coverage_report_is_read(tried: Path) -> None:
     told = reports.read(K.JUNIT, (tried / "junit.xml").read_bytes())
 

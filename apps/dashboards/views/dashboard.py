@@ -1,8 +1,10 @@
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.accounts.requests import AuthedRequest
+from apps.approvals.inbox import inbox
 from apps.core import live
 from apps.core.pages import render_page
 from apps.dashboards import attention, page
@@ -13,22 +15,21 @@ from apps.releases.enums import Plane
 
 
 @require_safe
-def dashboard(request: HttpRequest) -> HttpResponse:
+def dashboard(request: AuthedRequest) -> HttpResponse:
     now = timezone.now()
     frame = navigation_of(request)
     if request.GET.get("ws") and frame.chosen is None:
         raise Http404
-    shown = [frame.chosen] if frame.chosen else frame.workspaces
-    workspaces = tuple(workspace.pk for workspace in shown)
+    workspaces = (frame.chosen.pk,) if frame.chosen else request.workspaces
     filters = Filters.read(request.GET)
     stream = live.stream("dashboard", query={**filters.__dict__, "ws": request.GET.get("ws", "")})
     places = page.standing_places(workspaces, frame.freezes, now=now)
     failures = page.failures(workspaces)
     context = {
         **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
-        **page.strip(attention.figures_of(shown), failures, places, now=now),
+        **page.strip(attention.figures_of(workspaces), failures, places, now=now),
         **page.feed(workspaces),
-        "awaiting": [promotion for promotion in frame.awaiting if promotion.workspace_id in workspaces],
+        "awaiting": inbox(request.user, workspaces).order_by("requested_at"),
         "coming": attention.coming_up(places),
         "filters": filters,
         "planes": Plane.choices,

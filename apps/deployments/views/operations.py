@@ -25,7 +25,8 @@ shown_or_sent = require_http_methods(["GET", "HEAD", "POST"])
 
 @require_POST
 def deployment_create(request: AuthedRequest, promotion_id: UUID) -> HttpResponse:
-    promotions = Promotion.objects.visible_in(request.workspaces).with_subject()
+    # The engine reads all of it once the lane is its own; whoever comes late is told by the lane alone.
+    promotions = Promotion.objects.visible_in(request.workspaces).select_related("lane__environment", "lane__service")
     promotion = get_object_or_404(promotions, pk=promotion_id)
     deployment = actions.start_deployment(promotion, by=request.user, now=clock.now())
     return redirect("deployments:deployment-detail", deployment.number)

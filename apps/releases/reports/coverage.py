@@ -3,8 +3,7 @@
 import re
 from typing import Any
 
-from apps.releases.reports import documents
-from apps.releases.reports.unreadable import Unreadable
+from apps.releases.reports import Unreadable, documents
 
 _RECORD = re.compile(r"DA:(\d+),(\d+)")
 

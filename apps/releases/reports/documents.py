@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from apps.releases.reports.unreadable import Unreadable
+from apps.releases.reports import Unreadable
 
 # Cobertura's own writers name its document type, and nothing in it is ever fetched or defined; so it may stand there.
 _DOCTYPE = re.compile(rb"<!DOCTYPE\s[^\[>]{1,300}>")

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from apps.releases.reports import documents
-from apps.releases.reports.unreadable import Unreadable
+from apps.releases.reports import Unreadable, documents
 
 # The bands of CVSS v3.1 (first.org), which `security-severity` follows.
 BANDS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))

@@ -5,8 +5,7 @@ from typing import Any
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.license import License, LicenseExpression
 
-from apps.releases.reports import documents
-from apps.releases.reports.unreadable import Unreadable
+from apps.releases.reports import Unreadable, documents
 
 
 def read_cyclonedx(report: bytes) -> dict[str, Any]:

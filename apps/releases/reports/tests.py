@@ -5,8 +5,7 @@ from typing import Any
 
 from junitparser import Error, Failure, JUnitXmlError, Skipped, TestCase
 
-from apps.releases.reports import documents
-from apps.releases.reports.unreadable import Unreadable
+from apps.releases.reports import Unreadable, documents
 
 NAMED = 20
 

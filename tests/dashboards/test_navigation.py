@@ -1,0 +1,74 @@
+"""The frame of every page: what it counts, and that a page pays one query for it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from apps.accounts.models import User
+from apps.approvals.inbox import inbox
+from apps.audit.actors import SYSTEM
+from apps.dashboards.navigation import Navigation
+from apps.environments import actions as environment_actions
+from apps.workspaces import actions as workspace_actions
+from apps.workspaces.models import Membership
+from tests.approvals.promotions import ask, ask_for_production, bring, say
+from tests.cast import NOW, make_person
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def frame(world: World, person: User) -> Navigation:
+    workspaces = tuple(workspace.pk for workspace in world.cast.workspaces)
+    return Navigation(SimpleNamespace(user=person, workspaces=workspaces), NOW)  # type: ignore[arg-type]
+
+
+def everybody_agrees(world: World) -> dict[str, int]:
+    """Return how many await each person, having compared it with their inbox."""
+    found = {}
+    for person in User.objects.all():
+        counted = {workspace.pk: workspace.awaiting_me for workspace in frame(world, person).workspaces}
+        assert counted == {pk: inbox(person, (pk,)).count() for pk in counted}, person
+        found[person.username] = sum(counted.values())
+    return found
+
+
+def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> None:
+    cast, before = world.cast, everybody_agrees(world)
+    for person in (cast.release_engineer, cast.security):
+        workspace_actions.grant_role(person, role="DEVOPS", workspace=cast.platform, by=SYSTEM, now=NOW)
+    make_person("second-operator", "Second operator", ("CUSTOMER_OPERATOR",), cast.customer)
+    bring(world, world.staging)
+    ask(world, world.customer_production)
+
+    authored = ask_for_production(world, world.next_release("1.1.0", author=cast.devops))
+    asked = everybody_agrees(world)
+    say(authored, "DEVOPS", cast.second_devops)
+    committed = ask_for_production(world, world.next_release("1.2.0", committer=cast.security, author=cast.devops))
+    decided = everybody_agrees(world)
+    say(committed, "ENGINEERING_MANAGER", cast.engineering_manager, choice="REJECT", comment="Not now.")
+    workspace_actions.end_role(
+        Membership.objects.current().get(user=cast.security, role_id="DEVOPS"), by=SYSTEM, now=NOW
+    )
+    ended = everybody_agrees(world)
+
+    assert not any(before.values())
+    assert (asked[cast.second_devops.username], asked[cast.devops.username]) == (1, 0)
+    assert (decided[cast.second_devops.username], decided[cast.engineering_manager.username]) == (1, 1)
+    assert ended[cast.security.username] == 0
+    assert ended["second-operator"] == 1
+
+
+def test_freezes_are_asked_for_only_while_one_is_in_force(world: World, django_assert_num_queries) -> None:
+    # The frame's own prepared query passes Django's cursor by.
+    with django_assert_num_queries(0):
+        assert frame(world, world.cast.devops).freezes == []
+    environment_actions.freeze(
+        scope="ENVIRONMENT", environment=world.qa, workspace_id=world.cast.platform.pk, reason="Stock taking",
+        ends_at=None, by=world.cast.devops, now=NOW,
+    )  # fmt: skip
+
+    with django_assert_num_queries(1):
+        [freeze] = frame(world, world.cast.devops).freezes
+
+    assert freeze.environment == world.qa
