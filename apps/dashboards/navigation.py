@@ -89,7 +89,7 @@ class Navigation:
         }
         connection.ensure_connection()
         # psycopg's own cursor, since only that prepares a statement: planning costs more than the answer.
-        with Cursor(connection.connection) as cursor:
+        with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
             rows = cursor.execute(FRAME, values, prepare=True).fetchall()
         return [Workspace(*row) for row in rows]
 
