@@ -13,6 +13,10 @@ class Gate(StrEnum):
 
     PREVIOUS_TIER = "previous_tier"
     ARTIFACT = "artifact"
+    TESTS = "tests"
+    COVERAGE = "coverage"
+    SECURITY_SCAN = "security_scan"
+    PARTS_LIST = "parts_list"
     VERSION_ORDER = "version_order"
     QUARANTINE = "quarantine"
     ROLLBACK_READINESS = "rollback_readiness"
@@ -20,6 +24,10 @@ class Gate(StrEnum):
     HOLD = "hold"
     WINDOW = "window"
     APPROVALS = "approvals"
+
+
+# These go by reports of the release.
+REPORTED = (Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST)
 
 
 class Owner(StrEnum):
@@ -49,6 +57,14 @@ class Clause:
     def number_or(self, name: str, default: int) -> int:
         """Return a setting that the document may leave out."""
         return self.number(name) if name in self.settings else default
+
+    def word(self, name: str) -> str:
+        return str(self.settings[name])
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return a setting that the document must have as a list of words."""
+        found = self.settings[name]
+        return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
 
     def applies_to(self, owner: Owner) -> bool:
         return self.owner in {Owner.ALL, owner}

@@ -1,7 +1,9 @@
 """Everything that gates may know, as plain frozen data. Whoever judges has looked it all up before."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,22 @@ class ArtifactFacts:
     @property
     def is_stored(self) -> bool:
         return self.digest == self.sealed_digest and self.parts == self.stored
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """The newest report of its kind and subject, made of what the release was sealed with.
+
+    `kind` and `figures` as `releases.EvidenceKind` and `releases.reports.read` say; `subject` is the suite of tests or
+    the scanner; `label` names it for people; `where` is the environment, empty where it was none of ours.
+    """
+
+    kind: str
+    subject: str
+    label: str
+    figures: Mapping[str, Any]
+    at: datetime
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,7 @@ class Facts:
     plan_hash: str
     release: ReleaseFacts
     artifact: ArtifactFacts | None
+    reports: tuple[ReportFacts, ...] = ()
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()

@@ -4,21 +4,22 @@ No Django, no clock, no query. Every gate is judged, also when an earlier one do
 that is missing at once. Results come in the order of `Gate`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from apps.policies import evidence
 from apps.policies.clauses import Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed
-
-ENGINEERS = "Whoever releases the service"
-OPERATORS = "DevOps"
-NOBODY = ""
+from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, listed, moment, not_asked
 
 TITLES: dict[Gate, str] = {
     Gate.PREVIOUS_TIER: "Previous tier",
     Gate.ARTIFACT: "Artifact",
+    Gate.TESTS: "Tests",
+    Gate.COVERAGE: "Coverage",
+    Gate.SECURITY_SCAN: "Security scan",
+    Gate.PARTS_LIST: "Parts list",
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",
@@ -43,20 +44,6 @@ class GateResult:
     who: str = ""
     next_open: datetime | None = None
     clause: str = ""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a gate's own rule says, before it gets its name and clause."""
-
-    outcome: Outcome
-    sentence: str
-    evidence: tuple[str, ...] = ()
-    who: str = NOBODY
-    next_open: datetime | None = None
-
-
-Rule = Callable[[TierPolicy, Clause | None, Facts], Judgement]
 
 
 def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:
@@ -87,16 +74,16 @@ def _previous_tier(policy: TierPolicy, clause: Clause | None, facts: Facts) -> J
     if not facts.path:
         return Judgement(Outcome.NOT_REQUIRED, f"{policy.label} is where releases start: no tier comes before it.")
     if clause is None:
-        return _not_asked(policy, "that a release ran elsewhere before")
+        return not_asked(policy, "that a release ran elsewhere before")
     before, missing = facts.path[-1], [passed.tier for passed in facts.path if passed.at is None]
     if before.at is None:
         return Judgement(
             Outcome.FAILED,
             f"{facts.service} {facts.release.version} has not succeeded in {before.tier} yet. "
-            f"Missing: {_listed(missing)}.",
+            f"Missing: {listed(missing)}.",
             who=ENGINEERS,
         )
-    evidence = f"{before.promotion} completed at {_moment(before.at)}"
+    evidence = f"{before.promotion} completed at {moment(before.at)}"
     if minutes := _soak_minutes(clause, before):
         return _soaked(before, minutes, facts, evidence)
     return Judgement(Outcome.PASSED, f"Succeeded in {before.where} ({before.tier}) before.", (evidence,))
@@ -122,7 +109,7 @@ def _soaked(before: TierPassed, minutes: int, facts: Facts, evidence: str) -> Ju
     if facts.at < over_at:
         return Judgement(
             Outcome.WAITING,
-            f"Soaks in {before.where} ({before.tier}) until {_moment(over_at)}: {asked}.",
+            f"Soaks in {before.where} ({before.tier}) until {moment(over_at)}: {asked}.",
             (evidence,),
             next_open=over_at,
         )
@@ -194,7 +181,7 @@ def _quarantine(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judg
 
 def _rollback_readiness(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if clause is None:
-        return _not_asked(policy, "for a way back")
+        return not_asked(policy, "for a way back")
     if not facts.fallbacks:
         return Judgement(
             Outcome.NOT_REQUIRED, f"Nothing runs in {facts.environment} yet: a first deployment has no way back."
@@ -224,7 +211,7 @@ def _freeze(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
     return Judgement(
         Outcome.WAITING,
         f"Frozen by {first.by} ({first.scope}): “{first.reason}”. "
-        + (f"Ends at {_moment(last)}." if last else "It has no end: somebody must lift it."),
+        + (f"Ends at {moment(last)}." if last else "It has no end: somebody must lift it."),
         tuple(f"{freeze.scope}: {freeze.reason}" for freeze in facts.freezes),
         who="Whoever may lift a freeze",
         next_open=last,
@@ -236,14 +223,14 @@ def _hold(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
         return Judgement(Outcome.PASSED, "No hold on this lane.")
     return Judgement(
         Outcome.WAITING,
-        f"On hold since {_moment(facts.hold.since)}: “{facts.hold.reason}”. A person must lift it.",
+        f"On hold since {moment(facts.hold.since)}: “{facts.hold.reason}”. A person must lift it.",
         who=OPERATORS,
     )
 
 
 def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if clause is None:
-        return _not_asked(policy, "for a deployment window")
+        return not_asked(policy, "for a deployment window")
     if facts.window is None:
         return Judgement(
             Outcome.NOT_REQUIRED, f"No deployment window is set for {facts.environment}: any time will do."
@@ -255,7 +242,7 @@ def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
 
 def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if not facts.requirements:
-        return _not_asked(policy, "for an approval")
+        return not_asked(policy, "for an approval")
     met = [requirement for requirement in facts.requirements if counts(requirement, facts)]
     open_ones = [requirement for requirement in facts.requirements if requirement not in met]
     evidence = tuple(
@@ -265,15 +252,19 @@ def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judge
     tally = f"{len(met)} of {len(facts.requirements)} approvals given"
     if not open_ones:
         return Judgement(Outcome.PASSED, f"{tally}.", evidence)
-    labels = _listed([requirement.label for requirement in open_ones])
+    labels = listed([requirement.label for requirement in open_ones])
     stuck = [requirement.label for requirement in open_ones if not requirement.may_decide]
-    nobody = f" Nobody can decide as {_listed(stuck)} now: give somebody the role." if stuck else ""
+    nobody = f" Nobody can decide as {listed(stuck)} now: give somebody the role." if stuck else ""
     return Judgement(Outcome.WAITING, f"{tally}. Waiting for {labels}.{nobody}", evidence, who=labels)
 
 
 RULES: dict[Gate, Rule] = {
     Gate.PREVIOUS_TIER: _previous_tier,
     Gate.ARTIFACT: _artifact,
+    Gate.TESTS: evidence.tests,
+    Gate.COVERAGE: evidence.coverage,
+    Gate.SECURITY_SCAN: evidence.security_scan,
+    Gate.PARTS_LIST: evidence.parts_list,
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
     Gate.ROLLBACK_READINESS: _rollback_readiness,
@@ -297,10 +288,6 @@ def _named(gate: Gate, policy: TierPolicy, judgement: Judgement) -> GateResult:
     )
 
 
-def _not_asked(policy: TierPolicy, what: str) -> Judgement:
-    return Judgement(Outcome.NOT_REQUIRED, f"The policy of {policy.label} does not ask {what}.")
-
-
 def _lack(fallback: FallbackFacts) -> str:
     if fallback.release.state != "SEALED":
         return f"is {fallback.release.state.lower()}"
@@ -315,13 +302,5 @@ def _held(artifact: ArtifactFacts) -> str:
     return f"{artifact.stored} of {artifact.parts} files"
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def _short(digest: str) -> str:
     return digest[:19]
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

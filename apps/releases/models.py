@@ -13,7 +13,7 @@ from apps.releases.enums import (
     ReleaseState,
     Suite,
 )
-from apps.releases.querysets import CatalogueQuerySet, PushQuerySet, ReleaseQuerySet
+from apps.releases.querysets import CatalogueQuerySet, EvidenceQuerySet, PushQuerySet, ReleaseQuerySet
 from apps.releases.wording import sentence_of
 from apps.workspaces.models import TenantModel, Workspace
 
@@ -172,6 +172,8 @@ class Evidence(TenantModel):
     received_at = models.DateTimeField()
     received_from = person(null=True, blank=True)
     received_from_label = models.CharField(max_length=150)
+
+    objects = EvidenceQuerySet.as_manager()
 
     class Meta:
         ordering = ["-received_at", "-pk"]

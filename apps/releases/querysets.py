@@ -3,6 +3,7 @@ from typing import Self
 from uuid import UUID
 
 from django.db.models import DateTimeField, Func, Q
+from django.db.models.fields.json import KT
 
 from apps.releases.enums import PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
@@ -21,6 +22,13 @@ class ReleaseQuerySet(CatalogueQuerySet):
 
     def deployable(self) -> Self:
         return self.filter(state=ReleaseState.SEALED)
+
+
+class EvidenceQuerySet(TenantQuerySet):
+    def newest(self) -> Self:
+        """Return the newest report of each kind: one for each suite of tests, and one for each scanner."""
+        subjects = "kind", "suite", "tool"
+        return self.annotate(tool=KT("figures__tool")).order_by(*subjects, "-received_at", "-pk").distinct(*subjects)
 
 
 class PushQuerySet(TenantQuerySet):

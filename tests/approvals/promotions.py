@@ -10,10 +10,14 @@ from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
+from apps.core.canonical import sha256_of
+from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments.models import Environment, Lane
 from apps.integrations.artifact_store import ArtifactStore
+from apps.policies.models import PolicyVersion
 from apps.releases.models import Release
 from tests.cast import NOW
+from tests.policies.documents import make_document
 from tests.world import World
 
 
@@ -96,3 +100,21 @@ def outcome_of(promotion: Promotion, gate: str) -> str:
 
 def sentence_of(promotion: Promotion, gate: str) -> str:
     return next(row["sentence"] for row in promotion.gates if row["name"] == gate)
+
+
+def put_in_force(tier: str, *gates: str, roles: tuple[str, ...] = (), **fields: Any) -> PolicyVersion:
+    """Let another version of the tier's policy be in force."""
+    now_in_force = PolicyVersion.objects.in_force(tier)
+    number = now_in_force.get().number + 1
+    now_in_force.update(is_active=False)
+    document = make_document(*gates, roles=roles, tier=tier, **fields)
+    return PolicyVersion.objects.create(
+        workspace_id=PLATFORM_WORKSPACE_ID,
+        tier=tier,
+        number=number,
+        document=document,
+        digest=sha256_of(document),
+        reason="For a test",
+        created_at=NOW,
+        is_active=True,
+    )

@@ -9,35 +9,14 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
-from apps.core.canonical import sha256_of
-from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.policies.models import PolicyVersion
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
-from tests.approvals.promotions import ask_for_production, move, outcome_of, say
+from tests.approvals.promotions import ask_for_production, move, outcome_of, put_in_force, say
 from tests.cast import NOW
-from tests.policies.documents import make_document
 from tests.world import last_event
 
 pytestmark = pytest.mark.django_db
-
-
-def put_in_force(tier, *gates, roles=(), **fields):
-    """Let another version of the tier's policy be in force."""
-    now_in_force = PolicyVersion.objects.in_force(tier)
-    number = now_in_force.get().number + 1
-    now_in_force.update(is_active=False)
-    document = make_document(*gates, roles=roles, tier=tier, **fields)
-    return PolicyVersion.objects.create(
-        workspace_id=PLATFORM_WORKSPACE_ID,
-        tier=tier,
-        number=number,
-        document=document,
-        digest=sha256_of(document),
-        reason="For a test",
-        created_at=NOW,
-        is_active=True,
-    )
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from apps.policies.facts import (
     Facts,
     FallbackFacts,
     ReleaseFacts,
+    ReportFacts,
     RequirementFacts,
     TierPassed,
     WindowFacts,
@@ -31,6 +32,24 @@ PATH = (
 )
 
 
+def report(kind: str, subject: str = "", **figures: Any) -> ReportFacts:
+    """Return a report with these figures; what isn't said is zero."""
+    tests, lines = dict.fromkeys(("total", "passed", "failed", "skipped"), 0), {"lines": 0, "covered": 0}
+    findings = dict.fromkeys(("critical", "high", "medium", "low"), 0)
+    usual = {"JUNIT": tests, "COBERTURA": lines, "LCOV": lines, "SARIF": findings, "CYCLONEDX": {"components": 0}}
+    label = f"{subject.capitalize()} tests" if kind == "JUNIT" else kind
+    return ReportFacts(kind, subject, label, {**usual[kind], **figures}, AT - timedelta(days=1), "QA")
+
+
+REPORTS = (
+    report("JUNIT", "UNIT", total=120, passed=120),
+    report("JUNIT", "INTEGRATION", total=14, passed=12, skipped=2),
+    report("COBERTURA", lines=1000, covered=700),
+    report("SARIF", "semgrep", medium=2, low=5),
+    report("CYCLONEDX", components=214),
+)
+
+
 def decision(person: str = "devops", **fields: Any) -> DecisionFacts:
     return replace(DecisionFacts(person, person, PLAN, AT + timedelta(days=1), holds_role=True), **fields)
 
@@ -48,6 +67,7 @@ def make_facts(**fields: Any) -> Facts:
             plan_hash=PLAN,
             release=NEW,
             artifact=WHOLE,
+            reports=REPORTS,
             path=PATH,
             live=LIVE,
             fallbacks=(FALLBACK,),

@@ -6,8 +6,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.policies.clauses import Gate
+from apps.policies.clauses import REPORTED, Gate
 from apps.policies.enums import Outcome
+from apps.policies.evidence import SUITES
 from apps.policies.facts import (
     ArtifactFacts,
     DecisionFacts,
@@ -22,14 +23,18 @@ from apps.policies.facts import (
 )
 from apps.policies.gates import counts, evaluate, lets_pass
 from tests.policies.documents import make_policy
-from tests.policies.facts import AT, PLAN
+from tests.policies.facts import AT, PLAN, REPORTS, report
 
-OPTIONAL = ("previous_tier", "rollback_readiness", "window")
+OPTIONAL = ("previous_tier", "rollback_readiness", "window", *REPORTED)
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
 POSSIBLE = {
     Gate.PREVIOUS_TIER: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
     Gate.ARTIFACT: {Outcome.PASSED, Outcome.FAILED},
+    Gate.TESTS: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.COVERAGE: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.SECURITY_SCAN: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.PARTS_LIST: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
@@ -58,6 +63,13 @@ artifacts = st.builds(
     parts=st.integers(2, 3),
     stored=numbers.map(lambda number: min(number, 2)),
     gone=st.lists(texts, max_size=1).map(tuple),
+)
+few = st.integers(0, 2)
+reports = st.one_of(
+    st.builds(report, st.just("JUNIT"), st.sampled_from(list(SUITES)), total=few, passed=few, failed=few, skipped=few),
+    st.builds(report, st.sampled_from(["COBERTURA", "LCOV"]), lines=st.integers(0, 10), covered=few),
+    st.builds(report, st.just("SARIF"), texts, critical=few, high=few, medium=few, low=few),
+    st.builds(report, st.just("CYCLONEDX"), components=few),
 )
 tiers = st.builds(
     TierPassed,
@@ -91,6 +103,7 @@ all_facts = st.builds(
     plan_hash=st.just(PLAN),
     release=releases,
     artifact=st.none() | artifacts,
+    reports=st.lists(reports, max_size=6, unique_by=lambda each: (each.kind, each.subject)).map(tuple),
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(
@@ -139,6 +152,29 @@ def test_one_more_approval_never_closes_a_gate(policy, facts, index):
     for then, now in zip(before, after, strict=True):
         assert now.outcome.lets_pass or not then.outcome.lets_pass
         assert then.name == Gate.APPROVALS or then == now
+
+
+@given(policies, all_facts)
+def test_reports_that_are_all_well_open_their_gates_and_no_other(policy, facts):
+    well = (*REPORTS, report("JUNIT", "END_TO_END", total=1, passed=1))
+
+    before, after = evaluate(policy, facts), evaluate(policy, replace(facts, reports=well))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass if then.name in REPORTED else then == now
+
+
+@given(policies, all_facts, st.sampled_from(["CYCLONEDX", "SARIF", "JUNIT", "LCOV"]))
+def test_one_more_report_that_is_well_never_closes_a_gate(policy, facts, kind):
+    known = {(each.kind, each.subject) for each in facts.reports}
+    figures = {"JUNIT": {"total": 1, "passed": 1}, "LCOV": {"lines": 10, "covered": 10}}.get(kind, {})
+    new = report(kind, "END_TO_END" if kind == "JUNIT" else "another", **figures)
+    more = facts.reports if (new.kind, new.subject) in known else (*facts.reports, new)
+
+    before, after = evaluate(policy, facts), evaluate(policy, replace(facts, reports=more))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass or not then.outcome.lets_pass
 
 
 @given(policies, all_facts)

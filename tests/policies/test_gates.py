@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from apps.policies.clauses import Gate
+from apps.policies.clauses import REPORTED, Gate
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
     ArtifactFacts,
@@ -24,13 +24,15 @@ from tests.policies.facts import (
     LIVE,
     NEW,
     PATH,
+    REPORTS,
     WHOLE,
     decision,
     make_facts,
+    report,
     requirement,
 )
 
-POLICY = make_policy("previous_tier", "rollback_readiness", "window", roles=("DEVOPS",))
+POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, roles=("DEVOPS",))
 BARE = make_policy()
 STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
 PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)
@@ -47,6 +49,11 @@ def fallback(**fields):
     return (replace(FALLBACK, **fields),)
 
 
+def reported(*reports):
+    return {"reports": reports}
+
+
+PASSING = report("JUNIT", "UNIT", total=1, passed=1)
 TABLE = [
     ("previous_tier", {}, Outcome.PASSED, "Succeeded in Staging (Staging) before."),
     ("previous_tier", {"path": ()}, Outcome.NOT_REQUIRED, "no tier comes before it"),
@@ -68,6 +75,43 @@ TABLE = [
     ),
     ("artifact", {"artifact": HALF}, Outcome.PASSED, "1 of 3 files are in the store, the rest is fetched"),
     ("artifact", {"artifact": replace(HALF, gone=("g.whl",))}, Outcome.FAILED, "no longer holds g.whl"),
+    (
+        "tests",
+        {},
+        Outcome.PASSED,
+        "Unit tests: 120 of 120 passed; integration tests: 12 of 14 passed, 2 skipped. Asked: all unit tests and "
+        "integration tests pass.",
+    ),
+    ("tests", reported(), Outcome.WAITING, "There is no report of unit tests and integration tests yet. Asked: all"),
+    ("tests", reported(PASSING), Outcome.WAITING, "There is no report of integration tests yet."),
+    ("tests", reported(report("JUNIT", "UNIT", total=2, passed=1, failed=1)), Outcome.FAILED, "Unit tests: 1 of 2"),
+    ("tests", reported(report("JUNIT", "UNIT", total=2, skipped=2)), Outcome.FAILED, "Unit tests: 0 of 2 passed, 2"),
+    (
+        "tests",
+        reported(*REPORTS[:2], report("JUNIT", "END_TO_END", total=1, failed=1)),
+        Outcome.PASSED,
+        "Unit tests: 120 of 120 passed",  # the policy asks for no end-to-end tests
+    ),
+    ("coverage", {}, Outcome.PASSED, "70 % of 1,000 lines were run. Asked: at least 70 %."),
+    ("coverage", reported(), Outcome.WAITING, "There is no report of coverage yet. Asked: at least 70 %."),
+    ("coverage", reported(report("LCOV", lines=10_000, covered=6_999)), Outcome.FAILED, "69.9 % of 10,000 lines"),
+    (
+        "coverage",
+        reported(report("LCOV", lines=100, covered=20), report("COBERTURA", lines=900, covered=690)),
+        Outcome.PASSED,
+        "71 % of 1,000 lines",
+    ),
+    ("security_scan", {}, Outcome.PASSED, "0 critical, 0 high, 2 medium, 5 low, by semgrep. Asked: no finding above m"),
+    ("security_scan", reported(), Outcome.WAITING, "There is no report of a security scan yet."),
+    (
+        "security_scan",
+        reported(report("SARIF", "semgrep", high=1), report("SARIF", "", low=1)),
+        Outcome.FAILED,
+        "0 critical, 1 high, 0 medium, 1 low, by semgrep and a scanner.",
+    ),
+    ("security_scan", reported(report("SARIF", "trivy", critical=1)), Outcome.FAILED, "1 critical, 0 high"),
+    ("parts_list", {}, Outcome.PASSED, "214 components are listed."),
+    ("parts_list", reported(), Outcome.WAITING, "There is no list of what the release is made of yet."),
     ("version_order", {}, Outcome.PASSED, "1.1.0 is higher than 1.0.0, which runs there."),
     ("version_order", {"live": None}, Outcome.PASSED, "1.1.0 is the first"),
     ("version_order", {"release": LIVE}, Outcome.PASSED, "runs there already"),
@@ -162,7 +206,7 @@ def test_everything_passes_in_the_facts_that_the_table_changes():
     assert lets_pass(evaluate(POLICY, make_facts()))
 
 
-@pytest.mark.parametrize("gate", ["previous_tier", "rollback_readiness", "window", "approvals"])
+@pytest.mark.parametrize("gate", ["previous_tier", "rollback_readiness", "window", "approvals", *REPORTED])
 def test_what_the_policy_does_not_ask_for_is_not_needed_and_says_so(gate):
     result = judge(gate, BARE, path=STAGING_MISSING, fallbacks=fallback(artifact=None), window=CLOSED, requirements=())
 
@@ -243,7 +287,27 @@ def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
     results = evaluate(POLICY, make_facts())
 
     assert [result.name for result in results] == list(Gate)
-    assert {result.name: result.clause for result in results}["approvals"] == "PROD-9"
+    assert {result.name: result.clause for result in results}["approvals"] == "PROD-13"
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "passes", "words"),
+    [
+        ("none", False, "Asked: no finding."),
+        ("low", False, "Asked: no finding above low."),
+        ("medium", True, "Asked: no finding above medium."),
+    ],
+)
+def test_a_policy_says_how_bad_a_finding_may_be(tolerated, passes, words):
+    rows = [*make_document()["clauses"], clause(6, "security_scan", settings={"tolerated": tolerated})]
+    result = judge("security_scan", make_policy(clauses=rows))
+
+    assert (result.outcome == Outcome.PASSED) is passes
+    assert words in result.sentence
+
+
+def test_evidence_names_the_reports_where_they_ran_and_when():
+    assert judge("tests").evidence[0] == "Unit tests, in QA, received 2026-11-17 19:00 UTC"
 
 
 def test_evidence_names_who_approved():

@@ -21,7 +21,7 @@ from apps.environments.models import Freeze, Hold, Lane, Window
 from apps.environments.windows import WindowRule, window_state
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies import documents
-from apps.policies.clauses import Gate, Owner, TierPolicy
+from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
     DecisionFacts,
     Facts,
@@ -29,13 +29,14 @@ from apps.policies.facts import (
     FreezeFacts,
     HoldFacts,
     ReleaseFacts,
+    ReportFacts,
     RequirementFacts,
     TierPassed,
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
 from apps.releases.enums import ReleaseKind
-from apps.releases.models import Artifact, Release
+from apps.releases.models import Artifact, Evidence, Release
 from apps.workspaces.models import Membership
 
 
@@ -97,6 +98,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         plan_hash=case.plan_hash,
         release=release_facts(release),
         artifact=artifact_facts(release, artifacts.get(release.pk), store),
+        reports=_reports(case),
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
@@ -194,6 +196,25 @@ def lapses_at(decision: Decision, promotion: Promotion, policy: TierPolicy) -> d
     if policy.ready_lasts is None or promotion.ready_at is None:
         return own
     return min(own, promotion.ready_at + policy.ready_lasts)
+
+
+def _reports(case: Case) -> tuple[ReportFacts, ...]:
+    """Return the newest reports of what the release is sealed with, where a clause asks for any (one query)."""
+    if not any(case.policy.clause_of(gate) for gate in REPORTED):
+        return ()
+    release = case.promotion.release
+    found = Evidence.objects.filter(release_id=release.pk, artifact_digest=release.artifact_digest).newest()
+    return tuple(
+        ReportFacts(
+            kind=report.kind,
+            subject=report.suite or report.figures.get("tool", ""),
+            label=report.label,
+            figures=report.figures,
+            at=report.received_at,
+            where=report.environment.name if report.environment else "",
+        )
+        for report in found.select_related("environment")
+    )
 
 
 def _freezes(lane: Lane, now: datetime) -> tuple[FreezeFacts, ...]:

@@ -1,0 +1,108 @@
+"""The rules about reports of a release: each says what was measured, what is asked, and which reports say so.
+
+A report that is missing is waited for; one that says too little stands until a newer one of the same kind says more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from apps.policies.clauses import Clause, TierPolicy
+from apps.policies.enums import Outcome
+from apps.policies.facts import Facts, ReportFacts
+from apps.policies.judgement import ENGINEERS, Judgement, listed, moment, not_asked
+
+SUITES = {"UNIT": "unit tests", "INTEGRATION": "integration tests", "END_TO_END": "end-to-end tests"}
+SEVERITIES = ("low", "medium", "high", "critical")
+TOLERATED = ("none", *SEVERITIES[:-1])
+PIPELINE = "The pipeline of the release"
+
+_TESTS, _COVERAGE, _FINDINGS, _PARTS = ("JUNIT",), ("COBERTURA", "LCOV"), ("SARIF",), ("CYCLONEDX",)
+
+
+def tests(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if clause is None:
+        return not_asked(policy, "for reports of tests")
+    reports = _of(facts, _TESTS)
+    by_suite = {report.subject: report.figures for report in reports}
+    asked = clause.words("suites")
+    missing = [SUITES[suite] for suite in asked if suite not in by_suite]
+    bad = [suite for suite in asked if suite in by_suite and not _all_passed(by_suite[suite])]
+    limit = f"Asked: all {listed([SUITES[suite] for suite in asked])} pass."
+    if bad:
+        said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in bad)
+        return _failed(f"{said[0].upper()}{said[1:]}. {limit}", reports)
+    if missing:
+        return _awaited(f"There is no report of {listed(missing)} yet. {limit}", reports)
+    said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in asked)
+    return _passed(f"{said[0].upper()}{said[1:]}. {limit}", reports)
+
+
+def coverage(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    """Reports of different formats are of different code, such as server and browser: their lines count together."""
+    if clause is None:
+        return not_asked(policy, "how much of the code tests reach")
+    least, reports = clause.number("least_percent"), _of(facts, _COVERAGE)
+    limit = f"Asked: at least {least} %."
+    lines = sum(report.figures["lines"] for report in reports)
+    if not lines:
+        return _awaited(f"There is no report of coverage yet. {limit}", reports)
+    covered = sum(report.figures["covered"] for report in reports)
+    # Cut, not rounded: 69.99 % is not 70 %.
+    sentence = f"{covered * 1000 // lines / 10:g} % of {lines:,} lines were run. {limit}"
+    return _passed(sentence, reports) if covered * 100 >= least * lines else _failed(sentence, reports)
+
+
+def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    """The newest report of each scanner counts: two scanners look for different things."""
+    if clause is None:
+        return not_asked(policy, "for a security scan")
+    reports, tolerated = _of(facts, _FINDINGS), clause.word("tolerated")
+    too_bad = SEVERITIES[TOLERATED.index(tolerated) :]
+    limit = "Asked: no finding." if tolerated == "none" else f"Asked: no finding above {tolerated}."
+    if not reports:
+        return _awaited(f"There is no report of a security scan yet. {limit}", reports)
+    counts = {name: sum(report.figures[name] for report in reports) for name in SEVERITIES}
+    found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES))
+    sentence = f"{found}, by {listed([report.subject or 'a scanner' for report in reports])}. {limit}"
+    return _failed(sentence, reports) if any(counts[name] for name in too_bad) else _passed(sentence, reports)
+
+
+def parts_list(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    if clause is None:
+        return not_asked(policy, "for a list of parts")
+    reports = _of(facts, _PARTS)
+    if not reports:
+        return _awaited("There is no list of what the release is made of yet. Asked: one.", reports)
+    return _passed(f"{reports[0].figures['components']:,} components are listed.", reports)
+
+
+def _of(facts: Facts, kinds: tuple[str, ...]) -> tuple[ReportFacts, ...]:
+    return tuple(report for report in facts.reports if report.kind in kinds)
+
+
+def _all_passed(figures: Mapping[str, Any]) -> bool:
+    return not figures["failed"] and figures["passed"] > 0
+
+
+def _tally(figures: Mapping[str, Any]) -> str:
+    skipped = f", {figures['skipped']:,} skipped" if figures["skipped"] else ""
+    return f"{figures['passed']:,} of {figures['total']:,} passed{skipped}"
+
+
+def _passed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    return Judgement(Outcome.PASSED, sentence, _evidence(reports))
+
+
+def _failed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    return Judgement(Outcome.FAILED, sentence, _evidence(reports), who=ENGINEERS)
+
+
+def _awaited(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    return Judgement(Outcome.WAITING, sentence, _evidence(reports), who=PIPELINE)
+
+
+def _evidence(reports: tuple[ReportFacts, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{report.label}{f', in {report.where}' if report.where else ''}, received {moment(report.at)}"
+        for report in reports
+    )
