@@ -21,7 +21,7 @@ from tests.cast import Cast, make_cast
 from tests.engines import Engines, renamed
 from tests.world import World, make_world
 
-BARE, CAST, WORLD = "bare", "cast", "world"
+Standing = tuple[Cast, World | None]
 
 _numbers = itertools.count()
 
@@ -33,33 +33,34 @@ class Prepared:
     usual: str
     """The database of this process, in which nobody stands."""
     kept: dict[str, bytes] = field(default_factory=dict)
-    current: str = BARE
-    """What stands in the database that is connected."""
+    """Who stands in which database."""
 
     def database_for(self, fixtures: Sequence[str]) -> str:
         """Return the database with what these fixtures ask for, made when it is asked for first."""
-        self.current = WORLD if "world" in fixtures else CAST if "cast" in fixtures else BARE
-        if self.current == BARE:
+        if "cast" not in fixtures:
             return self.usual
-        name = f"{self.usual}_{self.current}"
-        if self.current not in self.kept:
+        is_whole = "world" in fixtures
+        name = f"{self.usual}_{'world' if is_whole else 'cast'}"
+        if name not in self.kept:
             self.engines.clone(name)
-            self.kept[self.current] = self._made_in(name)
+            connect_to(name)
+            with self.blocker.unblock():
+                self.kept[name] = pickle.dumps(_make(is_whole=is_whole))
+                connections.close_all()
         return name
 
-    def copy(self) -> tuple[Cast | None, World | None]:
-        """Return the cast and the world of the connected database: None for what does not stand there."""
-        return pickle.loads(self.kept[self.current]) if self.current in self.kept else (None, None)  # noqa: S301  our own words
+    def clone(self, name: str, *, of: str) -> None:
+        """Make a database like another, in which the same people stand."""
+        self.engines.clone(name, of=of)
+        if of in self.kept:
+            self.kept[name] = self.kept[of]
 
-    def _made_in(self, name: str) -> bytes:
-        connect_to(name)
-        with self.blocker.unblock():
-            with workspace_scope([PLATFORM_WORKSPACE_ID]):
-                people = make_cast()
-            with workspace_scope([workspace.pk for workspace in people.workspaces]):
-                world = make_world(people) if self.current == WORLD else None
-            connections.close_all()
-        return pickle.dumps((people, world))
+
+def _make(*, is_whole: bool) -> Standing:
+    with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        people = make_cast()
+    with workspace_scope([workspace.pk for workspace in people.workspaces]):
+        return people, make_world(people) if is_whole else None
 
 
 def connect_to(name: str) -> None:
@@ -90,7 +91,7 @@ def database(
         return
     clone = f"{prepared.usual}_{next(_numbers)}"
     connect_to(clone)  # nobody may be connected to what is cloned
-    engines.clone(clone, of=name)
+    prepared.clone(clone, of=name)
     monkeypatch.setenv("DATABASE_URL", renamed(os.environ["DATABASE_URL"], clone))
     monkeypatch.setenv("DATABASE_OWNER_URL", renamed(os.environ["DATABASE_OWNER_URL"], clone))
     yield clone
@@ -99,9 +100,12 @@ def database(
 
 
 @pytest.fixture
-def own_copy(db: None, prepared: Prepared) -> tuple[Cast | None, World | None]:
-    """The cast and the world that stand in this test's database."""
-    return prepared.copy()
+def own_copy(db: None, database: str, prepared: Prepared, request: pytest.FixtureRequest) -> Standing:
+    """The cast, and the world if it is asked for; made here where a test has a server of its own."""
+    if database not in prepared.kept:
+        return _make(is_whole="world" in request.fixturenames)
+    copy: Standing = pickle.loads(prepared.kept[database])  # noqa: S301  our own words
+    return copy
 
 
 def _commits(request: pytest.FixtureRequest) -> bool:

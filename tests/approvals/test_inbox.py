@@ -5,6 +5,7 @@ from apps.approvals.inbox import gate_box, inbox, inbox_entries
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.policies.clauses import REPORTED, Gate
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from tests.approvals.promotions import ask, ask_for_production, bring, move, say
@@ -65,11 +66,11 @@ def test_other_workspaces_are_left_out(world):
 def test_time_alone_opens_only_what_waits_for_nothing_else(world):
     promotion = shown(ask_for_production(world))
     opens = "2026-11-24T18:00:00+00:00"
-    window = {**promotion.gates[7], "outcome": "WAITING", "next_open": opens}
-    promotion.gates = [*promotion.gates[:7], window, promotion.gates[8]]
+    *others, window, approvals = promotion.gates
+    promotion.gates = [*others, {**window, "outcome": "WAITING", "next_open": opens}, approvals]
 
     waits_for_people = gate_box(promotion, world.cast.devops)
-    promotion.gates = promotion.gates[:8]
+    promotion.gates = promotion.gates[:-1]
     waits_for_time = gate_box(promotion, world.cast.devops)
 
     assert waits_for_people.next_open is None
@@ -141,7 +142,7 @@ def test_the_box_puts_first_what_is_missing(world, django_assert_num_queries):
 
     assert [result.name for result in box.open] == ["approvals"]
     assert box.results[0] is box.open[0]
-    assert [result.name for result in box.not_needed] == ["rollback_readiness"]
+    assert [result.name for result in box.not_needed] == [*REPORTED, Gate.ROLLBACK_READINESS]
     assert len(box.results) == 9
     assert box.headline == "Waiting for you, as DevOps."
     assert [row.label for row in box.mine] == ["DevOps"]
