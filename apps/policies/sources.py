@@ -14,6 +14,7 @@ from apps.policies.documents import InvalidPolicy, parse
 
 LARGEST_BYTES = 64 * 1024
 DEEPEST = 12
+FIELDS = ("schema", "tier", "strategy", "limits", "verification", "clauses")
 _PLAIN = {f"tag:yaml.org,2002:{word}" for word in ("null", "bool", "int", "float", "str")}
 _STEP = re.compile(r"[^.\[\]]+")
 
@@ -57,6 +58,13 @@ def read(source: bytes) -> tuple[dict[str, Any], TierPolicy]:
         return document, parse(document)
     except InvalidPolicy as error:
         raise InvalidSource(sorted(_placed(problem, root) for problem in error.problems)) from error
+
+
+def written(document: dict[str, Any], *, schema_url: str) -> str:
+    """This function will write a kept document as the YAML text that `read` reads back to the same document."""
+    ordered = {name: document[name] for name in FIELDS if name in document}
+    text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    return f"# yaml-language-server: $schema={schema_url}\n{text}"
 
 
 def _decoded(source: bytes) -> str:

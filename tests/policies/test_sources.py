@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from apps.policies.clauses import Gate
 from apps.policies.documents import InvalidPolicy, parse
-from apps.policies.sources import DEEPEST, LARGEST_BYTES, InvalidSource, Mistake, read
+from apps.policies.sources import DEEPEST, LARGEST_BYTES, InvalidSource, Mistake, read, written
 from tests.policies.documents import make_document
 
 GOOD = yaml.safe_dump(make_document("window", roles=("DEVOPS",)), sort_keys=False)
@@ -91,3 +91,20 @@ def test_any_value_in_a_clause_is_judged(name, value):
         parse(document)
     except InvalidPolicy as error:
         assert error.problems  # noqa: PT017 - either answer is right, another exception is not
+
+
+@given(st.text(min_size=1, max_size=40).filter(str.strip))
+def test_what_is_written_is_read_back(words):
+    document = make_document("window", verification={"samples": 7})
+    document["clauses"][0]["text"] = words
+
+    text = written(document, schema_url="https://portal.example/static/schemas/policy-1.json")
+
+    assert text.startswith("# yaml-language-server: $schema=https://portal.example/")
+    assert read(text.encode())[0] == document
+
+
+def test_a_text_with_fields_of_a_policy_in_another_order_is_the_same_policy():
+    turned = dict(reversed(make_document("window").items()))
+
+    assert read(yaml.safe_dump(turned).encode())[0] == make_document("window")
