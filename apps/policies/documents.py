@@ -172,7 +172,7 @@ def _problems_of_clauses(clauses: object) -> Iterator[str]:
     rows = [clause for clause in clauses if isinstance(clause, Mapping)]
     yield from _repeated("id", [str(row.get("id")) for row in rows])
     yield from _repeated("gate", [str(row.get("gate")) for row in rows if row.get("gate") != Gate.APPROVALS])
-    present = {row.get("gate") for row in rows}
+    present = [row.get("gate") for row in rows]
     yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
 
 

@@ -1,12 +1,14 @@
 """The policies that the migration installs."""
 
 import pytest
+from django.core.management import call_command
 
 from apps.core.canonical import sha256_of
 from apps.environments.enums import Tier
 from apps.policies.clauses import REPORTED, Gate, Owner
 from apps.policies.documents import parse
 from apps.policies.models import PolicyVersion
+from apps.policies.sources import read
 from apps.workspaces.scope import workspace_scope
 
 pytestmark = pytest.mark.django_db
@@ -48,3 +50,11 @@ def _in_force(tier):
 def _roles(owner):
     policy = _in_force(Tier.PRODUCTION).for_owner(owner)
     return {clause.id: clause.settings["role"] for clause in policy.clauses_of(Gate.APPROVALS)}
+
+
+def test_each_is_exported_as_a_text_that_is_read_back(tmp_path):
+    call_command("export_policies", str(tmp_path), verbosity=0)
+
+    with workspace_scope([]):
+        kept = {version.tier: version.document for version in PolicyVersion.objects.filter(is_active=True)}
+    assert {tier: read((tmp_path / f"{tier.lower()}.yaml").read_bytes())[0] for tier in Tier.values} == kept

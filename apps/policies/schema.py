@@ -1,0 +1,85 @@
+"""The JSON Schema of a policy document, for editors: made from what `documents.py` reads by, so that both agree."""
+
+from typing import Any
+
+from apps.environments.enums import Tier
+from apps.policies import documents
+from apps.policies.clauses import Gate, Owner
+from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
+
+_COUNT = {"type": "integer", "minimum": 1}
+_KINDS: dict[type, dict[str, Any]] = {
+    int: _COUNT,
+    bool: {"type": "boolean"},
+    str: {"type": "string", "minLength": 1},
+}
+_TEXT = {"type": "string", "pattern": r"\S"}
+
+
+def policy_schema() -> dict[str, Any]:
+    """This function will describe a policy document in JSON Schema 2020-12.
+
+    Not said by it, and found by `documents.parse`: ids and gates that stand twice, more breaches than samples.
+    """
+    verification = _object(
+        {
+            **{name: {**_COUNT, "maximum": most} for name, most in AT_MOST},
+            "most_p95_percent": {"type": "integer", "minimum": 101, "maximum": dict(AT_MOST)["most_p95_percent"]},
+            "without_traffic": {"enum": list(WithoutTraffic)},
+        }
+    )
+    limits = dict.fromkeys(documents.LIMITS, _COUNT) | {"ready_hours": {"type": ["integer", "null"], "minimum": 1}}
+    fields = {
+        "schema": {"const": documents.SCHEMA},
+        "tier": {"enum": list(Tier.values)},
+        "strategy": {"enum": list(documents.STRATEGIES)},
+        "limits": _object(limits, required=documents.LIMITS),
+        "clauses": _clauses(),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The policy of a tier",
+        **_object({**fields, "verification": verification}, required=tuple(fields)),
+        "allOf": [_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()],
+    }
+
+
+def _clauses() -> dict[str, Any]:
+    clause = _object(
+        {
+            "id": {"type": "string", "pattern": rf"^{documents._CLAUSE_ID.pattern}$"},
+            "gate": {"enum": list(Gate)},
+            "text": _TEXT,
+            "source": _TEXT,
+            "owner": {"enum": list(Owner)},
+            "settings": {"type": "object"},
+        },
+        required=("id", "gate", "text", "source"),
+    )
+    present = [
+        {"contains": {"properties": {"gate": {"const": gate}}, "required": ["gate"]}} for gate in documents.ALWAYS
+    ]
+    return {"type": "array", "items": {**clause, "allOf": [_of_gate(gate) for gate in Gate]}, "allOf": present}
+
+
+def _of_gate(gate: Gate) -> dict[str, Any]:
+    expected = documents.SETTINGS.get(gate, {})
+    settings = {name: _KINDS[kind] for name, kind in expected.items()}
+    for name in documents.OPTIONAL_SETTINGS.get(gate, ()):
+        settings[name] = {"type": "integer", "minimum": 100 if name.endswith("percent") else 1}
+    rule: dict[str, Any] = {"properties": {"settings": _object(settings, required=tuple(expected))}}
+    if expected:
+        rule["required"] = ["settings"]
+    if gate in documents.ALWAYS:
+        rule["properties"]["owner"] = {"const": Owner.ALL}
+    return {"if": {"properties": {"gate": {"const": gate}}}, "then": rule}
+
+
+def _shorter(tier: str, most: int) -> dict[str, Any]:
+    limit = {"properties": {"limit_seconds": {"maximum": most}}}
+    return {"if": {"properties": {"tier": {"const": tier}}}, "then": {"properties": {"verification": limit}}}
+
+
+def _object(properties: dict[str, Any], *, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    rows: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {**rows, "required": list(required)} if required else rows

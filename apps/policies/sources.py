@@ -1,0 +1,168 @@
+"""Reads a policy from the YAML that people write: every mistake with the line and the column where it stands."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from apps.core.verdict import Invalid
+from apps.policies.clauses import TierPolicy
+from apps.policies.documents import InvalidPolicy, parse
+
+LARGEST_BYTES = 64 * 1024
+DEEPEST = 12
+FIELDS = ("schema", "tier", "strategy", "limits", "verification", "clauses")
+_PLAIN = {f"tag:yaml.org,2002:{word}" for word in ("null", "bool", "int", "float", "str")}
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """What is wrong, and where: line and column count from 1."""
+
+    line: int
+    column: int
+    reason: str
+
+
+class _Mark(Protocol):
+    line: int
+    column: int
+
+
+class InvalidSource(Invalid):
+    """The text does not say a policy. `mistakes` come in the order of the text, at least one."""
+
+    code = "invalid_policy"
+    next_step = "Correct the text and propose it again. The policy in force stays as it is."
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__(" ".join(f"Line {found.line}, column {found.column}: {found.reason}" for found in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def read(source: bytes) -> tuple[dict[str, Any], TierPolicy]:
+    """This function will read the policy that a YAML text says: the document as it is kept, and its rules.
+
+    Units: at most LARGEST_BYTES of UTF-8, DEEPEST levels, one document, no anchors and no tags.
+    Raises InvalidSource: with every mistake that was found.
+    """
+    root = _composed(_decoded(source))
+    if mistakes := sorted(_mistakes_of_form(root)):
+        raise InvalidSource(mistakes)
+    document = _value(root)
+    try:
+        return document, parse(document)
+    except InvalidPolicy as error:
+        raise InvalidSource(sorted(_placed(problem, root) for problem in error.problems)) from error
+
+
+def written(document: dict[str, Any], *, schema_url: str) -> str:
+    """This function will write a kept document as the YAML text that `read` reads back to the same document."""
+    ordered = {name: document[name] for name in FIELDS if name in document}
+    text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    return f"# yaml-language-server: $schema={schema_url}\n{text}"
+
+
+def _decoded(source: bytes) -> str:
+    if len(source) > LARGEST_BYTES:
+        raise InvalidSource([Mistake(1, 1, f"The text is longer than {LARGEST_BYTES} bytes.")])
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = source[: error.start]
+        column = error.start - before.rfind(b"\n")
+        raise InvalidSource([Mistake(before.count(b"\n") + 1, column, "The text is not UTF-8.")]) from error
+
+
+def _composed(text: str) -> Node:
+    """Return the tree of the text. Events are looked at first: composing is recursive, and aliases multiply."""
+    try:
+        _refuse_traps(text)
+        root = yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InvalidSource([_at(mark, f"This is not YAML: {error.problem or error.context}.")]) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise InvalidSource([Mistake(*place, "The text holds a character that YAML forbids.")]) from error
+    if root is None:
+        raise InvalidSource([Mistake(1, 1, "The text is empty.")])
+    return root
+
+
+def _refuse_traps(text: str) -> None:
+    depth = documents = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if getattr(event, "anchor", None):
+            raise InvalidSource([_at(event.start_mark, "Anchors and aliases are not allowed: write the value out.")])
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if documents > 1:
+            raise InvalidSource([_at(event.start_mark, "Expected one document in a text.")])
+        if depth > DEEPEST:
+            raise InvalidSource([_at(event.start_mark, f"Nested deeper than {DEEPEST} levels.")])
+
+
+def _mistakes_of_form(node: Node) -> Iterator[Mistake]:
+    if isinstance(node, ScalarNode):
+        yield from _mistakes_of_scalar(node)
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            yield from _mistakes_of_form(item)
+    else:
+        seen: set[str] = set()
+        for key, item in node.value:
+            if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, ScalarNode):
+                yield _at(key.start_mark, "Expected a text as the name of a field.")
+            elif key.value in seen:
+                yield _at(key.start_mark, f"{key.value}: stands there twice.")
+            else:
+                seen.add(key.value)
+            yield from _mistakes_of_form(item)
+
+
+def _mistakes_of_scalar(node: ScalarNode) -> Iterator[Mistake]:
+    if node.tag not in _PLAIN:
+        yield _at(node.start_mark, "Expected a text, a number, true, false or null; put quotes around a text.")
+        return
+    try:
+        _value(node)
+    except (ValueError, KeyError):
+        yield _at(node.start_mark, "This is not the number or the word that its tag promises.")
+
+
+def _value(node: Node) -> Any:
+    if isinstance(node, MappingNode):
+        return {key.value: _value(item) for key, item in node.value}
+    if isinstance(node, SequenceNode):
+        return [_value(item) for item in node.value]
+    return yaml.constructor.SafeConstructor().construct_object(node)
+
+
+def _placed(problem: str, root: Node) -> Mistake:
+    """Return a problem with its place in the text: of the field, or of the nearest that is there around it."""
+    node = mark = root
+    for step in _STEP.findall(problem.split(":", 1)[0]):
+        found = _child(node, step)
+        if found is None:
+            break
+        mark, node = found
+    return _at(mark.start_mark, problem)
+
+
+def _child(node: Node, step: str) -> tuple[Node, Node] | None:
+    """Return where the field begins and its value; None where there is none."""
+    if isinstance(node, MappingNode):
+        return next(((key, item) for key, item in node.value if key.value == step), None)
+    if isinstance(node, SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+        return node.value[int(step)], node.value[int(step)]
+    return None
+
+
+def _at(mark: _Mark | None, reason: str) -> Mistake:
+    return Mistake(mark.line + 1, mark.column + 1, reason) if mark else Mistake(1, 1, reason)
