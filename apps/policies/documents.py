@@ -1,7 +1,7 @@
 """Reads a policy document: all its mistakes at once, each with the place where it stands."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
-from apps.policies.evidence import SUITES, TOLERATED
+from apps.policies.settings import OPTIONAL_SETTINGS, SETTINGS, is_whole
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
@@ -18,47 +18,6 @@ STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
 ALWAYS = (Gate.ARTIFACT, Gate.VERSION_ORDER, Gate.QUARANTINE, Gate.FREEZE, Gate.HOLD)
-
-
-def _whole_number(value: object) -> str:
-    return "" if _is_positive(value) else "expected a whole number above 0."
-
-
-def _from(least: int, most: int | None = None) -> "Expectation":
-    words = f"expected a whole number from {least}{f' to {most}' if most else ''}."
-    return lambda value: "" if _is_positive(value) and least <= value <= (most or value) else words
-
-
-def _one_of(known: Collection[str]) -> "Expectation":
-    return lambda value: "" if value in known else f"expected one of {', '.join(known)}."
-
-
-def _some_of(known: Set[str]) -> "Expectation":
-    def judge(value: object) -> str:
-        is_well = (
-            isinstance(value, list) and value and known >= {*map(str, value)} and len({*map(str, value)}) == len(value)
-        )
-        return "" if is_well else f"expected a list of some of {', '.join(sorted(known))}, each once."
-
-    return judge
-
-
-Expectation = Callable[[Any], str]
-"""Says what is wrong with a value; nothing where it is as expected."""
-
-SETTINGS: dict[Gate, dict[str, Expectation]] = {
-    Gate.APPROVALS: {"role": lambda value: "" if isinstance(value, str) and value else "expected a text."},
-    Gate.COVERAGE: {"least_percent": _from(1, 100)},
-    Gate.ROLLBACK_READINESS: {"limit_minutes": _whole_number},
-    Gate.SECURITY_SCAN: {"tolerated": _one_of(TOLERATED)},
-    Gate.TESTS: {"suites": _some_of(SUITES.keys())},
-    Gate.VERSION_ORDER: {"prereleases": lambda value: "" if isinstance(value, bool) else "expected true or false."},
-    Gate.WINDOW: {"lasting_minutes": _whole_number},
-}
-# What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
-OPTIONAL_SETTINGS: dict[Gate, dict[str, Expectation]] = {
-    Gate.PREVIOUS_TIER: {"soak_minutes": _from(1), "close_watch_soak_percent": _from(100)}
-}
 _CLAUSE_ID = re.compile(r"[A-Z]{2,8}-[1-9][0-9]?")
 
 
@@ -133,7 +92,7 @@ def _problems_of_limits(limits: object) -> Iterator[str]:
     for name in LIMITS:
         value = limits.get(name)
         may_be_null = name == "ready_hours" and name in limits and value is None
-        if not may_be_null and not _is_positive(value):
+        if not may_be_null and not is_whole(value):
             yield f"limits.{name}: expected a whole number above 0."
 
 
@@ -148,7 +107,7 @@ def _problems_of_verification(row: object, tier: object) -> Iterator[str]:
     usual = asdict(Terms())
     for name, most in numbers.items():
         value = row.get(name, usual[name])
-        if not _is_positive(value) or value > most:
+        if not is_whole(value) or value > most:
             yield f"verification.{name}: expected a whole number from 1 to {most}."
             return
     if row.get("breaches", usual["breaches"]) > row.get("samples", usual["samples"]):
@@ -199,10 +158,10 @@ def _problems_of_settings(place: str, gate: Gate, settings: object) -> Iterator[
         return
     expected, optional = SETTINGS.get(gate, {}), OPTIONAL_SETTINGS.get(gate, {})
     yield from _unknown(f"{place}settings.", settings, {*expected, *optional})
-    given = {name: expectation for name, expectation in optional.items() if name in settings}
-    for name, wrong_with in (given | expected).items():
-        if problem := wrong_with(settings.get(name)):
-            yield f"{place}settings.{name}: {problem}"
+    given = {name: setting for name, setting in optional.items() if name in settings}
+    for name, setting in (given | dict(expected)).items():
+        if not setting.accepts(settings.get(name)):
+            yield f"{place}settings.{name}: expected {setting.words}."
 
 
 def _unknown(place: str, row: Mapping[str, Any], known: set[str]) -> Iterator[str]:
@@ -212,7 +171,3 @@ def _unknown(place: str, row: Mapping[str, Any], known: set[str]) -> Iterator[st
 def _repeated(name: str, values: list[str]) -> Iterator[str]:
     twice = sorted({value for value in values if values.count(value) > 1})
     yield from (f"clauses: the {name} {value} stands there twice." for value in twice)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

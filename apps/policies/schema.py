@@ -5,14 +5,10 @@ from typing import Any
 from apps.environments.enums import Tier
 from apps.policies import documents
 from apps.policies.clauses import Gate, Owner
+from apps.policies.settings import OPTIONAL_SETTINGS, SETTINGS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
 _COUNT = {"type": "integer", "minimum": 1}
-_KINDS: dict[type, dict[str, Any]] = {
-    int: _COUNT,
-    bool: {"type": "boolean"},
-    str: {"type": "string", "minLength": 1},
-}
 _TEXT = {"type": "string", "pattern": r"\S"}
 
 
@@ -63,10 +59,8 @@ def _clauses() -> dict[str, Any]:
 
 
 def _of_gate(gate: Gate) -> dict[str, Any]:
-    expected = documents.SETTINGS.get(gate, {})
-    settings = {name: _KINDS[kind] for name, kind in expected.items()}
-    for name in documents.OPTIONAL_SETTINGS.get(gate, ()):
-        settings[name] = {"type": "integer", "minimum": 100 if name.endswith("percent") else 1}
+    expected, optional = SETTINGS.get(gate, {}), OPTIONAL_SETTINGS.get(gate, {})
+    settings = {name: dict(setting.schema) for name, setting in (*expected.items(), *optional.items())}
     rule: dict[str, Any] = {"properties": {"settings": _object(settings, required=tuple(expected))}}
     if expected:
         rule["required"] = ["settings"]

@@ -63,7 +63,9 @@ def read(source: bytes) -> tuple[dict[str, Any], TierPolicy]:
 def written(document: dict[str, Any], *, schema_url: str) -> str:
     """This function will write a kept document as the YAML text that `read` reads back to the same document."""
     ordered = {name: document[name] for name in FIELDS if name in document}
-    text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+    # As PyYAML writes them, Unicode's own ends of line come back as spaces: where one stands, all is escaped.
+    is_plain = not any(end in yaml.safe_dump(ordered, allow_unicode=True) for end in "\x85\u2028\u2029")
+    text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=is_plain, width=100)
     return f"# yaml-language-server: $schema={schema_url}\n{text}"
 
 

@@ -89,7 +89,7 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
         ),
         (
             make_document(clauses=[clause(1, "tests", settings={"suites": ["UNIT", "SMOKE"]})]),
-            "clauses[0].settings.suites: expected a list of some of END_TO_END, INTEGRATION, UNIT, each once.",
+            "clauses[0].settings.suites: expected a list of some of UNIT, INTEGRATION, END_TO_END, each once.",
         ),
         (make_document(clauses=[clause(1, "tests", settings={"suites": []})]), "settings.suites: expected a list"),
         (make_document(clauses=[clause(1, "tests", settings={"suites": "UNIT"})]), "settings.suites: expected a list"),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from apps.policies.clauses import REPORTED
 from apps.policies.documents import InvalidPolicy, parse
 from apps.policies.schema import policy_schema
 from tests.policies.documents import make_document
@@ -13,8 +14,9 @@ from tests.policies.documents import make_document
 PUBLISHED = Path(__file__).resolve().parents[2] / "static" / "schemas" / "policy-1.json"
 VALIDATOR = Draft202012Validator(policy_schema())
 TERMS = {"limit_seconds": 60, "samples": 5, "breaches": 3, "most_p95_percent": 200, "without_traffic": "PASS"}
-WHOLE = make_document("previous_tier", "window", "rollback_readiness", roles=("DEVOPS",), verification=TERMS)
-VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, "", " ", "x", "PROD-9", "CUSTOMER", "window", "hold", [], {}]
+WHOLE = make_document("previous_tier", "window", "rollback_readiness", *REPORTED, roles=("DEVOPS",), verification=TERMS)
+WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "window", "hold", "UNIT"]
+VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, *WORDS, [], ["UNIT"], {}]
 
 
 def places(value, *path):

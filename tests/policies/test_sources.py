@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apps.policies.clauses import Gate
@@ -93,6 +93,7 @@ def test_any_value_in_a_clause_is_judged(name, value):
         assert error.problems  # noqa: PT017 - either answer is right, another exception is not
 
 
+@example("0\x85")
 @given(st.text(min_size=1, max_size=40).filter(str.strip))
 def test_what_is_written_is_read_back(words):
     document = make_document("window", verification={"samples": 7})

@@ -1,0 +1,60 @@
+"""What the settings of clauses must be: for the reader of documents, for people, and in JSON Schema alike."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.policies.clauses import Gate
+from apps.policies.evidence import SUITES, TOLERATED
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`words` end a sentence that begins with "expected"; `schema` is JSON Schema 2020-12."""
+
+    words: str
+    accepts: Callable[[Any], bool]
+    schema: Mapping[str, Any]
+
+
+def is_whole(value: Any, least: int = 1, most: int | None = None) -> bool:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and least <= value and (most is None or value <= most)
+
+
+def whole(least: int = 1, most: int | None = None) -> Setting:
+    words = f"a whole number from {least}{f' to {most}' if most else ''}"
+    limits = {"minimum": least, **({"maximum": most} if most else {})}
+    return Setting(words, lambda value: is_whole(value, least, most), {"type": "integer", **limits})
+
+
+def one_of(known: Sequence[str]) -> Setting:
+    return Setting(f"one of {', '.join(known)}", lambda value: value in known, {"enum": list(known)})
+
+
+def some_of(known: Sequence[str]) -> Setting:
+    def accepts(value: object) -> bool:
+        if not isinstance(value, list) or not value:
+            return False
+        return all(word in known for word in value) and len({*value}) == len(value)
+
+    schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(known)}}
+    return Setting(f"a list of some of {', '.join(known)}, each once", accepts, schema)
+
+
+FLAG = Setting("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
+TEXT = Setting("a text", lambda value: isinstance(value, str) and bool(value), {"type": "string", "minLength": 1})
+
+SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
+    Gate.APPROVALS: {"role": TEXT},
+    Gate.COVERAGE: {"least_percent": whole(1, 100)},
+    Gate.ROLLBACK_READINESS: {"limit_minutes": whole()},
+    Gate.SECURITY_SCAN: {"tolerated": one_of(TOLERATED)},
+    Gate.TESTS: {"suites": some_of(tuple(SUITES))},
+    Gate.VERSION_ORDER: {"prereleases": FLAG},
+    Gate.WINDOW: {"lasting_minutes": whole()},
+}
+# What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
+OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
+    Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)}
+}
