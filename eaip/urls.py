@@ -16,6 +16,7 @@ urlpatterns = [
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
     path("checks/", include("apps.health.urls")),
+    path("policies/", include("apps.policies.urls")),
     path("audit/", include("apps.audit.urls")),
     path("api/", include("apps.api.urls")),
 ]

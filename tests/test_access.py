@@ -22,11 +22,13 @@ from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
+from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.cast import NOW
 from tests.drill import get, post
+from tests.policies.proposals import text
 from tests.test_doors import _routes
 from tests.world import World
 
@@ -46,6 +48,7 @@ class Objects:
     event: Any
     rollout: Any
     evidence: Any
+    proposal: Any
 
 
 @pytest.fixture
@@ -77,7 +80,8 @@ def objects(world: World) -> Objects:
             by=world.cast.release_engineer, now=NOW,
         )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
-    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout, evidence)
+        proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
+    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout, evidence, proposal)
 
 
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
@@ -126,6 +130,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"deployments:{name}": lambda o: [o.rollout.number]
         for name in ("rollout-detail", "rollout-pause", "rollout-resume", "wave-release", "rollout-stop")
     },
+    "policies:proposal-detail": lambda o: [o.proposal.pk],
+    "policies:proposal-decision": lambda o: [o.proposal.pk],
     "audit:event-detail": lambda o: [o.event.pk],
 }  # fmt: skip
 
@@ -137,8 +143,10 @@ LISTS = {
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
 
-# Nothing of any workspace is there.
+# Nothing of any workspace is there: policies are published to all of them.
 OPEN = {
+    "policies:policy-list", "policies:policy-detail", "policies:policy-version", "policies:policy-source",
+    "policies:proposal-create",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
     "core:styleguide", "audit:export-create",
 }  # fmt: skip

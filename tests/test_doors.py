@@ -19,12 +19,14 @@ from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
 from apps.health import actions as health_actions
+from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from eaip.celery import app as celery
 from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
+from tests.policies.proposals import text
 from tests.world import World, make_environment, make_lane, make_manifest, make_service
 
 __all__ = ["judge", "stage"]
@@ -111,6 +113,11 @@ CHECK = {
 }  # fmt: skip
 REASON = {"reason": "Because of a test"}
 
+
+def _proposal(world: World) -> Any:
+    return policy_actions.propose(text(), tier="QA", reason="A test", by=world.cast.devops, now=NOW)
+
+
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
 DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
     ("accounts:theme", "profile.changed", lambda w: Call(w.cast.devops, reverse("accounts:theme"), {"theme": "DARK"})),
@@ -123,6 +130,18 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "accounts:preferences",
         "profile.changed",
         lambda w: Call(w.cast.devops, reverse("accounts:preferences"), {"theme": "DARK", "time_zone": ""}),
+    ),
+    (
+        "policies:proposal-create",
+        "policy.proposed",
+        lambda w: Call(w.cast.devops, reverse("policies:proposal-create", args=["qa"]), {"source": text(), **REASON}),
+    ),
+    (
+        "policies:proposal-decision",
+        "policy.activated",
+        lambda w: Call(
+            w.cast.security, reverse("policies:proposal-decision", args=[_proposal(w).pk]), {"choice": "ACTIVATE"}
+        ),
     ),
     ("accounts:sign-out", "session.ended", lambda w: Call(w.cast.devops, reverse("accounts:sign-out"), {})),
     (

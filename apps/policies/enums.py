@@ -36,3 +36,20 @@ _LABELS: dict[Outcome, tuple[str, str]] = {
     Outcome.NOT_REQUIRED: ("Not needed", "idle"),
     Outcome.WAIVED: ("Waived", "warn"),
 }
+
+
+class ProposalState(StrEnum):
+    """A proposed policy waits until somebody else puts it in force, or it is turned down or taken back."""
+
+    OPEN = "OPEN"
+    ACTIVATED = "ACTIVATED"
+    REJECTED = "REJECTED"
+    WITHDRAWN = "WITHDRAWN"
+
+    @property
+    def label(self) -> str:
+        return {"OPEN": "Waits for review", "ACTIVATED": "Came into force"}.get(self.value, self.value.capitalize())
+
+    @property
+    def tone(self) -> str:
+        return {"OPEN": "wait", "ACTIVATED": "ok", "REJECTED": "bad", "WITHDRAWN": "idle"}[self.value]

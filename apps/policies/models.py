@@ -1,9 +1,10 @@
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.environments.enums import Tier
 from apps.environments.models import person
-from apps.policies.querysets import PolicyQuerySet
+from apps.policies.enums import ProposalState
+from apps.policies.querysets import PolicyQuerySet, ProposalQuerySet
 from apps.workspaces.models import TenantModel
 
 
@@ -36,3 +37,65 @@ class PolicyVersion(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.tier} policy {self.number}"
+
+
+class PolicyProposal(TenantModel):
+    """Another policy of a tier, as somebody wrote it, until somebody else puts it in force or turns it down.
+
+    `source` is the YAML text as it was written, `document` what it says, `digest` as in `PolicyVersion`. `based_on` was
+    in force when it was written: once another version is, the proposal is of the past.
+    """
+
+    tier = models.CharField(max_length=10, choices=Tier)
+    source = models.TextField()
+    document = models.JSONField()
+    digest = models.CharField(max_length=64)
+    reason = models.CharField(max_length=300)
+    based_on = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    proposed_by = person()
+    state = models.CharField(
+        max_length=9, choices=[(state.value, state.label) for state in ProposalState], default=ProposalState.OPEN
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = person(null=True, blank=True)
+    comment = models.CharField(max_length=300, blank=True)
+    version = models.OneToOneField(
+        PolicyVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="proposal"
+    )
+
+    objects = ProposalQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-proposed_at", "-pk"]
+        indexes = [models.Index(name="proposal_by_tier", fields=["tier", "-proposed_at", "-id"])]
+        constraints = [
+            models.CheckConstraint(name="proposal_tier_known", condition=Q(tier__in=Tier.values)),
+            models.CheckConstraint(
+                name="proposal_decided_whole",
+                condition=Q(state=ProposalState.OPEN, decided_at=None, decided_by=None, version=None)
+                | Q(state=ProposalState.ACTIVATED, decided_at__isnull=False, version__isnull=False)
+                | Q(
+                    state__in=[ProposalState.REJECTED, ProposalState.WITHDRAWN],
+                    decided_at__isnull=False,
+                    decided_by__isnull=False,
+                    version=None,
+                ),
+            ),
+            models.CheckConstraint(
+                name="proposal_activated_by_another",
+                condition=~Q(state=ProposalState.ACTIVATED)
+                | Q(decided_by__isnull=False) & ~Q(decided_by=F("proposed_by")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"proposed {self.get_tier_display()} policy"
+
+    @property
+    def label(self) -> str:
+        return ProposalState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return ProposalState(self.state).tone

@@ -1,7 +1,7 @@
 """Reads a policy from the YAML that people write: every mistake with the line and the column where it stands."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,9 +44,10 @@ class InvalidSource(Invalid):
         self.mistakes = tuple(mistakes)
 
 
-def read(source: bytes) -> tuple[dict[str, Any], TierPolicy]:
+def read(source: bytes, *, tier: str = "", roles: Collection[str] = ()) -> tuple[dict[str, Any], TierPolicy]:
     """This function will read the policy that a YAML text says: the document as it is kept, and its rules.
 
+    Shapes: `tier` is which one it has to be of, `roles` are those that approvals may ask for; without them, any.
     Units: at most LARGEST_BYTES of UTF-8, DEEPEST levels, one document, no anchors and no tags.
     Raises InvalidSource: with every mistake that was found.
     """
@@ -55,9 +56,21 @@ def read(source: bytes) -> tuple[dict[str, Any], TierPolicy]:
         raise InvalidSource(mistakes)
     document = _value(root)
     try:
-        return document, parse(document)
+        policy = parse(document)
     except InvalidPolicy as error:
         raise InvalidSource(sorted(_placed(problem, root) for problem in error.problems)) from error
+    if problems := list(_misfits(document, tier, roles)):
+        raise InvalidSource(sorted(_placed(problem, root) for problem in problems))
+    return document, policy
+
+
+def _misfits(document: dict[str, Any], tier: str, roles: Collection[str]) -> Iterator[str]:
+    if tier and document["tier"] != tier:
+        yield f"tier: expected {tier}, whose policy this shall be."
+    for index, clause in enumerate(document["clauses"]):
+        role = clause.get("settings", {}).get("role")
+        if roles and role is not None and role not in roles:
+            yield f"clauses[{index}].settings.role: expected one of {', '.join(sorted(roles))}."
 
 
 def written(document: dict[str, Any], *, schema_url: str) -> str:

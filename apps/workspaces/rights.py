@@ -16,9 +16,12 @@ from apps.audit.actors import Actor
 from apps.core.verdict import ALLOWED, Verdict, refused
 from apps.workspaces.models import ApiToken, Membership
 
-# What a grant on one object covers. None covers deciding: who approves must hold the role that is asked for.
+# What a grant on one object covers. None covers deciding, on promotions or on the rules that they are judged by: who
+# approves must hold the role that is asked for.
 GRANTS: dict[str, frozenset[str]] = {
-    "operate_workspace": frozenset(set(Capability.values) - {Capability.PROMOTION_DECIDE}),
+    "operate_workspace": frozenset(
+        set(Capability.values) - {Capability.PROMOTION_DECIDE, Capability.POLICY_CHANGE}
+    ),
     "deploy_environment": frozenset({Capability.PROMOTION_REQUEST}),
     "operate_environment": frozenset(
         {

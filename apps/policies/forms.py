@@ -1,0 +1,28 @@
+"""What people write when they change the rules."""
+
+from django import forms
+
+from apps.core.form_fields import LineField
+from apps.policies.sources import LARGEST_BYTES
+
+
+class ProposalForm(forms.Form):
+    source = forms.CharField(
+        label="Policy",
+        max_length=LARGEST_BYTES,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 30, "class": "mono", "spellcheck": "false", "autocomplete": "off"}),
+        help_text="YAML. Its JSON Schema is at /static/schemas/policy-1.json.",
+    )
+    reason = LineField(
+        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Who decides on it reads this first. Kept in the audit trail.",
+    )  # fmt: skip
+
+
+class ProposalDecisionForm(forms.Form):
+    choice = forms.ChoiceField(choices=[("ACTIVATE", "Put it in force"), ("TURN_DOWN", "Turn it down")])
+    comment = LineField(
+        label="Comment", max_length=300, required=False, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Kept in the audit trail.",
+    )  # fmt: skip

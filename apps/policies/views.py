@@ -1,0 +1,136 @@
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.templatetags.static import static
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.accounts.requests import AuthedRequest
+from apps.core.keyset import page_of
+from apps.core.pages import render_page
+from apps.environments.enums import Tier
+from apps.policies import actions, page, permissions
+from apps.policies.forms import ProposalDecisionForm, ProposalForm
+from apps.policies.models import PolicyProposal, PolicyVersion
+from apps.policies.sources import InvalidSource
+
+
+@require_safe
+def policy_list(request: AuthedRequest) -> HttpResponse:
+    """The version in force of each tier, in the order of the tiers, and what was proposed."""
+    in_force = {version.tier: version for version in _versions(request).filter(is_active=True)}
+    proposals = PolicyProposal.objects.visible_in(request.workspaces).select_related("proposed_by", "decided_by")
+    context = {
+        "versions": [in_force[tier] for tier in Tier.values if tier in in_force],
+        "page": page_of(proposals, request.GET, moment="proposed_at", size=20),
+    }
+    return render_page(request, "policies/policy_list.html", context, part="proposals")
+
+
+@require_safe
+def policy_detail(request: AuthedRequest, tier: str, number: int | None = None) -> HttpResponse:
+    """The version in force, or one that was."""
+    versions = _versions(request).filter(tier=_tier(tier))
+    which: dict[str, Any] = {"is_active": True} if number is None else {"number": number}
+    version = get_object_or_404(versions.select_related("created_by", "proposal__decided_by"), **which)
+    before = versions.filter(number=version.number - 1).first()
+    context = {
+        "version": version,
+        "before": before,
+        "lines": page.difference(before.document, version.document) if before else [],
+        "page": page_of(versions, request.GET, moment="created_at", size=20),
+        "may_propose": permissions.may_propose(request.user),
+        **page.policy_page(version.document),
+    }
+    return render_page(request, "policies/policy_detail.html", context, part="versions")
+
+
+@require_safe
+def policy_source(request: AuthedRequest, tier: str, number: int) -> HttpResponse:
+    version = get_object_or_404(_versions(request), tier=_tier(tier), number=number)
+    text = page.text_of(version.document, schema_url=_schema(request))
+    response = HttpResponse(text, content_type="application/yaml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{tier}-{number}.yaml"'
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def proposal_create(request: AuthedRequest, tier: str) -> HttpResponse:
+    current = get_object_or_404(_versions(request), tier=_tier(tier), is_active=True)
+    permissions.may_propose(request.user).require()
+    text = page.text_of(current.document, schema_url=_schema(request))
+    form = ProposalForm(request.POST or None, initial={"source": text})
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            proposal = actions.propose(
+                given["source"], tier=current.tier, reason=given["reason"], by=request.user, now=timezone.now()
+            )
+        except InvalidSource as refusal:
+            for found in refusal.mistakes:
+                form.add_error("source", f"Line {found.line}, column {found.column}: {found.reason}")
+        else:
+            messages.success(request, "It is proposed. Somebody else has to put it in force.")
+            return redirect("policies:proposal-detail", proposal.pk)
+    return render_page(request, "policies/proposal_create.html", {"form": form, "version": current})
+
+
+@require_safe
+def proposal_detail(request: AuthedRequest, proposal_id: UUID) -> HttpResponse:
+    return _proposal_page(request, _proposal(request, proposal_id))
+
+
+@require_POST
+def proposal_decision(request: AuthedRequest, proposal_id: UUID) -> HttpResponse:
+    proposal = _proposal(request, proposal_id)
+    form = ProposalDecisionForm(request.POST)
+    if not form.is_valid():
+        return _proposal_page(request, proposal, form)
+    comment, now = form.cleaned_data["comment"], timezone.now()
+    if form.cleaned_data["choice"] == "ACTIVATE":
+        version = actions.activate(proposal, comment=comment, by=request.user, now=now)
+        messages.success(request, f"Version {version.number} is in force: what waits is judged by it now.")
+        return redirect("policies:policy-detail", version.tier.lower())
+    actions.turn_down(proposal, comment=comment, by=request.user, now=now)
+    messages.success(request, "It does not come into force.")
+    return redirect("policies:proposal-detail", proposal.pk)
+
+
+def _proposal_page(
+    request: AuthedRequest, proposal: PolicyProposal, form: ProposalDecisionForm | None = None
+) -> HttpResponse:
+    in_force = get_object_or_404(_versions(request), tier=proposal.tier, is_active=True)
+    context = {
+        "proposal": proposal,
+        "form": form or ProposalDecisionForm(),
+        "in_force": in_force,
+        "is_overtaken": proposal.state == "OPEN" and in_force.pk != proposal.based_on_id,
+        "lines": page.difference(proposal.based_on.document, proposal.document),
+        "may_activate": permissions.may_activate(request.user, proposal),
+        "may_turn_down": permissions.may_propose(request.user),
+        "is_own": proposal.proposed_by_id == request.user.pk,
+        **page.policy_page(proposal.document),
+    }
+    return render_page(request, "policies/proposal_detail.html", context)
+
+
+def _versions(request: AuthedRequest) -> Any:
+    return PolicyVersion.objects.readable_in(request.workspaces)
+
+
+def _proposal(request: AuthedRequest, proposal_id: UUID) -> PolicyProposal:
+    found = PolicyProposal.objects.visible_in(request.workspaces)
+    return get_object_or_404(found.select_related("based_on", "proposed_by", "decided_by", "version"), pk=proposal_id)
+
+
+def _tier(word: str) -> str:
+    if word.upper() not in Tier.values or not word.islower():
+        raise Http404
+    return word.upper()
+
+
+def _schema(request: AuthedRequest) -> str:
+    return request.build_absolute_uri(static("schemas/policy-1.json"))

@@ -1,0 +1,19 @@
+"""Another policy of QA, as somebody writes it."""
+
+from apps.policies import sources
+from apps.policies.models import PolicyVersion
+
+
+def in_force(tier: str = "QA") -> PolicyVersion:
+    return PolicyVersion.objects.in_force(tier).get()
+
+
+def text(*, least: int = 80, tier: str = "QA") -> str:
+    """Return the policy in force with one clause more."""
+    document = in_force(tier).document
+    clause = {
+        "id": "QA-9", "gate": "coverage", "text": "Most of the code is tested.", "source": "A test",
+        "settings": {"least_percent": least},
+    }  # fmt: skip
+    others = [row for row in document["clauses"] if row["id"] != clause["id"]]
+    return sources.written({**document, "clauses": [*others, clause]}, schema_url="s")
