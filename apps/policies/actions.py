@@ -1,6 +1,7 @@
 """A policy changes by a proposal and by the decision of another person."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -38,7 +39,7 @@ def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> 
     policy in force says.
     """
     permissions.may_propose(by).require()
-    document, _policy = sources.read(source.encode(), tier=tier, roles=set(Role.objects.values_list("code", flat=True)))
+    document = _read(source, tier)
     current = PolicyVersion.objects.in_force(tier).get()
     digest = sha256_of(document)
     if digest == current.digest:
@@ -70,7 +71,8 @@ def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> 
 def activate(proposal: PolicyProposal, *, comment: str = "", by: User, now: datetime) -> PolicyVersion:
     """This function will put a proposal in force: every promotion that waits is judged by it from now on.
 
-    Raises ProposalDecided. Raises ProposalOvertaken: another version came into force since it was written.
+    Raises ProposalDecided. Raises ProposalOvertaken: another version came into force since it was written. Raises
+    sources.InvalidSource: gates or roles have changed since, so that its text is no policy any more.
     """
     proposal = _locked(proposal)
     permissions.may_activate(by, proposal).require()
@@ -80,6 +82,7 @@ def activate(proposal: PolicyProposal, *, comment: str = "", by: User, now: date
         raise ProposalOvertaken(
             f"It was written on top of version {proposal.based_on.number}, which is no longer in force."
         )
+    _read(proposal.source, proposal.tier)
     PolicyVersion.objects.filter(pk=current.pk).update(is_active=False)
     version = PolicyVersion.objects.create(
         workspace_id=proposal.workspace_id,
@@ -128,6 +131,11 @@ def turn_down(proposal: PolicyProposal, *, comment: str, by: User, now: datetime
         after={"state": state},
     )
     return proposal
+
+
+def _read(source: str, tier: str) -> dict[str, Any]:
+    document, _policy = sources.read(source.encode(), tier=tier, roles=set(Role.objects.values_list("code", flat=True)))
+    return document
 
 
 def _locked(proposal: PolicyProposal) -> PolicyProposal:

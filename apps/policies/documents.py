@@ -105,14 +105,12 @@ def _problems_of_verification(row: object, tier: object) -> Iterator[str]:
     }
     yield from _unknown("verification.", row, {*numbers, "without_traffic"})
     usual = asdict(Terms())
-    for name, most in numbers.items():
-        value = row.get(name, usual[name])
-        if not is_whole(value) or value > most:
-            yield f"verification.{name}: expected a whole number from 1 to {most}."
-            return
-    if row.get("breaches", usual["breaches"]) > row.get("samples", usual["samples"]):
+    values = {name: row.get(name, usual[name]) for name in numbers}
+    wrong = [name for name, most in numbers.items() if not is_whole(values[name], 1, most)]
+    yield from (f"verification.{name}: expected a whole number from 1 to {numbers[name]}." for name in wrong)
+    if not {"breaches", "samples"} & {*wrong} and values["breaches"] > values["samples"]:
         yield "verification.breaches: expected at most as many as samples."
-    if row.get("most_p95_percent", usual["most_p95_percent"]) <= 100:
+    if "most_p95_percent" not in wrong and values["most_p95_percent"] <= 100:
         yield "verification.most_p95_percent: expected above 100, which is as slow as before."
     if row.get("without_traffic", WithoutTraffic.PASS) not in list(WithoutTraffic):
         yield f"verification.without_traffic: expected one of {', '.join(WithoutTraffic)}."

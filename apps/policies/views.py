@@ -72,6 +72,8 @@ def proposal_create(request: AuthedRequest, tier: str) -> HttpResponse:
         except InvalidSource as refusal:
             for found in refusal.mistakes:
                 form.add_error("source", f"Line {found.line}, column {found.column}: {found.reason}")
+        except actions.SameAsInForce as refusal:
+            form.add_error("source", f"{refusal.sentence} {refusal.next_step}")
         else:
             messages.success(request, "It is proposed. Somebody else has to put it in force.")
             return redirect("policies:proposal-detail", proposal.pk)

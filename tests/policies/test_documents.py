@@ -128,6 +128,13 @@ def test_a_bad_document_is_refused_with_the_place_of_the_mistake(document, probl
     assert refusal.value.status == 422
 
 
+def test_all_mistakes_of_a_verification_are_told_at_once():
+    with pytest.raises(InvalidPolicy) as refusal:
+        parse(make_document(verification={"samples": 0, "limit_seconds": 999, "breaches": 2, "most_p95_percent": 90}))
+
+    assert len(refusal.value.problems) == 3
+
+
 def test_all_mistakes_are_told_at_once():
     with pytest.raises(InvalidPolicy) as refusal:
         parse(make_document(schema=2, tier="PROD"))

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
 from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
 from apps.core.verdict import Conflict, Denied
@@ -139,11 +139,37 @@ def test_a_bad_policy_is_refused_with_line_and_reason_and_nothing_is_kept(
         assert not PolicyProposal.objects.exists()
 
 
-def test_nothing_is_proposed_that_is_in_force(world: World) -> None:
-    same = sources.written(in_force().document, schema_url="s")
+def test_nothing_is_proposed_that_is_in_force_and_what_was_written_stays_in_the_form(world: World) -> None:
+    same = sources.written(in_force().document, schema_url="s") + "# A comment\n"
 
-    with pytest.raises(actions.SameAsInForce):
-        actions.propose(same, tier="QA", reason="A test", by=world.cast.devops, now=NOW)
+    answer = post(world.cast.devops, CREATE, {"source": same, "reason": "A test"})
+
+    assert answer.status_code == 422
+    assert "This says what version 1 says, which is in force." in text_of(answer)
+    assert "# A comment" in text_of(answer)
+
+
+def test_a_proposal_that_asks_a_role_that_is_no_more_does_not_come_into_force(world: World) -> None:
+    Role.objects.create(code="CAB", label="Change board", capabilities=[], position=9)
+    source = text().replace("gate: coverage", "gate: approvals").replace("least_percent: 80", "role: CAB")
+    proposal = actions.propose(source, tier="QA", reason="A test", by=world.cast.devops, now=NOW)
+    before = in_force()
+    Role.objects.get(code="CAB").delete()
+
+    with pytest.raises(sources.InvalidSource, match=r"settings\.role: expected one of"):
+        actions.activate(proposal, by=world.cast.security, now=NOW)
+
+    assert (in_force(), PolicyProposal.objects.get().state) == (before, ProposalState.OPEN)
+
+
+def test_turning_it_down_needs_a_word(world: World) -> None:
+    address = reverse("policies:proposal-decision", args=[propose(world.cast).pk])
+
+    answer = post(world.cast.security, address, {"choice": "TURN_DOWN", "comment": ""})
+
+    assert answer.status_code == 422
+    assert "Say why: whoever wrote it will want to know." in text_of(answer)
+    assert post(world.cast.security, address, {"choice": "TURN_DOWN", "comment": "Too strict"}).status_code == 302
 
 
 def test_from_the_form_to_the_page_of_the_new_version(world: World) -> None:
@@ -201,10 +227,11 @@ def test_the_lists_cost_the_same_for_few_and_many(world: World) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_put_something_in_force_at_once_one_does(world: World) -> None:
+def test_of_all_who_decide_at_once_one_does_for_each_proposal_and_one_for_the_tier(world: World) -> None:
     with world.everything():
         two = [propose(world.cast), propose(world.cast, least=90)]
     race = [(proposal, by) for proposal in two for by in (world.cast.security, world.cast.engineering_manager)]
+    race += [(two[0], world.cast.devops), (two[1], world.cast.devops)]
     barrier = threading.Barrier(len(race))
 
     def act(entry: tuple[PolicyProposal, User]) -> str:
@@ -212,19 +239,23 @@ def test_of_two_who_put_something_in_force_at_once_one_does(world: World) -> Non
         barrier.wait()
         try:
             with world.everything():
+                if by == proposal.proposed_by:
+                    actions.turn_down(proposal, comment="No", by=by, now=NOW)
+                    return "taken back"
                 actions.activate(proposal, by=by, now=NOW)
         except Conflict as refusal:
             return refusal.code
         finally:
             connection.close()
-        return "done"
+        return "in force"
 
     with ThreadPoolExecutor(len(race)) as threads:
         answers = sorted(threads.map(act, race))
 
-    assert answers.count("done") == 1
-    assert set(answers) <= {"done", "proposal_decided", "proposal_overtaken"}
+    assert set(answers) <= {"in force", "taken back", "proposal_decided", "proposal_overtaken"}
     with world.everything():
-        assert PolicyVersion.objects.filter(tier="QA").count() == 2
-        assert in_force().number == 2
-        assert AuditEvent.objects.filter(kind="policy.activated").count() == 1
+        activated = PolicyProposal.objects.filter(state=ProposalState.ACTIVATED).count()
+        assert activated == answers.count("in force") <= 1
+        assert PolicyProposal.objects.filter(state=ProposalState.WITHDRAWN).count() == answers.count("taken back")
+        assert in_force().number == 1 + activated == PolicyVersion.objects.filter(tier="QA").count()
+        assert AuditEvent.objects.filter(kind="policy.activated").count() == activated
