@@ -89,6 +89,24 @@ def test_a_finding_is_as_bad_as_its_rule_says(report: bytes, severity: str) -> N
     assert {name: count for name, count in told.items() if count and name != "tool"} == {severity: 1}
 
 
+@pytest.mark.parametrize(
+    ("statuses", "counted"),
+    [
+        (("accepted",), "suppressed"),
+        (("rejected",), "high"),
+        (("underReview",), "high"),
+        (("accepted", "rejected"), "high"),
+        ((["accepted"],), "high"),
+    ],
+)
+def test_a_finding_is_suppressed_only_once_that_is_accepted(statuses: tuple[Any, ...], counted: str) -> None:
+    suppressions = [{"kind": "external", "status": status} for status in statuses]
+
+    told = reports.read(K.SARIF, _sarif({"ruleId": "R1", "level": "error", "suppressions": suppressions}))
+
+    assert {name: count for name, count in told.items() if count and name != "tool"} == {counted: 1}
+
+
 def test_what_a_scanner_found_to_be_well_is_no_finding() -> None:
     told = reports.read(K.SARIF, _sarif({"ruleId": "R1", "kind": "pass"}, {"ruleId": "R1", "kind": "notApplicable"}))
 

@@ -12,7 +12,8 @@ LEVELS = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
 def read_sarif(report: bytes) -> dict[str, Any]:
     """This function will count results by severity: the rule's `security-severity`, else the result's level.
 
-    Suppressed results are counted apart; those that say of themselves that nothing is wrong are not counted.
+    Suppressed results are counted apart, but not while their suppression is under review or once it was rejected; those
+    that say of themselves that nothing is wrong are not counted.
     """
     log = documents.json_object(report)
     if log.get("version") != "2.1.0":
@@ -28,7 +29,7 @@ def read_sarif(report: bytes) -> dict[str, Any]:
         for result in documents.rows(run, "results", place="runs: "):
             if result.get("kind", "fail") in ("pass", "notApplicable", "informational"):
                 continue
-            counts["suppressed" if documents.rows(result, "suppressions") else _severity(result, rules)] += 1
+            counts["suppressed" if _is_suppressed(result) else _severity(result, rules)] += 1
     return {"tool": ", ".join(dict.fromkeys(filter(None, tools)))[:200], **counts}
 
 
@@ -36,6 +37,11 @@ def _rules(run: dict[str, Any], driver: dict[str, Any]) -> dict[str, dict[str, A
     extensions = documents.rows(documents.nested(run, "tool"), "extensions")
     known = [rule for component in (driver, *extensions) for rule in documents.rows(component, "rules")]
     return {str(rule.get("id")): rule for rule in known}
+
+
+def _is_suppressed(result: dict[str, Any]) -> bool:
+    suppressions = documents.rows(result, "suppressions")
+    return bool(suppressions) and all(found.get("status", "accepted") == "accepted" for found in suppressions)
 
 
 def _severity(result: dict[str, Any], rules: dict[str, dict[str, Any]]) -> str:
