@@ -143,6 +143,7 @@ def test_a_change_is_named_by_its_operation_its_place_and_a_sentence() -> None:
     [
         ((*_ORDER, "properties", "note", "format"), "date"),
         ((*_WISH, "properties", "count"), GONE),
+        ((*_WISH, "properties", "size", "type"), {"a": 1}),
         ((*_WISH, "additionalProperties"), False),
         ((*_WISH, "if"), {"required": ["count"]}),
         ((*ONE, "get", "parameters"), []),
@@ -251,6 +252,7 @@ def test_yaml_and_json_are_read_alike() -> None:
         b"openapi: 3.1.0",
         b"openapi: 3.1.0\npaths: [1]",
         b"openapi: 3.1.0\npaths: {/a: 5}",
+        b"openapi: 3.1.0\ncomponents: {securitySchemes: 5}",
         b"a: !!python/object/apply:os.system [id]",
         b'{"a":' * 5000,
         b"a: " + b"[" * 5000,

@@ -67,5 +67,8 @@ def _require_operations(document: dict[str, Any]) -> None:
     paths = document.get("paths", {})
     if not isinstance(paths, dict) or not all(isinstance(item, dict) for item in paths.values()):
         raise Unreadable("paths: expected an object of objects.")
+    parts = document.get("components", {})
+    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+        raise Unreadable("components: expected an object of objects.")
     if not paths and not document.get("webhooks") and not document.get("components"):
         raise Unreadable("It describes nothing: there are no paths.")

@@ -73,6 +73,8 @@ class Comparison:
         if isinstance(node, bool):
             return ({} if node else {"not": {}}), node
         found = resolved(node, root)
+        if not isinstance(found.get("type", ""), str | list):
+            raise Unresolved("its type is no name")
         return plain(found), found
 
     def _of_objects(self, old: dict[str, Any], new: dict[str, Any], side: Side, place: str) -> Iterator[Difference]:
