@@ -18,7 +18,7 @@ from pytest_django import DjangoDbBlocker
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.workspaces.scope import workspace_scope
 from tests.cast import Cast, make_cast
-from tests.engines import Engines, renamed
+from tests.engines import TEMPLATE, Engines, renamed
 from tests.world import World, make_world
 
 Standing = tuple[Cast, World | None]
@@ -34,6 +34,9 @@ class Prepared:
     """The database of this process, in which nobody stands."""
     kept: dict[str, bytes] = field(default_factory=dict)
     """Who stands in which database."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Of what each database is a copy. Nobody connects to these: a test may leave a connection behind, and what
+    somebody is connected to can't be cloned."""
 
     def database_for(self, fixtures: Sequence[str]) -> str:
         """Return the database with what these fixtures ask for, made when it is asked for first."""
@@ -42,18 +45,20 @@ class Prepared:
         is_whole = "world" in fixtures
         name = f"{self.usual}_{'world' if is_whole else 'cast'}"
         if name not in self.kept:
-            self.engines.clone(name)
-            connect_to(name)
+            self.sources[name] = source = f"{name}_source"
+            self.engines.clone(source)
+            connect_to(source)
             with self.blocker.unblock():
                 self.kept[name] = pickle.dumps(_make(is_whole=is_whole))
                 connections.close_all()
+            self.engines.clone(name, of=source)
         return name
 
-    def clone(self, name: str, *, of: str) -> None:
-        """Make a database like another, in which the same people stand."""
-        self.engines.clone(name, of=of)
-        if of in self.kept:
-            self.kept[name] = self.kept[of]
+    def clone(self, name: str, *, like: str) -> None:
+        """Make a database like one of this process before anything happened in it."""
+        self.engines.clone(name, of=self.sources.get(like, TEMPLATE))
+        if like in self.kept:
+            self.kept[name] = self.kept[like]
 
 
 def _make(*, is_whole: bool) -> Standing:
@@ -90,8 +95,8 @@ def database(
         yield name
         return
     clone = f"{prepared.usual}_{next(_numbers)}"
-    connect_to(clone)  # nobody may be connected to what is cloned
-    prepared.clone(clone, of=name)
+    connect_to(clone)
+    prepared.clone(clone, like=name)
     monkeypatch.setenv("DATABASE_URL", renamed(os.environ["DATABASE_URL"], clone))
     monkeypatch.setenv("DATABASE_OWNER_URL", renamed(os.environ["DATABASE_OWNER_URL"], clone))
     yield clone
