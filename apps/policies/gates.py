@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.policies import evidence
-from apps.policies.clauses import Clause, Gate, TierPolicy
+from apps.policies.clauses import REPORTED, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed
 from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, listed, moment, not_asked
@@ -44,6 +44,14 @@ class GateResult:
     who: str = ""
     next_open: datetime | None = None
     clause: str = ""
+
+    @property
+    def goes_by_reports(self) -> bool:
+        return self.name in REPORTED and self.outcome != Outcome.NOT_REQUIRED
+
+    @property
+    def first_clause(self) -> str:
+        return self.clause.partition(",")[0]
 
 
 def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:

@@ -135,7 +135,10 @@ def test_the_page_says_what_was_measured_what_is_asked_and_by_which_report(world
     report_all(world)
     actions.settle(promotion, now=NOW)
 
-    page = text_of(get(world.cast.auditor, reverse("approvals:promotion-detail", args=[promotion.number])))
+    answer = get(world.cast.auditor, reverse("approvals:promotion-detail", args=[promotion.number]))
+    page = text_of(answer)
 
+    assert f'href="{reverse("releases:evidence-list", args=["greeter", "1.0.0"])}">Reports' in answer.content.decode()
+    assert f'href="{reverse("policies:policy-version", args=["dev", 2])}#PROD-7"' in answer.content.decode()
     assert "70 % of 100 lines were run. Asked: at least 70 %." in page
     assert "Integration tests, in QA, received 2026-11-18 19:00 UTC" in page
