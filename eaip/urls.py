@@ -1,11 +1,14 @@
 from django.urls import include, path
 
+from apps.approvals import policy_urls
 from apps.dashboards import environment_urls, service_urls
 from apps.deployments import release_urls
+from apps.policies import urls as policies
 from apps.releases import urls as releases
 
-# Pages about a release or a service that show what stands above them are composed by the app that knows it.
+# Pages about a release, a service or a policy that show what stands above them are composed by the app that knows it.
 release_pages = [*releases.urlpatterns, *release_urls.urlpatterns, *service_urls.urlpatterns]
+policy_pages = [*policies.urlpatterns, *policy_urls.urlpatterns]
 
 urlpatterns = [
     path("", include("apps.dashboards.urls")),
@@ -16,7 +19,7 @@ urlpatterns = [
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
     path("checks/", include("apps.health.urls")),
-    path("policies/", include("apps.policies.urls")),
+    path("policies/", include((policy_pages, policies.app_name))),
     path("audit/", include("apps.audit.urls")),
     path("api/", include("apps.api.urls")),
 ]

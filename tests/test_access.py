@@ -132,6 +132,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     },
     "policies:proposal-detail": lambda o: [o.proposal.pk],
     "policies:proposal-decision": lambda o: [o.proposal.pk],
+    "policies:proposal-simulation": lambda o: [o.proposal.pk],
     "audit:event-detail": lambda o: [o.event.pk],
 }  # fmt: skip
 

@@ -14,11 +14,13 @@ from apps.approvals.inbox import inbox, inbox_entries
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
 from apps.approvals.preview import preview
+from apps.approvals.simulation import simulate
 from apps.core import live
 from apps.core.keyset import page_of
 from apps.core.pages import moved, render_page
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
+from apps.policies.models import PolicyProposal
 from apps.releases.models import Release
 from apps.workspaces import rights
 
@@ -99,6 +101,14 @@ def withdrawal(request: AuthedRequest, number: int) -> HttpResponse:
     actions.withdraw(promotion, by=request.user, now=timezone.now(), **form.cleaned_data)
     messages.success(request, f"Promotion #{number} is withdrawn.")
     return redirect("approvals:promotion-detail", number)
+
+
+@require_safe
+def proposal_simulation(request: AuthedRequest, proposal_id: UUID) -> HttpResponse:
+    proposals = PolicyProposal.objects.visible_in(request.workspaces).select_related("based_on", "proposed_by")
+    proposal = get_object_or_404(proposals, pk=proposal_id)
+    context = {"proposal": proposal, "simulation": simulate(proposal, request.workspaces)}
+    return render_page(request, "approvals/proposal_simulation.html", context)
 
 
 def _visible(request: AuthedRequest, number: int) -> Promotion:

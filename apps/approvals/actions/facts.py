@@ -204,16 +204,18 @@ def _reports(case: Case) -> tuple[ReportFacts, ...]:
         return ()
     release = case.promotion.release
     found = Evidence.objects.filter(release_id=release.pk, artifact_digest=release.artifact_digest).newest()
-    return tuple(
-        ReportFacts(
-            kind=report.kind,
-            subject=report.suite or report.figures.get("tool", ""),
-            label=report.label,
-            figures=report.figures,
-            at=report.received_at,
-            where=report.environment.name if report.environment else "",
-        )
-        for report in found.select_related("environment")
+    return tuple(report_facts(report) for report in found.select_related("environment"))
+
+
+def report_facts(report: Evidence) -> ReportFacts:
+    """This function will put a report, loaded with its environment, into what gates may know of it."""
+    return ReportFacts(
+        kind=report.kind,
+        subject=report.suite or report.figures.get("tool", ""),
+        label=report.label,
+        figures=report.figures,
+        at=report.received_at,
+        where=report.environment.name if report.environment else "",
     )
 
 
