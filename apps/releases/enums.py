@@ -50,6 +50,7 @@ class EvidenceKind(models.TextChoices):
     LCOV = "LCOV", "Coverage (LCOV)"
     SARIF = "SARIF", "Findings (SARIF)"
     CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
+    OPENAPI = "OPENAPI", "API description (OpenAPI)"
 
 
 class Suite(models.TextChoices):

@@ -22,3 +22,6 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:
         case EvidenceKind.CYCLONEDX:
             without = f", {figures['without_licence']:,} without a licence" if figures["without_licence"] else ""
             return f"{figures['components']:,} components{without}"
+        case EvidenceKind.OPENAPI:
+            named = " ".join(filter(None, (figures["title"], figures["version"])))
+            return f"{figures['operations']:,} operations" + (f" of {named}" if named else "")

@@ -57,6 +57,12 @@ def test_what_pytest_and_coverage_report_is_read(tried: Path) -> None:
     assert reports.read(K.LCOV, (tried / "coverage.lcov").read_bytes()) == lines
 
 
+def test_an_api_description_is_read() -> None:
+    described = b"openapi: 3.1.0\ninfo: {title: Orders, version: '2.1'}\npaths: {/orders: {get: {}, post: {}}}"
+
+    assert reports.read(K.OPENAPI, described) == {"title": "Orders", "version": "2.1", "operations": 2}
+
+
 def test_a_bill_of_materials_is_read() -> None:
     bom = Bom(components=[Component(name="django", version="5.2"), Component(name="celery", version="5.7")])
 
@@ -145,6 +151,11 @@ HOSTILE = [
     (K.SARIF, b'{"version": "2.1.0", "runs": [1]}', "expected a list of objects"),
     (K.SARIF, b'{"version": "2.1.0", "runs": [{"results": {"a": 1}}]}', "expected a list of objects"),
     (K.SARIF, b"\xef\xbb", "not JSON"),
+    (K.OPENAPI, b"{}", "doesn't say"),
+    (K.OPENAPI, b'{"openapi": "3.1.0"}', "describes nothing"),
+    (K.OPENAPI, b'{"openapi": "3.1.0", "paths": []}', "expected an object of objects"),
+    (K.OPENAPI, b"openapi: 3.1.0\npaths: &a {/b: *a}", "nested too deeply|neither JSON nor YAML"),
+    (K.OPENAPI, b"openapi: !!python/object/apply:os.system [id]", "neither JSON nor YAML"),
     (K.CYCLONEDX, b"{}", "bomFormat"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),
@@ -165,8 +176,9 @@ def test_what_is_no_report_is_told_with_its_reason(kind: K, report: bytes, why: 
         lambda inner: st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(["version", "runs", "results", "tool", "driver", "rules", "id", "properties", "bomFormat",
-                             "components", "name", "security-severity", "ruleId", "suppressions", "level"]),
-            inner | st.sampled_from(["2.1.0", "CycloneDX"]), max_size=4),
+                             "components", "name", "security-severity", "ruleId", "suppressions", "level", "openapi",
+                             "paths", "info"]),
+            inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0"]), max_size=4),
         max_leaves=20,
     ).map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip

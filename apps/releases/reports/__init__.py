@@ -20,6 +20,7 @@ _READERS: Mapping[EvidenceKind, str] = {
     EvidenceKind.LCOV: "coverage.read_lcov",
     EvidenceKind.SARIF: "findings.read_sarif",
     EvidenceKind.CYCLONEDX: "parts.read_cyclonedx",
+    EvidenceKind.OPENAPI: "contract.read_openapi",
 }
 
 
@@ -32,7 +33,7 @@ def read(kind: EvidenceKind, report: bytes) -> dict[str, Any]:
 
     Shapes: JUNIT {"total", "passed", "failed", "skipped", "seconds", "failures"} · COBERTURA, LCOV {"lines",
     "covered", "percent"} · SARIF {"tool", "critical", "high", "medium", "low", "suppressed"} · CYCLONEDX {"subject",
-    "components", "licences", "without_licence"}.
+    "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"}.
     """
     if not report.strip():
         raise Unreadable("The report is empty.")
