@@ -114,8 +114,9 @@ def activate(proposal: PolicyProposal, *, comment: str = "", by: User, now: date
 def turn_down(proposal: PolicyProposal, *, comment: str, by: User, now: datetime) -> PolicyProposal:
     """This function will end a proposal: its author takes it back, anybody else who may decide rejects it.
 
-    Raises ProposalDecided.
+    Raises ProposalDecided. Raises TextInvalid: there is no comment, which its author or its readers want.
     """
+    comment = one_line(comment, name="The comment", limit=300)
     proposal = _locked(proposal)
     permissions.may_propose(by).require()
     is_own = by.pk == proposal.proposed_by_id

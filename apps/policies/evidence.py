@@ -28,13 +28,11 @@ def tests(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     missing = [SUITES[suite] for suite in asked if suite not in by_suite]
     bad = [suite for suite in asked if suite in by_suite and not _all_passed(by_suite[suite])]
     limit = f"Asked: all {listed([SUITES[suite] for suite in asked])} pass."
-    if bad:
-        said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in bad)
-        return _failed(f"{said[0].upper()}{said[1:]}. {limit}", reports)
-    if missing:
+    if missing and not bad:
         return _awaited(f"There is no report of {listed(missing)} yet. {limit}", reports)
-    said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in asked)
-    return _passed(f"{said[0].upper()}{said[1:]}. {limit}", reports)
+    said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in bad or asked)
+    sentence = f"{said[0].upper()}{said[1:]}. {limit}"
+    return _failed(sentence, reports) if bad else _passed(sentence, reports)
 
 
 def coverage(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:

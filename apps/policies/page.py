@@ -45,14 +45,9 @@ def policy_page(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"policy": policy, "clauses": clauses}
 
 
-def text_of(document: Mapping[str, Any], *, schema_url: str) -> str:
-    """This function will write a kept document as its authors would."""
-    return sources.written(dict(document), schema_url=schema_url)
-
-
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
+def difference(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
     """This function will tell the lines of YAML by which two documents differ, with those around them."""
-    old, new = (sources.written(dict(document), schema_url="").splitlines()[1:] for document in (before, after))
+    old, new = (sources.written(document, schema_url="").splitlines()[1:] for document in (before, after))
     lines = islice(unified_diff(old, new, n=AROUND, lineterm=""), 2, None)
     return [Line("", "⋯") if line.startswith("@@") else Line(CHANGES.get(line[0], ""), line[1:]) for line in lines]
 
@@ -64,4 +59,6 @@ def _in_words(settings: Mapping[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps.accounts.models import Role, User
 from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
+from apps.core.texts import TextInvalid
 from apps.core.verdict import Conflict, Denied
 from apps.policies import actions, sources
 from apps.policies.enums import ProposalState
@@ -80,7 +81,7 @@ def test_who_does_not_answer_for_the_rules_changes_none(world: World, who: str) 
     with pytest.raises(Denied):
         actions.activate(proposal, by=person, now=NOW)
     with pytest.raises(Denied):
-        actions.turn_down(proposal, comment="", by=person, now=NOW)
+        actions.turn_down(proposal, comment="No", by=person, now=NOW)
 
 
 def test_a_proposal_on_top_of_what_is_no_longer_in_force_is_of_the_past(world: World) -> None:
@@ -163,6 +164,8 @@ def test_a_proposal_that_asks_a_role_that_is_no_more_does_not_come_into_force(wo
 
 
 def test_turning_it_down_needs_a_word(world: World) -> None:
+    with pytest.raises(TextInvalid):
+        actions.turn_down(propose(world.cast), comment="", by=world.cast.security, now=NOW)
     address = reverse("policies:proposal-decision", args=[propose(world.cast).pk])
 
     answer = post(world.cast.security, address, {"choice": "TURN_DOWN", "comment": ""})
@@ -220,7 +223,7 @@ def test_the_lists_cost_the_same_for_few_and_many(world: World) -> None:
     few = [cost(address) for address in addresses]
     with world.everything():
         for least in range(1, 6):
-            actions.turn_down(propose(world.cast, least=least), comment="", by=world.cast.security, now=NOW)
+            actions.turn_down(propose(world.cast, least=least), comment="No", by=world.cast.security, now=NOW)
             actions.activate(propose(world.cast, least=least), by=world.cast.security, now=NOW)
 
     assert [cost(address) for address in addresses] == few

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from apps.policies.models import PolicyVersion
 from apps.policies.sources import written
@@ -19,10 +19,15 @@ class Command(BaseCommand):
         parser.add_argument("--schema-url", default="/static/schemas/policy-1.json", help="default: %(default)s")
 
     def handle(self, *, folder: Path, schema_url: str, **options: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         with workspace_scope([]):  # policies are published: every workspace reads them
             versions = list(PolicyVersion.objects.filter(is_active=True))
-        for version in versions:
-            file = folder / f"{version.tier.lower()}.yaml"
-            file.write_text(written(version.document, schema_url=schema_url), encoding="utf-8")
-            self.stdout.write(f"{file}: {version}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for version in versions:
+                file = folder / f"{version.tier.lower()}.yaml"
+                file.write_text(written(version.document, schema_url=schema_url), encoding="utf-8")
+                self.stdout.write(f"{file}: {version}")
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename} can't be written: {error.strerror}. What is listed above was."
+            ) from error
