@@ -1,4 +1,4 @@
-"""One process for both halves: live streams on the event loop, pages under WSGI in threads.
+"""Each process serves both halves: live streams on the event loop, pages under WSGI in threads.
 
 Django's own ASGI handler costs two to three times the processor time per page, measured here, so pages
 never pass through it. A larger installation serves `eaip.wsgi` and this module as two services behind one host.

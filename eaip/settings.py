@@ -66,7 +66,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "eaip.urls"
 WSGI_APPLICATION = "eaip.wsgi.application"
-WEB_THREADS = int(env.number("WEB_THREADS", 6))
+WEB_THREADS = int(env.number("WEB_THREADS", 3))  # of each process: more would only wait for Python's lock
 # Live streams (docs/adr/0030-live-endpoint.md).
 LIVE_THREADS = int(env.number("LIVE_THREADS", 2))
 LIVE_INTERVAL = env.number("LIVE_INTERVAL_SECONDS", 1)

@@ -74,12 +74,19 @@ class WebServer(Child):
     url: str
 
 
-def start_web(logs: Path, *, environment: Mapping[str, str] | None = None, limit_seconds: float = 60) -> WebServer:
+def start_web(
+    logs: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    workers: int = 1,
+    limit_seconds: float = 60,
+) -> WebServer:
     """Start the web server on a free port; return it when it answers. `environment` is added to the test's own."""
     port = ports.free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
     command = ("-m", "uvicorn", "eaip.asgi:application", "--host", "127.0.0.1", "--port", str(port))
-    program = _program(f"web-{port}", *command, "--no-access-log", "--timeout-graceful-shutdown", "1", more=environment)
+    command += ("--workers", str(workers), "--no-access-log", "--timeout-graceful-shutdown", "1")
+    program = _program(f"web-{port}", *command, more=environment)
     log = logs / f"{program.name}.log"
     server = WebServer(program=program, process=processes.spawn(program, log), log=log, url=url)
     _wait(server, lambda: _answers(url), limit_seconds)

@@ -122,7 +122,7 @@ class Keeper:
             while still := [kept for kept in going if kept.process.poll() is None]:
                 for kept in still:
                     if self._has_waited_enough(kept, time.monotonic() - since):
-                        os.killpg(kept.process.pid, signal.SIGKILL)
+                        processes.end_group(kept.process)
                 self._wait_while_stopping()
         self.kept.clear()
 
@@ -168,6 +168,7 @@ class Keeper:
                 self._let_go(kept)
 
     def _plan_restart(self, kept: Kept) -> None:
+        processes.end_group(kept.process)  # what a killed parent leaves would keep its port
         now = time.monotonic()
         kept.failures = 1 if now - kept.started > STEADY_SECONDS else kept.failures + 1
         pause = min(2.0 ** (kept.failures - 1), LONGEST_PAUSE_SECONDS)

@@ -68,6 +68,7 @@ def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
         "SECRET_KEY": secrets["secret_key"],
         "DEBUG": "0",
         "DEMONSTRATION": "1",
+        "WEB_PROCESSES": "2",
         "EAIP_ARTIFACT_DIR": str(data / "artifacts"),
         "EAIP_TARGET_DIR": str(data / "target"),
         "EAIP_REPOSITORY_DIR": str(data / "repositories"),
@@ -152,7 +153,8 @@ def _serve(keeper: Keeper, host: str, port: int) -> str:
     web = _python(
         "web",
         *("-m", "uvicorn", "eaip.asgi:application", "--host", host, "--port", str(port)),
-        *("--no-access-log", "--timeout-graceful-shutdown", "1", "--backlog", "4096"),
+        *("--workers", os.environ["WEB_PROCESSES"], "--no-access-log"),
+        *("--timeout-graceful-shutdown", "1", "--backlog", "4096"),
     )
     with Step("Starting the web server", "Web server started") as step:
         serving = keeper.start(web)

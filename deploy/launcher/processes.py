@@ -79,8 +79,14 @@ def stop(process: subprocess.Popen[bytes], program: Program) -> None:
         try:
             process.wait(program.stop_seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             process.wait()
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the group of a process started by `spawn`."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def descendants(of: int) -> Iterator[int]:

@@ -3,7 +3,6 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
@@ -32,26 +31,21 @@ ANSWER_SECONDS = 0.5
 
 def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage, say) -> None:
     promotion, people, barrier = stage.promotion(), stage.world.cast, threading.Barrier(AT_ONCE)
-    seconds = []
 
     def start(number: int) -> Deployment | actions.LaneBusy:
         if number < AT_ONCE:
             barrier.wait()
-        began = time.monotonic()
         try:
             with stage.everything():
                 return actions.start_deployment(promotion, by=people.release_engineer, now=timezone.now())
         except actions.LaneBusy as busy:
             return busy
-        finally:
-            seconds.append(time.monotonic() - began)
 
     def leave(_number: int) -> None:
         barrier.wait()  # so that each thread comes here once
         connection.close()
 
-    # A web server's threads have their connections already.
-    with ThreadPoolExecutor(AT_ONCE, initializer=connection.ensure_connection) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         answers = list(threads.map(start, range(STARTERS)))
         list(threads.map(leave, range(AT_ONCE)))
 
@@ -62,16 +56,15 @@ def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage, say) -> None
     assert all(
         str(started[0]) in answer.sentence and "started by Release engineer" in answer.sentence for answer in refused
     )
-    _require_quick(seconds, "200 starts, 20 at a time", say)
 
 
 @pytest.mark.reliability
 def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, redis_url, say, tmp_path: Path) -> None:
-    """R5: over HTTP, each in a session of their own; the answers are timed as a browser would."""
+    """R5: over HTTP, each in a session of their own and ten times each; the answers are timed as a browser would."""
     promotion, people = stage.promotion(), stage.world.cast
     page, start = f"/approvals/promotions/{promotion.number}/", f"/deployments/promotions/{promotion.pk}/start/"
     barrier = threading.Barrier(AT_ONCE)
-    with start_web(tmp_path) as server, ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
+    with start_web(tmp_path, workers=2) as server, ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
         four = (people.release_engineer, people.devops, people.second_devops, people.engineering_manager)
         clients = [stack.enter_context(signed_in(server, four[number % 4])) for number in range(AT_ONCE)]
         # A server that people use has its threads and their connections; one alone would never need the second.
@@ -83,20 +76,21 @@ def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, r
             answer = client.post(start, headers={"X-CSRFToken": client.cookies["csrftoken"]})
             return time.monotonic() - began, answer
 
-        answers = list(threads.map(press, clients))
+        rounds = [list(threads.map(press, clients)) for _round in range(STARTERS // AT_ONCE)]
 
-    assert sorted(answer.status_code for _seconds, answer in answers) == [302] + [409] * (AT_ONCE - 1)
+    answers = [answer for each in rounds for answer in each]
+    refusals = [(seconds, answer) for seconds, answer in answers if answer.status_code == 409]
+    assert [answer.status_code for _seconds, answer in answers if answer.status_code != 409] == [302]
+    assert len(refusals) == STARTERS - 1
     with stage.everything():
         holder = Deployment.objects.with_subject().get(promotion=promotion)
     said = f"held by deployment {holder}"
-    assert all(said in answer.text for _seconds, answer in answers if answer.status_code == 409)
-    _require_quick([seconds for seconds, _answer in answers], "20 people at once", say)
-
-
-def _require_quick(seconds: list[float], what: str, say: Callable[[str], None]) -> None:
-    say(f"R5 {what}: answered within {statistics.median(seconds) * 1000:.0f} ms (median), {max(seconds) * 1000:.0f} ms")
+    assert all(said in answer.text for _seconds, answer in refusals)
+    for what, some in (("first round", rounds[0]), ("200 starts", answers)):
+        seconds = [each for each, answer in some if answer.status_code == 409]
+        say(f"R5 {what}: told in {statistics.median(seconds) * 1000:.0f} ms (median), {max(seconds) * 1000:.0f} ms")
     if REAL_CLOCKS:
-        assert max(seconds) <= ANSWER_SECONDS
+        assert max(seconds for seconds, _answer in refusals) <= ANSWER_SECONDS
 
 
 def test_a_refusal_asks_as_little_as_a_page_as_in_a_fragment(stage, client: Client) -> None:

@@ -74,6 +74,20 @@ def test_a_program_that_ends_is_started_again_and_that_is_said(tmp_path: Path) -
     assert not is_alive(again)
 
 
+def test_what_a_killed_program_leaves_behind_keeps_no_port_from_the_next(tmp_path: Path) -> None:
+    keeper = keep(tmp_path, "import os, time; os.fork(); " + WRITE_PID + "time.sleep(60)")
+    both = pids(tmp_path, count=2)
+    parent = next(pid for pid in both if os.getsid(pid) == pid)
+    os.kill(parent, signal.SIGKILL)
+
+    pids(tmp_path, count=4)
+    left = [pid for pid in both if is_alive(pid)]
+    keeper.terminate()
+    keeper.communicate(timeout=10)
+
+    assert left == []
+
+
 def test_what_ignores_the_request_is_ended_all_the_same(tmp_path: Path) -> None:
     ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WRITE_PID + "time.sleep(60)"
     keeper = keep(tmp_path, ignoring)
