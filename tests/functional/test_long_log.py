@@ -1,16 +1,14 @@
 """A long log in a real browser: followed while it grows, searched, and fit for everyone."""
 
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from apps.deployments.log import LogWriter
 from apps.deployments.models import Deployment
-from tests.browser.axe import NARROWEST, THEMES, WIDEST, WIDTHS, findings
+from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
 from tests.processes import WebServer
@@ -69,7 +67,7 @@ def test_a_long_log_is_followed_and_fit_for_everyone(
     # A hundred lines have all that thousands have, and are looked through in seconds.
     page.goto(f"{portal.url}/deployments/{deployment.number}/?after=4900")
     assert page.evaluate(NUMBERS) == list(range(4901, 5001))
-    assert list(_findings(page)) == []
+    assert list(findings_as_it_stands(page)) == []
     page.get_by_role("searchbox", name="Search this log").fill("step 4999")
     page.keyboard.press("Enter")
     expect(page.locator("#log-extent")).to_have_text(re.compile("1 line found"))
@@ -92,19 +90,3 @@ def test_a_page_that_polls_has_each_line_once(
         log.flush()
         expect(page.locator(f"#L{number}")).to_have_count(1, timeout=30_000)
         assert page.evaluate(NUMBERS) == list(range(number - 1999, number + 1))
-
-
-def _findings(page: Page) -> list[str]:
-    """Look at the page as it stands in each width and theme, and keep a picture where EAIP_PICTURES names a folder."""
-    found = []
-    for width in (*WIDTHS, NARROWEST):
-        page.set_viewport_size({"width": width, "height": 900})
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found.append(f"{width} scrolls sideways: {page.evaluate(WIDEST)}")
-        for theme in THEMES if width in WIDTHS else ():
-            page.emulate_media(color_scheme=theme)
-            found += [f"{width} {theme} {finding}" for finding in findings(page)]
-            if folder := os.environ.get("EAIP_PICTURES"):
-                page.locator("#log").scroll_into_view_if_needed()
-                page.screenshot(path=Path(folder) / f"log-{width}-{theme}.png")
-    return found

@@ -17,7 +17,7 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.releases.enums import ReleaseState
-from tests.browser.axe import NARROWEST, THEMES, WIDEST, WIDTHS, findings
+from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
 from tests.processes import WebServer, eventually
@@ -96,21 +96,9 @@ def test_every_state_is_fit_for_everyone(
             answer = page.goto(portal.url + path)
             expected = 403 if (person, path) == (cast.auditor, "/releases/new/") else 200
             found += [] if answer and answer.status == expected else [f"{path}: {answer and answer.status}"]
-            found += [f"{person} {path} {finding}" for finding in _findings(page)]
+            found += [f"{person} {path} {finding}" for finding in findings_as_it_stands(page)]
         page.context.close()
     assert found == []
-
-
-def _findings(page: Page) -> Iterator[str]:
-    """Look at the page as it stands in each width and theme."""
-    page.emulate_media(reduced_motion="reduce")
-    for width in (*WIDTHS, NARROWEST):
-        page.set_viewport_size({"width": width, "height": 900})
-        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            yield f"{width} scrolls sideways: {page.evaluate(WIDEST)}"
-        for theme in THEMES if width in WIDTHS else ():
-            page.emulate_media(color_scheme=theme)
-            yield from (f"{width} {theme} {finding}" for finding in findings(page))
 
 
 def _run(deployment: Deployment) -> None:
