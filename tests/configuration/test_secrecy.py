@@ -22,10 +22,14 @@ DATABASE = "postgresql://portal:s3cr%2Ft@db.example.org:5432/portal?sslmode=requ
         ("mongodb://u:word@h1:1,h2:2/db", f"mongodb://u:{MASK}@h1:1,h2:2/db"),
         ("https://example.org:8443/@user", "https://example.org:8443/@user"),
         ("https://user@example.org", "https://user@example.org"),
+        ("https://ghp_0123456789ab@git.example.org/x", f"https://{MASK}@git.example.org/x"),
+        ("ssh://deployment@git.example.org/x", "ssh://deployment@git.example.org/x"),
+        ("https://example.org/x?password=a%20b&page=2", f"https://example.org/x?password={MASK}&page=2"),
+        ("postgresql://db/x?sslmode=require&password=word", f"postgresql://db/x?sslmode=require&password={MASK}"),
         ("at 12:30@noon", "at 12:30@noon"),
     ],
 )
-def test_the_password_of_an_address_is_not_shown_whatever_its_name(value: str, said: str) -> None:
+def test_what_opens_doors_in_an_address_is_not_shown_whatever_its_name(value: str, said: str) -> None:
     assert shown("DATABASE_URL", {"DATABASE_URL": value}) == said
 
 
@@ -33,6 +37,12 @@ def test_a_name_that_speaks_of_a_secret_shows_nothing_of_it() -> None:
     assert shown("API_TOKEN", {"API_TOKEN": "abc"}) == MASK
     assert shown("API_TOKEN", {}) is None
     assert secrets_in({"DB_PASSWORD_URL": DATABASE, "WORKERS": 4}) == {DATABASE, "s3cr%2Ft", "s3cr/t"}
+
+
+def test_a_token_and_a_parameter_of_an_address_are_masked_as_written_and_as_read() -> None:
+    said = secrets_in({"FEED": "https://ghp_0123456789ab@git.example.org/x", "MAIL": "smtps://mail/?api_key=a%20b+c"})
+
+    assert said == {"ghp_0123456789ab", "a%20b+c", "a b+c", "a b c"}
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
