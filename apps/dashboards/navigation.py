@@ -42,8 +42,8 @@ SELECT workspace.id, workspace.name,
                         WHERE decision.promotion_id = promotion.id AND decision.decided_by_id = %(me)s::uuid
                             AND decision.voided_at IS NULL)),
     EXISTS (SELECT FROM environments_freeze frozen
-            WHERE frozen.workspace_id = ANY (%(workspaces)s::uuid[]) AND frozen.lifted_at IS NULL
-                AND frozen.frozen_at <= %(now)s::timestamptz
+            WHERE (frozen.workspace_id = ANY (%(workspaces)s::uuid[]) OR frozen.scope = 'ALL')
+                AND frozen.lifted_at IS NULL AND frozen.frozen_at <= %(now)s::timestamptz
                 AND (frozen.ends_at IS NULL OR frozen.ends_at > %(now)s::timestamptz)),
     ({lacking})::text
 FROM workspaces_workspace workspace

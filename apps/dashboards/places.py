@@ -118,10 +118,10 @@ def rule_of(document: Mapping[str, Any] | None) -> str:
 
 
 def frozen_now(workspaces: tuple[UUID, ...], now: datetime) -> list[Freeze]:
-    """Return the freezes in force that these workspaces see, with what they freeze."""
+    """Return the freezes in force that these workspaces see, with what they freeze.
+
+    Its workspace apart: a customer sees a freeze of everything, and not the platform's workspace, whose it is.
+    """
+    places = ("environment__workspace", "lane__environment__workspace", "lane__service", "frozen_by")
     freezes = Freeze.objects.visible_in(workspaces).in_force(now)
-    return list(
-        freezes.select_related(
-            "environment__workspace", "lane__environment__workspace", "lane__service", "frozen_by", "workspace"
-        )
-    )
+    return list(freezes.select_related(*places).prefetch_related("workspace"))

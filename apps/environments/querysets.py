@@ -1,5 +1,6 @@
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 from django.db.models import Q
 
@@ -23,6 +24,10 @@ class LaneQuerySet(TenantQuerySet):
 
 
 class FreezeQuerySet(TenantQuerySet):
+    def visible_in(self, workspaces: tuple[UUID, ...]) -> Self:
+        """Return the freezes of these workspaces, and those of everything, which hold them too."""
+        return self.filter(Q(workspace_id__in=workspaces) | Q(scope=FreezeScope.ALL))
+
     def in_force(self, now: datetime) -> Self:
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=now), lifted_at=None, frozen_at__lte=now)
 

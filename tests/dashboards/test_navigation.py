@@ -13,6 +13,7 @@ from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from tests.approvals.promotions import ask, ask_for_production, bring, say
 from tests.cast import NOW, make_person
+from tests.drill import get, text_of
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +61,7 @@ def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> 
 
 
 def test_freezes_are_asked_for_only_while_one_is_in_force(world: World, django_assert_num_queries) -> None:
+    # Their workspaces are asked for apart, since a customer may not see whose a freeze of everything is.
     # The frame's own prepared query passes Django's cursor by.
     with django_assert_num_queries(0):
         assert frame(world, world.cast.devops).freezes == []
@@ -68,7 +70,18 @@ def test_freezes_are_asked_for_only_while_one_is_in_force(world: World, django_a
         ends_at=None, by=world.cast.devops, now=NOW,
     )  # fmt: skip
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         [freeze] = frame(world, world.cast.devops).freezes
 
     assert freeze.environment == world.qa
+
+
+def test_a_customer_is_told_of_a_freeze_of_everything(world: World) -> None:
+    environment_actions.freeze(
+        scope="ALL", environment=None, lane=None, workspace_id=world.cast.platform.pk, reason="Audit week",
+        ends_at=None, by=world.cast.devops, now=NOW,
+    )  # fmt: skip
+
+    page = get(world.cast.customer_operator, "/")
+
+    assert "Audit week" in text_of(page)
