@@ -22,7 +22,7 @@ DIRTY = "-with-changes"
 
 @dataclass(frozen=True)
 class Part:
-    """What pytest is given for a row, in how many processes: one alone where times are measured."""
+    """What pytest is given for a row, in how many processes: one where times are measured, many where it waits."""
 
     tests: tuple[str, ...]
     processes: int = 0
@@ -33,7 +33,7 @@ DEPLOYMENTS, EXECUTORS = "tests/deployments", "tests/executors"
 PARTS = {
     "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py", f"{DEPLOYMENTS}/test_judges.py"), 2),
     "R1-executors": Part(
-        tuple(f"{DEPLOYMENTS}/test_{name}.py" for name in ("crashes_everywhere", "with_helm", "with_services")), 2
+        tuple(f"{DEPLOYMENTS}/test_{name}.py" for name in ("crashes_everywhere", "with_helm", "with_services")), 6
     ),
     "R1-random": Part((f"{DEPLOYMENTS}/test_random_kills.py",)),
     "R2": Part((f"{EXECUTORS}/test_guard.py", f"{EXECUTORS}/test_killed_worker.py")),
