@@ -58,7 +58,9 @@ def watch_closely(lane: Lane, *, until: datetime, reason: str, by: User | Actor,
 
 
 @transaction.atomic
-def create_check(lane: Lane, *, name: str, url: str, by: User | Actor, now: datetime, **numbers: int) -> EndpointCheck:
+def create_check(
+    lane: Lane, *, name: str, url: str, rolls_back: bool = True, by: User | Actor, now: datetime, **numbers: int
+) -> EndpointCheck:
     """This function will have an address asked for a service in an environment from now on.
 
     Units: `numbers` are those of LIMITS, bounds inclusive; `days_left` of a certificate.
@@ -70,6 +72,7 @@ def create_check(lane: Lane, *, name: str, url: str, by: User | Actor, now: date
     if lane.removed_at is not None:
         raise LaneGone(f"{lane.service} is no longer in {lane.environment}.")
     check = EndpointCheck(workspace_id=lane.workspace_id, lane=lane, created_at=now, created_by=_person(by))
+    check.rolls_back = rolls_back
     _fill(check, lane, name=name, url=url, numbers=numbers, now=now)
     CheckQuota.objects.get_or_create(
         workspace_id=lane.workspace_id, defaults={"minute_began_at": now, "claimed_at": now}
@@ -80,7 +83,14 @@ def create_check(lane: Lane, *, name: str, url: str, by: User | Actor, now: date
 
 @transaction.atomic
 def change_check(
-    check: EndpointCheck, *, name: str, url: str, by: User | Actor, now: datetime, **numbers: int
+    check: EndpointCheck,
+    *,
+    name: str,
+    url: str,
+    rolls_back: bool = True,
+    by: User | Actor,
+    now: datetime,
+    **numbers: int,
 ) -> EndpointCheck:
     """This function will ask something else from now on; what an asking under way finds is dropped.
 
@@ -88,7 +98,7 @@ def change_check(
     """
     check = _locked(check, by)
     before = described(check)
-    check.leased_until, check.bad_in_a_row = None, 0
+    check.leased_until, check.bad_in_a_row, check.rolls_back = None, 0, rolls_back
     _fill(check, check.lane, name=name, url=url, numbers=numbers, now=now)
     _record("check.changed", f"Changed the health check {check.name}", check, by=by, before=before,
             after=described(check))  # fmt: skip
@@ -154,7 +164,7 @@ def _query(name: str, text: str) -> str:
 
 def described(check: EndpointCheck) -> dict[str, object]:
     """This function will return what people set of a check, by the names of its fields."""
-    return {name: getattr(check, name) for name in ("name", "url", *LIMITS)}
+    return {name: getattr(check, name) for name in ("name", "url", "rolls_back", *LIMITS)}
 
 
 def _locked(check: EndpointCheck, by: User | Actor) -> EndpointCheck:

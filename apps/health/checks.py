@@ -1,6 +1,7 @@
 """What is asked of lanes, and what their answers mean."""
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from apps.core import live
 from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.health.models import HealthCheck, HealthSample
+
+# The lane, what its check says, and when.
+OnFaulty = Callable[[Lane, str, datetime], object]
 
 # So many bad samples in a row make a lane faulty: one lost request is not an incident.
 BAD_IN_A_ROW = 2

@@ -12,7 +12,8 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
 from apps.environments.enums import Health
-from apps.health.checks import BAD_IN_A_ROW
+from apps.environments.models import Lane
+from apps.health.checks import BAD_IN_A_ROW, OnFaulty
 from apps.health.models import EndpointCheck, EndpointSample
 
 WRITE = """
@@ -55,12 +56,15 @@ def claim(at_most: int) -> dict[UUID, dict[UUID, datetime]]:
 
 
 @transaction.atomic
-def write(findings: Sequence[Finding], *, now: datetime) -> int:
+def write(findings: Sequence[Finding], *, now: datetime, on_faulty: OnFaulty | None = None) -> int:
     """This function will keep the samples of one workspace's checks and what they say of each; return how many.
 
     A finding whose lease is no longer the check's is dropped: the check was changed, removed, or asked again since.
+    `on_faulty` joins the transaction in which a healthy check that may roll back gets faulty.
     """
     found = {finding.check_id: finding for finding in findings}
+    if on_faulty is not None:
+        _lock_lanes([each.check_id for each in findings if each.verdict != Health.HEALTHY])
     held = [
         check
         for check in EndpointCheck.objects.locked()
@@ -77,7 +81,18 @@ def write(findings: Sequence[Finding], *, now: datetime) -> int:
     for check in held:
         if check.verdict != before[check.pk]:
             _record_change(check, before[check.pk])
+        turned = (before[check.pk], check.verdict) == (Health.HEALTHY, Health.FAULTY)
+        if turned and check.may_roll_back and on_faulty is not None:
+            on_faulty(check.lane, f"{check.name}: {check.detail}", now)
     return len(held)
+
+
+def _lock_lanes(bad: Sequence[UUID]) -> None:
+    """Lock the lanes that may be rolled back: everybody locks a lane before what belongs to it."""
+    turning = EndpointCheck.objects.filter(pk__in=bad, verdict=Health.HEALTHY, bad_in_a_row__gte=BAD_IN_A_ROW - 1)
+    lanes = sorted(set(turning.values_list("lane_id", flat=True))) if bad else []
+    if lanes:
+        list(Lane.objects.locked().filter(pk__in=lanes).order_by("pk").only("pk"))
 
 
 def _judge(check: EndpointCheck, finding: Finding, *, now: datetime) -> None:

@@ -35,6 +35,12 @@ class CheckForm(forms.Form):
     timeout_seconds = _number("timeout_seconds", "Wait for an answer, in seconds", "Later than that counts as none.")
     expected_status = _number("expected_status", "Expected status", "Only for http:// and https://.")
     days_left = _number("days_left", "Days that a certificate must have left", "Only for tls://.")
+    rolls_back = forms.BooleanField(
+        label="Take back a release that makes it faulty",
+        required=False,
+        initial=True,
+        help_text="By two bad answers in a row soon after its deployment, as an alert does. A certificate never does.",
+    )
 
     def __init__(self, *args: Any, lane: Lane, check: EndpointCheck | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

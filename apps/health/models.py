@@ -105,7 +105,8 @@ class EndpointCheck(TenantModel):
 
     Apart from `HealthCheck`, whose address is the engine's own and trusted: this one only goes out through
     `integrations.outbound`. The kind is told by the scheme of `url`. Intervals are whole seconds; `leased_until` is set
-    by the database's clock while a worker asks, and names that asking.
+    by the database's clock while a worker asks, and names that asking. `rolls_back`: a release
+    that makes it faulty soon after its deployment is taken back; a certificate is never a release's doing.
     """
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="endpoint_checks")
@@ -115,6 +116,7 @@ class EndpointCheck(TenantModel):
     days_left = models.PositiveSmallIntegerField(default=14)
     interval_seconds = models.PositiveIntegerField(default=60)
     timeout_seconds = models.PositiveSmallIntegerField(default=3)
+    rolls_back = models.BooleanField(default=True, db_default=True)
     created_at = models.DateTimeField()
     created_by = person(null=True, blank=True)
 
@@ -153,6 +155,10 @@ class EndpointCheck(TenantModel):
     @property
     def tone(self) -> str:
         return Health(self.verdict).tone
+
+    @property
+    def may_roll_back(self) -> bool:
+        return self.rolls_back and self.kind != CheckKind.TLS
 
     @property
     def expects(self) -> str:

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
-from datetime import datetime
 from functools import cache
 from uuid import UUID
 
@@ -12,13 +10,10 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.environments.enums import Health
-from apps.environments.models import Lane
 from apps.health import checks
+from apps.health.checks import OnFaulty
 from apps.health.models import HealthCheck
 from apps.workspaces.scope import workspace_scope
-
-# The lane, what its check says, and when.
-OnFaulty = Callable[[Lane, str, datetime], object]
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,19 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.deployments import runner, watching
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.models import Deployment
+from apps.environments.enums import Health
 from apps.environments.models import Hold, Lane
 from apps.health import actions as health_actions
+from apps.health import endpoints
 from apps.health import runner as health_runner
-from apps.health.models import Alert, HealthCheck
+from apps.health.endpoints import Finding
+from apps.health.models import Alert, EndpointCheck, HealthCheck
 from apps.releases.enums import ReleaseState
 from tests import monitoring
 from tests.deployments.conftest import Stage
@@ -249,6 +253,41 @@ def test_a_lane_that_never_answered_is_not_rolled_back_for_that(stage: Stage, an
     _say(stage, program, 503, 503, 503)
 
     assert not _rollbacks(stage, live)
+
+
+@pytest.mark.parametrize(
+    ("url", "rolls_back", "is_taken_back"),
+    [
+        ("https://app.example.com/", True, True),
+        ("https://app.example.com/", False, False),
+        ("tls://app.example.com", True, False),
+    ],
+)
+def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
+    stage: Stage, url: str, rolls_back: bool, is_taken_back: bool
+) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    with stage.everything():
+        check = health_actions.create_check(
+            stage.lane(), name="Front door", url=url, rolls_back=rolls_back, by=SYSTEM, now=timezone.now()
+        )
+
+    def hear(verdict: Health, detail: str) -> None:
+        EndpointCheck.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
+        (leases,) = endpoints.claim(100).values()
+        found = [Finding(check.pk, leases[check.pk], verdict, None, 12.0, detail)]
+        endpoints.write(found, now=timezone.now(), on_faulty=watching.faulty)
+
+    with stage.everything():
+        hear(Health.HEALTHY, "200 in 12 ms")
+        hear(Health.FAULTY, "503 in 12 ms")
+    assert not _rollbacks(stage, live), "one bad answer is no incident"
+    with stage.everything():
+        hear(Health.FAULTY, "503 in 12 ms")
+
+    back = _rollbacks(stage, live)
+    assert ["Its health check says: Front door: 503" in each.reason for each in back] == [True] * is_taken_back
 
 
 def _rollbacks(stage: Stage, live: Deployment) -> list[Deployment]:
