@@ -147,7 +147,7 @@ LISTS = {
 # Nothing of any workspace is there: policies are published to all of them.
 OPEN = {
     "policies:policy-list", "policies:policy-detail", "policies:policy-version", "policies:policy-source",
-    "policies:proposal-create",
+    "policies:proposal-create", "policies:strategy", "policies:strategy-markdown", "policies:strategy-pdf",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
     "core:styleguide", "audit:export-create",
 }  # fmt: skip

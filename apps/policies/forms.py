@@ -34,3 +34,7 @@ class ProposalDecisionForm(forms.Form):
         if cleaned.get("choice") == "TURN_DOWN" and "comment" in cleaned and not cleaned["comment"]:
             self.add_error("comment", "Say why: whoever wrote it will want to know.")
         return cleaned
+
+
+class SinceForm(forms.Form):
+    since = forms.IntegerField(min_value=1, max_value=1_000_000, required=False)

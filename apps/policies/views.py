@@ -1,3 +1,4 @@
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -5,16 +6,19 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.core import pdf
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.environments.enums import Tier
-from apps.policies import actions, page, permissions, sources
-from apps.policies.forms import ProposalDecisionForm, ProposalForm
+from apps.policies import actions, markdown, page, permissions, sources
+from apps.policies.forms import ProposalDecisionForm, ProposalForm, SinceForm
 from apps.policies.models import PolicyProposal, PolicyVersion
+from apps.policies.strategy import Strategy
 
 
 @require_safe
@@ -35,11 +39,11 @@ def policy_detail(request: AuthedRequest, tier: str, number: int | None = None) 
     versions = _versions(request).filter(tier=_tier(tier))
     which: dict[str, Any] = {"is_active": True} if number is None else {"number": number}
     version = get_object_or_404(versions.select_related("created_by", "proposal__decided_by"), **which)
-    before = versions.filter(number=version.number - 1).first()
+    before = _compared_with(request, version)
     context = {
         "version": version,
         "before": before,
-        "lines": page.difference(before.document, version.document) if before else [],
+        **(page.differences(before.document, version.document) if before else {}),
         "page": page_of(versions, request.GET, moment="created_at", size=20),
         "may_propose": permissions.may_propose(request.user),
         **page.policy_page(version.document),
@@ -48,12 +52,29 @@ def policy_detail(request: AuthedRequest, tier: str, number: int | None = None) 
 
 
 @require_safe
+def strategy(request: AuthedRequest) -> HttpResponse:
+    """The strategy document: what the policies in force say, in the order in which it is read."""
+    return render_page(request, "policies/strategy.html", {"strategy": _strategy(request)})
+
+
+@require_safe
+def strategy_markdown(request: AuthedRequest) -> HttpResponse:
+    return _download(markdown.written(_strategy(request)), "text/markdown; charset=utf-8", "strategy.md")
+
+
+@require_safe
+def strategy_pdf(request: AuthedRequest) -> HttpResponse:
+    context = {"strategy": _strategy(request)}
+    with timezone.override(UTC):
+        html = render_to_string("policies/strategy_print.html", context)
+    return _download(pdf.printed(html), "application/pdf", "strategy.pdf")
+
+
+@require_safe
 def policy_source(request: AuthedRequest, tier: str, number: int) -> HttpResponse:
     version = get_object_or_404(_versions(request), tier=_tier(tier), number=number)
     text = sources.written(version.document, schema_url=_schema(request))
-    response = HttpResponse(text, content_type="application/yaml; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{tier}-{number}.yaml"'
-    return response
+    return _download(text, "application/yaml; charset=utf-8", f"{tier}-{number}.yaml")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -109,13 +130,33 @@ def _proposal_page(
         "form": form or ProposalDecisionForm(),
         "in_force": in_force,
         "is_overtaken": proposal.state == "OPEN" and in_force.pk != proposal.based_on_id,
-        "lines": page.difference(proposal.based_on.document, proposal.document),
+        **page.differences(proposal.based_on.document, proposal.document),
         "may_activate": permissions.may_activate(request.user, proposal),
         "may_turn_down": permissions.may_propose(request.user),
         "is_own": proposal.proposed_by_id == request.user.pk,
         **page.policy_page(proposal.document),
     }
     return render_page(request, "policies/proposal_detail.html", context)
+
+
+def _compared_with(request: AuthedRequest, version: PolicyVersion) -> PolicyVersion | None:
+    """Return the version that the address names, else the one before; None for the first."""
+    form = SinceForm(request.GET)
+    if not form.is_valid():
+        raise Http404
+    others, since = _versions(request).filter(tier=version.tier), form.cleaned_data["since"]
+    return get_object_or_404(others, number=since) if since else others.filter(number=version.number - 1).first()
+
+
+def _strategy(request: AuthedRequest) -> Strategy:
+    in_force = _versions(request).filter(is_active=True)
+    return page.strategy_in_force(in_force.select_related("created_by", "proposal__decided_by"))
+
+
+def _download(content: str | bytes, kind: str, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=kind)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _versions(request: AuthedRequest) -> Any:

@@ -1,0 +1,130 @@
+"""What gates, settings and terms mean, in the words of people: for the pages of policies and the strategy document."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
+from apps.policies.evidence import SUITES
+from apps.policies.judgement import listed
+from apps.policies.verification import Terms, WithoutTraffic
+
+OWNERS = {Owner.ALL: "Everybody", Owner.PLATFORM: "The platform's environments", Owner.CUSTOMER: "Customers' own"}
+STRATEGIES = {
+    "BLUE_GREEN": "Blue-green: the new release starts beside the one that runs, and users are brought over once it is "
+    "healthy. What ran before stands ready until then.",
+}
+# What docs/reference/gates.md says of each, too; a test holds both together.
+LETS_PASS: Mapping[Gate, str] = {
+    Gate.PREVIOUS_TIER: "it succeeded in the tier before, and soaked there",
+    Gate.ARTIFACT: "the artifact is the one that was sealed, and is to be had",
+    Gate.TESTS: "the newest report of each says that none failed and some passed",
+    Gate.COVERAGE: "as much of the lines was run, by the newest Cobertura and LCOV reports together",
+    Gate.SECURITY_SCAN: "no scanner's newest report has a finding above that",
+    Gate.PARTS_LIST: "there is a CycloneDX document",
+    Gate.VERSION_ORDER: "it is not lower than what runs",
+    Gate.QUARANTINE: "it is sealed, and neither in quarantine nor retired",
+    Gate.ROLLBACK_READINESS: "what runs can be brought back",
+    Gate.FREEZE: "nothing is frozen there",
+    Gate.HOLD: "no hold is on the lane",
+    Gate.WINDOW: "a window is open for as long",
+    Gate.APPROVALS: "distinct people have approved this plan, in time, and hold their roles",
+}
+_WHERE = {Owner.ALL: "", Owner.PLATFORM: " (platform)", Owner.CUSTOMER: " (customers' own)"}
+_SETTINGS: Mapping[str, str] = {
+    "role": "{}",
+    "least_percent": "at least {} % of the lines",
+    "limit_minutes": "within {} min",
+    "tolerated": "no finding above {}",
+    "suites": "{}",
+    "lasting_minutes": "open for {} min more",
+    "soak_minutes": "{} min of soak there",
+    "close_watch_soak_percent": "{} % of that after a close watch",
+}
+_WHOLE: Mapping[tuple[str, object], str] = {
+    ("tolerated", "none"): "no finding",
+    ("prereleases", True): "pre-releases may come",
+    ("prereleases", False): "no pre-release",
+}
+_WITHOUT_TRAFFIC = {
+    WithoutTraffic.PASS: "a healthy release stays",
+    WithoutTraffic.FAIL: "a healthy release is rolled back",
+    WithoutTraffic.HOLD: "a healthy release stays, with a hold until a person has looked",
+}
+
+
+def asked(clause: Clause, roles: Mapping[str, str]) -> str:
+    """This function will say in words what the settings of a clause ask; empty where it has none.
+
+    Shapes: `roles` holds the label of each role's code; a setting without words of its own is named.
+    """
+    return "; ".join(_setting(name, value, roles) for name, value in clause.settings.items())
+
+
+def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
+    """This function will say how long requests and decisions count."""
+    ready = policy.ready_lasts
+    return (
+        ("A request lasts", _span(policy.request_lasts)),
+        ("A decision counts", _span(policy.decision_lasts)),
+        ("Once ready, it starts within", _span(ready) if ready else "as long as its decisions count"),
+    )
+
+
+def terms_of(terms: Terms) -> tuple[tuple[str, str], ...]:
+    """This function will say how a release is watched right after the switch, and what rolls it back."""
+    often = f"in {terms.breaches} of {terms.samples} samples"
+    return (
+        ("Watched for at most", f"{terms.limit_seconds} seconds"),
+        ("Health", f"rolled back when the check fails {often}, or is not good by then"),
+        ("Errors", f"rolled back when over {terms.most_error_percent} % of the requests fail {often}"),
+        (
+            "Response time",
+            f"rolled back when p95 is over {terms.most_p95_percent} % of what it was before, and over "
+            f"{terms.least_p95_ms} ms, {often}",
+        ),
+        (
+            "Little traffic",
+            f"under {terms.least_requests} requests a sample says nothing; when none does, "
+            f"{_WITHOUT_TRAFFIC[terms.without_traffic]}",
+        ),
+    )
+
+
+def way_here(policy: TierPolicy, before: str, roles: Mapping[str, str]) -> str:
+    """This function will say in one sentence how a release comes to a tier; `before` is empty where releases start."""
+    said = "; ".join(_ways(policy, before, roles))
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _ways(policy: TierPolicy, before: str, roles: Mapping[str, str]) -> Iterator[str]:
+    if not before:
+        yield "releases start here"
+    else:
+        yield f"after {before}" if policy.clause_of(Gate.PREVIOUS_TIER) else f"{before} is not asked for"
+    for owner, where in _WHERE.items():
+        clauses = [clause for clause in policy.clauses_of(Gate.APPROVALS) if clause.owner == owner]
+        if clauses:
+            yield f"approved by {listed([asked(clause, roles) for clause in clauses])}{where}"
+    if policy.clause_of(Gate.WINDOW):
+        yield "inside the windows of the environment"
+
+
+def _setting(name: str, value: object, roles: Mapping[str, str]) -> str:
+    if isinstance(value, str | bool) and (name, value) in _WHOLE:
+        return _WHOLE[name, value]
+    said = _said(name, value, roles)
+    return _SETTINGS[name].format(said) if name in _SETTINGS else f"{name.replace('_', ' ')}: {said}"
+
+
+def _said(name: str, value: object, roles: Mapping[str, str]) -> str:
+    if isinstance(value, list | tuple):
+        return listed([SUITES.get(str(word), str(word)) for word in value])
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return roles.get(str(value), str(value)) if name == "role" else str(value)
+
+
+def _span(span: timedelta) -> str:
+    hours = int(span.total_seconds()) // 3600
+    count, unit = (hours // 24, "day") if hours % 24 == 0 and hours > 24 else (hours, "hour")
+    return f"{count} {unit}{'' if count == 1 else 's'}"
