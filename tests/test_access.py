@@ -26,6 +26,7 @@ from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
+from tests.approvals.promotions import lend
 from tests.cast import NOW
 from tests.drill import get, post
 from tests.policies.proposals import text
@@ -49,6 +50,7 @@ class Objects:
     rollout: Any
     evidence: Any
     proposal: Any
+    delegation: Any
 
 
 @pytest.fixture
@@ -81,7 +83,10 @@ def objects(world: World) -> Objects:
         )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
         proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
-    return Objects(world, promotion, deployment, freeze, resource, check, event, rollout, evidence, proposal)
+        delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
+    return Objects(
+        world, promotion, deployment, freeze, resource, check, event, rollout, evidence, proposal, delegation
+    )
 
 
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
@@ -116,6 +121,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],
     "approvals:withdrawal": lambda o: [o.promotion.number],
+    "approvals:delegation-end": lambda o: [o.delegation.pk],
     "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],
     **{
         f"deployments:{name}": lambda o: [o.deployment.number]
@@ -139,7 +145,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
 # Addresses of no single object; the second test reads them.
 LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
-    "approvals:inbox", "deployments:deployment-list", "deployments:rollout-list",
+    "approvals:inbox", "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
     "audit:event-list", "releases:release-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip

@@ -22,7 +22,9 @@ from apps.health import actions as health_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
+from apps.workspaces.models import Membership
 from eaip.celery import app as celery
+from tests.approvals.promotions import lend
 from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
@@ -65,6 +67,18 @@ def _closely_watched(world: World) -> Any:
     return environment_actions.set_close_watch(
         world.lane(world.staging), until=now + timedelta(hours=1), reason="An emergency", by=world.cast.devops, now=now
     )
+
+
+def _lend(world: World) -> Call:
+    held = Membership.objects.get(user=world.cast.devops, role_id="DEVOPS")
+    until = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    data = {"membership": held.pk, "to": world.cast.security.pk, "ends_at": until, **REASON}
+    return Call(world.cast.devops, reverse("approvals:delegation-list"), data)
+
+
+def _end_delegation(world: World) -> Call:
+    lent = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
+    return Call(world.cast.devops, reverse("approvals:delegation-end", args=[lent.pk]), {})
 
 
 def _freeze(world: World) -> Any:
@@ -299,6 +313,8 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "audit.exported",
         lambda w: Call(w.cast.auditor, reverse("audit:export-create"), {"format": "csv"}),
     ),
+    ("approvals:delegation-list", "delegation.given", _lend),
+    ("approvals:delegation-end", "delegation.ended", _end_delegation),
     (
         "approvals:promotion-create",
         "promotion.requested",

@@ -81,6 +81,7 @@ PAST_THE_SCOPE = {
     "active_deployments": "the engine: what is under way, when the database is another than before",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",
     "claim_resource": "who owns a resource; checks the asker's scope",
+    "delegations_void": "ids of workspaces where somebody left who lent or was lent a role",
     "due_checks": "ids of health checks that are due",
     "due_work": "ids of what the engine has to do",
     "ensure_audit_partitions": "makes tables ahead of time",

@@ -4,8 +4,11 @@ from typing import Any
 
 from django import forms
 
+from apps.accounts.models import User
 from apps.approvals.enums import Choice
 from apps.core.form_fields import LineField, LinesField
+from apps.workspaces.models import Membership
+from apps.workspaces.querysets import MembershipQuerySet
 
 
 class DecisionForm(forms.Form):
@@ -42,6 +45,37 @@ class PromotionForm(forms.Form):
         required=False,
         help_text="Otherwise it starts by itself as soon as every gate lets it pass.",
     )
+
+
+class _Moment(forms.DateTimeInput):
+    def __init__(self) -> None:
+        super().__init__(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+
+class DelegationForm(forms.Form):
+    """Offers the roles by which one decides, and the people of their workspaces."""
+
+    membership = forms.ModelChoiceField(Membership.objects.none(), label="Role", empty_label=None)
+    to = forms.ModelChoiceField(
+        User.objects.none(), label="Delegate", empty_label="Choose a person", help_text="Needs no role that approves."
+    )
+    begins_at = forms.DateTimeField(
+        required=False, label="From", widget=_Moment(), help_text="In your time zone. Empty: from now."
+    )
+    ends_at = forms.DateTimeField(label="Until", widget=_Moment(), help_text="At most 90 days. It ends by itself.")
+    reason = LineField(
+        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Kept in the audit trail.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, lendable: MembershipQuerySet, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roles = self.fields["membership"]
+        roles.queryset = lendable  # type: ignore[attr-defined]
+        roles.label_from_instance = lambda held: f"{held.role} in {held.workspace}"  # type: ignore[attr-defined]
+        members = Membership.objects.current().filter(workspace_id__in=lendable.values("workspace_id"))
+        people = User.objects.filter(pk__in=members.values("user_id")).exclude(pk=by.pk)
+        self.fields["to"].queryset = people.order_by("display_name", "username")  # type: ignore[attr-defined]
 
 
 class WithdrawalForm(forms.Form):

@@ -10,9 +10,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import User
 from apps.approvals import permissions
+from apps.approvals.deciders import Deciders, deciders_of
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Promotion, Requirement
-from apps.approvals.permissions import VotingFacts, votes_of
+from apps.approvals.models import Decision, Delegation, Promotion, Requirement
+from apps.approvals.permissions import Loan, VotingFacts, votes_of
 from apps.core.verdict import Verdict
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
@@ -31,10 +32,16 @@ class RequirementRow:
     past: tuple[Decision, ...]
     verdict: Verdict
     who: tuple[str, ...]
+    loan: Loan | None = None
 
     @property
     def label(self) -> str:
         return str(self.requirement.role)
+
+    @property
+    def capacity(self) -> str:
+        """As what the viewer would decide, and for whom."""
+        return f"{self.label} for {self.loan.holder}" if self.loan else self.label
 
     @property
     def is_stuck(self) -> bool:
@@ -100,11 +107,11 @@ class GateBox:
         if promotion.state != PromotionState.PENDING:
             return f"{promotion.label}. {promotion.outcome}".strip()
         if self.mine:
-            return f"Waiting for you, as {' or '.join(row.label for row in self.mine)}."
+            return f"Waiting for you, as {' or '.join(row.capacity for row in self.mine)}."
         return self.open[0].sentence if self.open else "Waiting to be judged."
 
 
-def inbox(user: User, workspaces: tuple[UUID, ...]) -> "QuerySet[Promotion]":
+def inbox(user: User, workspaces: tuple[UUID, ...], *, now: datetime) -> "QuerySet[Promotion]":
     """This function will return the promotions that this person may decide on now, with their subjects.
 
     Shapes: a filter for lists, to be paged by `requested_at`; whether a decision is taken is asked of `may_decide`.
@@ -114,40 +121,59 @@ def inbox(user: User, workspaces: tuple[UUID, ...]) -> "QuerySet[Promotion]":
     roles = Membership.objects.current().filter(
         user_id=user.pk, workspace_id=OuterRef("workspace_id"), role_id=OuterRef("role_id")
     )
+    holder = OuterRef("membership__user_id")
+    lent = Delegation.objects.in_force(now).filter(
+        ~Exists(Promotion.objects.filter(_part_of(holder), pk=OuterRef(OuterRef("promotion_id")))),
+        ~Exists(standing.filter(_counts(holder), promotion_id=OuterRef(OuterRef("promotion_id")))),
+        delegate_id=user.pk,
+        workspace_id=OuterRef("workspace_id"),
+        membership__role_id=OuterRef("role_id"),
+    )
     mine = Requirement.objects.standing().filter(
-        Exists(roles), ~Exists(standing.filter(requirement_id=OuterRef("pk"))), promotion_id=OuterRef("pk")
+        Exists(roles) | Exists(lent),
+        ~Exists(standing.filter(requirement_id=OuterRef("pk"))),
+        promotion_id=OuterRef("pk"),
     )
-    own = Promotion.objects.filter(
-        Q(requested_by_id=user.pk)
-        | Q(release__author_id=user.pk)
-        | Q(release__committer_id=user.pk)
-        | Q(release__author_id=None, release__created_by_id=user.pk),
-        pk=OuterRef("pk"),
-    )
+    own = Promotion.objects.filter(_part_of(user.pk), pk=OuterRef("pk"))
     return (
         Promotion.objects.visible_in(workspaces)
         .with_subject()
         .filter(
             Exists(mine),
             ~Exists(own),
-            ~Exists(standing.filter(promotion_id=OuterRef("pk"), decided_by_id=user.pk)),
+            ~Exists(standing.filter(_counts(user.pk), promotion_id=OuterRef("pk"))),
             state=PromotionState.PENDING,
         )
     )
 
 
-def inbox_entries(promotions: Iterable[Promotion], user: User) -> list[InboxEntry]:
-    """This function will say of each promotion who may decide what (three queries, however many there are).
+def _part_of(person: UUID | OuterRef) -> Q:
+    """Return the condition that somebody asked for a promotion, or made what it is about."""
+    return (
+        Q(requested_by_id=person)
+        | Q(release__author_id=person)
+        | Q(release__committer_id=person)
+        | Q(release__author_id=None, release__created_by_id=person)
+    )
+
+
+def _counts(person: UUID | OuterRef) -> Q:
+    """Return the condition that somebody decided, or that somebody did for them."""
+    return Q(decided_by_id=person) | Q(on_behalf_of_id=person)
+
+
+def inbox_entries(promotions: Iterable[Promotion], user: User, *, now: datetime) -> list[InboxEntry]:
+    """This function will say of each promotion who may decide what (four queries, however many there are).
 
     Shapes: the promotions come `with_subject`, in the order that they keep.
     """
     shown = list(promotions)
-    rows = requirement_rows(shown, user)
+    rows = requirement_rows(shown, user, now=now)
     return [InboxEntry(promotion, rows.get(promotion.pk, ())) for promotion in shown]
 
 
-def gate_box(promotion: Promotion, user: User) -> GateBox:
-    """This function will tell the gates as they were last judged, and who may decide (three queries).
+def gate_box(promotion: Promotion, user: User, *, now: datetime) -> GateBox:
+    """This function will tell the gates as they were last judged, and who may decide (four queries).
 
     Shapes: the promotion comes `with_subject`.
     """
@@ -157,11 +183,13 @@ def gate_box(promotion: Promotion, user: User) -> GateBox:
         open=tuple(result for result in results if not result.outcome.lets_pass),
         passed=tuple(result for result in results if result.outcome in {Outcome.PASSED, Outcome.WAIVED}),
         not_needed=tuple(result for result in results if result.outcome == Outcome.NOT_REQUIRED),
-        requirements=requirement_rows([promotion], user).get(promotion.pk, ()),
+        requirements=requirement_rows([promotion], user, now=now).get(promotion.pk, ()),
     )
 
 
-def requirement_rows(promotions: list[Promotion], user: User) -> dict[UUID, tuple[RequirementRow, ...]]:
+def requirement_rows(
+    promotions: list[Promotion], user: User, *, now: datetime
+) -> dict[UUID, tuple[RequirementRow, ...]]:
     """This function will return the rows of each promotion's requirements by its id, in the policy's order."""
     subjects = {promotion.pk: promotion for promotion in promotions}
     requirements = list(
@@ -171,17 +199,17 @@ def requirement_rows(promotions: list[Promotion], user: User) -> dict[UUID, tupl
         .order_by("promotion", "position")
     )
     decisions: dict[UUID, list[Decision]] = {}
-    for decision in (
-        Decision.objects.filter(promotion_id__in=subjects)
-        .select_related("decided_by", "requirement__role")
-        .order_by("decided_at")
-    ):
+    for decision in Decision.objects.filter(promotion_id__in=subjects).with_people().order_by("decided_at"):
         decisions.setdefault(decision.promotion_id, []).append(decision)
-    holders = _holders(requirements)
+    deciders = deciders_of(
+        {requirement.workspace_id for requirement in requirements},
+        now=now,
+        roles={requirement.role_id for requirement in requirements},
+    )
     rows: dict[UUID, tuple[RequirementRow, ...]] = {}
     for requirement in requirements:
         promotion = subjects[requirement.promotion_id]
-        row = _row(requirement, promotion, user, decisions.get(promotion.pk, []), holders)
+        row = _row(requirement, promotion, user, decisions.get(promotion.pk, []), deciders)
         rows[promotion.pk] = (*rows.get(promotion.pk, ()), row)
     return rows
 
@@ -191,35 +219,25 @@ def _row(
     promotion: Promotion,
     user: User,
     decisions: list[Decision],
-    holders: dict[tuple[UUID, str], list[User]],
+    deciders: Deciders,
 ) -> RequirementRow:
     votes = votes_of([decision for decision in decisions if decision.voided_at is None])
     of_this = [decision for decision in decisions if decision.requirement_id == requirement.pk]
-    people = holders.get((promotion.workspace_id, requirement.role_id), [])
-    roles = frozenset({requirement.role_id} if user in people else ())
+    people = deciders.get((promotion.workspace_id, requirement.role_id), [])
+    mine = [decider.loan for decider in people if decider.person == user]
+    facts = VotingFacts(
+        roles=frozenset({requirement.role_id} if None in mine else ()),
+        votes=votes,
+        loans=tuple(loan for loan in mine if loan),
+    )
     return RequirementRow(
         requirement=requirement,
         decision=next((decision for decision in of_this if decision.voided_at is None), None),
         past=tuple(decision for decision in of_this if decision.voided_at is not None),
-        verdict=permissions.may_decide(user, requirement, promotion, VotingFacts(roles, votes)),
-        who=tuple(str(person) for person in permissions.eligible(people, requirement, promotion, votes)),
+        verdict=permissions.may_decide(user, requirement, promotion, facts),
+        who=tuple(str(decider) for decider in permissions.eligible(people, requirement, promotion, votes)),
+        loan=permissions.loan_for(user, requirement, promotion, facts),
     )
-
-
-def _holders(requirements: list[Requirement]) -> dict[tuple[UUID, str], list[User]]:
-    found: dict[tuple[UUID, str], list[User]] = {}
-    memberships = (
-        Membership.objects.current()
-        .filter(
-            workspace_id__in={requirement.workspace_id for requirement in requirements},
-            role_id__in={requirement.role_id for requirement in requirements},
-        )
-        .select_related("user")
-        .order_by("user__display_name", "user__username")
-    )
-    for membership in memberships:
-        found.setdefault((membership.workspace_id, membership.role_id), []).append(membership.user)
-    return found
 
 
 def _result(row: dict[str, Any]) -> GateResult:

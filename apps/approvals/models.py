@@ -1,13 +1,13 @@
 from django.db import models
-from django.db.models import Func, Q, Value
+from django.db.models import F, Func, Q, Value
 
 from apps.accounts.models import Role
 from apps.approvals.enums import OPEN_PROMOTION, Choice, PromotionState
-from apps.approvals.querysets import DecisionQuerySet, PromotionQuerySet, RequirementQuerySet
+from apps.approvals.querysets import DecisionQuerySet, DelegationQuerySet, PromotionQuerySet, RequirementQuerySet
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.releases.models import Release
-from apps.workspaces.models import TenantModel
+from apps.workspaces.models import Membership, TenantModel
 
 
 class Promotion(TenantModel):
@@ -97,8 +97,46 @@ class Requirement(TenantModel):
         return self.role_id
 
 
+class Delegation(TenantModel):
+    """A role that its holder lends to another member of the workspace while they are absent. Ended, never removed.
+
+    It hangs on the holder's own membership: one that ended stays ended, so a role that is given back revives nothing,
+    and what somebody has by delegation alone can't be handed on. In force from `begins_at`, until before `ends_at`.
+    """
+
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    delegate = person()
+    reason = models.CharField(max_length=300)
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    given_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with ended_at or not at all
+
+    objects = DelegationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-given_at"]
+        constraints = [
+            models.CheckConstraint(name="delegation_lasts", condition=Q(ends_at__gt=F("begins_at"))),
+            all_or_none("delegation_ended_whole", "ended_at", "end_reason"),
+        ]
+        indexes = [models.Index(name="delegation_standing", fields=["delegate"], condition=Q(ended_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.membership_id} to {self.delegate_id}"
+
+    @property
+    def sentence(self) -> str:
+        """Who lends what to whom: needs `with_people`."""
+        return f"{self.membership.role} of {self.membership.user} to {self.delegate}"
+
+
 class Decision(TenantModel):
-    """What one person said on one requirement, bound to the plan that was shown. Voided, never changed."""
+    """What one person said on one requirement, bound to the plan that was shown. Voided, never changed.
+
+    `on_behalf_of` lent them the role by `delegation`; without, they hold it themselves.
+    """
 
     requirement = models.ForeignKey(Requirement, on_delete=models.PROTECT, related_name="decisions")
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="decisions")
@@ -107,6 +145,10 @@ class Decision(TenantModel):
     plan_hash = models.CharField(max_length=64)
     decided_at = models.DateTimeField()
     decided_by = person()
+    on_behalf_of = person(null=True, blank=True)
+    delegation = models.ForeignKey(Delegation, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Said by the query `with_backing`.
+    is_backed: bool
     voided_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
 
@@ -119,9 +161,19 @@ class Decision(TenantModel):
             models.UniqueConstraint(
                 name="decision_person_once", fields=["promotion", "decided_by"], condition=Q(voided_at=None)
             ),
+            models.UniqueConstraint(
+                name="decision_holder_once", fields=["promotion", "on_behalf_of"], condition=Q(voided_at=None)
+            ),
+            models.CheckConstraint(name="decision_of_two_people", condition=~Q(decided_by=F("on_behalf_of"))),
+            all_or_none("decision_delegated_whole", "on_behalf_of", "delegation"),
             models.CheckConstraint(name="decision_choice_known", condition=Q(choice__in=Choice.values)),
             all_or_none("decision_voided_whole", "voided_at", "void_reason"),
         ]
 
     def __str__(self) -> str:
         return f"{self.choice} by {self.decided_by_id}"
+
+    @property
+    def people(self) -> str:
+        """Who decided, and for whom: needs `with_people`."""
+        return f"{self.decided_by} for {self.on_behalf_of}" if self.on_behalf_of else str(self.decided_by)

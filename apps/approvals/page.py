@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from apps.accounts.enums import Capability
@@ -117,9 +118,9 @@ class ShownBox:
         return result.name == Gate.APPROVALS and bool(self.box.requirements)
 
 
-def promotion_page(promotion: Promotion, *, by: User) -> dict[str, Any]:
+def promotion_page(promotion: Promotion, *, by: User, now: datetime) -> dict[str, Any]:
     """This function will load what is shown of a promotion that comes `with_subject`. Queries: always as many."""
-    box = shown_box(promotion, by=by)
+    box = shown_box(promotion, by=by, now=now)
     operate = rights.may(by, Capability.DEPLOYMENT_OPERATE, promotion.workspace_id, promotion.lane.environment)
     return {
         "promotion": promotion,
@@ -132,9 +133,9 @@ def promotion_page(promotion: Promotion, *, by: User) -> dict[str, Any]:
     }
 
 
-def shown_box(promotion: Promotion, *, by: User) -> ShownBox:
+def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
     """This function will tell the gates, with the plan as it is now: what people read is what they decide on."""
-    box = gate_box(promotion, by)
+    box = gate_box(promotion, by, now=now)
     if promotion.state != PromotionState.PENDING:
         return ShownBox(box, promotion.plan_hash, ())
     case = open_case(promotion)

@@ -1,8 +1,10 @@
+from datetime import datetime
 from typing import Self
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from apps.approvals.enums import OPEN_PROMOTION, WAITING
+from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -38,3 +40,38 @@ class RequirementQuerySet(TenantQuerySet):
 class DecisionQuerySet(TenantQuerySet):
     def standing(self) -> Self:
         return self.filter(voided_at=None)
+
+    def with_people(self) -> Self:
+        """Return decisions with who decided, for whom, and as what, in one query."""
+        return self.select_related("decided_by", "on_behalf_of", "requirement__role")
+
+    def with_backing(self) -> Self:
+        """Say of those by delegation whether both are still what they were (`is_backed`): one holds the role, the other
+        is a member. That the time of the delegation is over changes nothing in what was decided.
+        """
+        return self.annotate(is_backed=_is_whole("delegation__membership", "decided_by", "workspace"))
+
+
+class DelegationQuerySet(TenantQuerySet):
+    def open(self) -> Self:
+        """Return those that nobody ended; their time may be to come, or over."""
+        return self.filter(ended_at=None)
+
+    def in_force(self, now: datetime) -> Self:
+        """Return those by which somebody may decide at this moment."""
+        return self.open().filter(_is_whole("membership", "delegate", "workspace"), begins_at__lte=now, ends_at__gt=now)
+
+    def void(self) -> Self:
+        """Return open ones whose holder left the role, or whose delegate left the workspace."""
+        return self.open().filter(~_is_whole("membership", "delegate", "workspace"))
+
+    def with_people(self) -> Self:
+        return self.select_related("membership__user", "membership__role", "delegate", "workspace")
+
+
+def _is_whole(membership: str, delegate: str, workspace: str) -> Exists:
+    """Return the condition that the membership stands and that the delegate has one in the workspace as well."""
+    of_delegate = Membership.objects.current().filter(
+        user_id=OuterRef(OuterRef(f"{delegate}_id")), workspace_id=OuterRef(OuterRef(f"{workspace}_id"))
+    )
+    return Exists(Membership.objects.current().filter(Exists(of_delegate), pk=OuterRef(f"{membership}_id")))

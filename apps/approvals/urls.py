@@ -6,6 +6,8 @@ app_name = "approvals"
 
 urlpatterns = [
     path("", views.inbox_page, name="inbox"),
+    path("delegations/", views.delegations, name="delegation-list"),
+    path("delegations/<uuid:delegation_id>/end/", views.delegation_end, name="delegation-end"),
     path("promotions/<int:number>/", views.promotion_detail, name="promotion-detail"),
     path("promotions/<int:number>/decisions/", views.decision_create, name="decision-create"),
     path("promotions/<int:number>/withdrawal/", views.withdrawal, name="withdrawal"),

@@ -9,7 +9,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.accounts.enums import Capability
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
-from apps.approvals.forms import DecisionForm, PromotionForm, WithdrawalForm
+from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
+from apps.approvals.forms import DecisionForm, DelegationForm, PromotionForm, WithdrawalForm
 from apps.approvals.inbox import inbox, inbox_entries
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
@@ -29,10 +30,12 @@ OTHERS_SHOWN = 50
 
 @require_safe
 def inbox_page(request: AuthedRequest) -> HttpResponse:
-    mine = page_of(inbox(request.user, request.workspaces), request.GET, moment="requested_at")
+    now = timezone.now()
+    awaited = inbox(request.user, request.workspaces, now=now)
+    mine = page_of(awaited, request.GET, moment="requested_at")
     waiting = Promotion.objects.visible_in(request.workspaces).waiting().with_subject().order_by("-requested_at")
-    others = list(waiting.exclude(pk__in=inbox(request.user, request.workspaces).values("pk"))[: OTHERS_SHOWN + 1])
-    entries = inbox_entries([*mine.rows, *others], request.user)
+    others = list(waiting.exclude(pk__in=awaited.values("pk"))[: OTHERS_SHOWN + 1])
+    entries = inbox_entries([*mine.rows, *others], request.user, now=now)
     context = {
         "page": mine,
         "mine": entries[: len(mine.rows)],
@@ -103,6 +106,33 @@ def withdrawal(request: AuthedRequest, number: int) -> HttpResponse:
     return redirect("approvals:promotion-detail", number)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def delegations(request: AuthedRequest) -> HttpResponse:
+    now = timezone.now()
+    lendable = lendable_by(request.user, request.workspaces)
+    form = DelegationForm(request.POST or None, lendable=lendable, by=request.user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            given = actions.delegate(**form.cleaned_data, by=request.user, now=now)
+        except actions.SpanInvalid as refusal:
+            form.add_error("ends_at", refusal.sentence)
+        else:
+            messages.success(request, f"{given.delegate} stands in for you as {given.membership.role}.")
+            return redirect("approvals:delegation-list")
+    page = page_of(delegations_of(request.user, request.workspaces), request.GET, moment="given_at")
+    context = {"page": page, "rows": delegation_rows(page.rows, request.user, now=now), "form": form,
+               "may_lend": lendable.exists()}  # fmt: skip
+    return render_page(request, "approvals/delegation_list.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def delegation_end(request: AuthedRequest, delegation_id: UUID) -> HttpResponse:
+    delegation = get_object_or_404(delegations_of(request.user, request.workspaces), pk=delegation_id)
+    ended = actions.end_delegation(delegation, by=request.user, now=timezone.now())
+    messages.success(request, f"The delegation of {ended.sentence} has ended.")
+    return redirect("approvals:delegation-list")
+
+
 @require_safe
 def proposal_simulation(request: AuthedRequest, proposal_id: UUID) -> HttpResponse:
     proposals = PolicyProposal.objects.visible_in(request.workspaces).select_related("based_on", "proposed_by")
@@ -119,7 +149,8 @@ def _promotion_page(
     request: AuthedRequest, promotion: Promotion, form: DecisionForm | None = None, *, refusal: Refusal | None = None
 ) -> HttpResponse:
     stream = live.stream("promotion", subject=promotion.pk) if promotion.is_open else None
-    context = {**promotion_page(promotion, by=request.user), "decision_form": form, "told": refusal, "stream": stream}
+    page = promotion_page(promotion, by=request.user, now=timezone.now())
+    context = {**page, "decision_form": form, "told": refusal, "stream": stream}
     status = 422 if form is not None else 200
     if refusal is not None:
         request.refusal, status = refusal, refusal.status

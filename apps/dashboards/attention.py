@@ -9,15 +9,16 @@ from uuid import UUID
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from apps.approvals.deciders import deciders_of
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Promotion, Requirement
-from apps.approvals.permissions import Vote, eligible
+from apps.approvals.permissions import eligible, votes_of
 from apps.dashboards.cells import UNSUCCESSFUL
 from apps.dashboards.places import Place
 from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
 from apps.environments.models import Hold
-from apps.workspaces.models import Membership, Workspace
+from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
 
@@ -59,25 +60,23 @@ def failures(workspaces: tuple[UUID, ...]) -> "QuerySet[Deployment]":
     return last.exclude(lane__live_release=F("release")).with_subject().order_by("-number")
 
 
-def deciders(workspaces: tuple[UUID, ...]) -> dict[UUID, list[Promotion]]:
-    """Return which pending promotions each person may decide, by the rule that the action asks; four queries."""
+def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:
+    """Return which pending promotions each person may decide, by the rule that the action asks; five queries."""
     standing = Prefetch("decisions", Decision.objects.standing().select_related("requirement__role"), to_attr="votes")
     required = Prefetch("requirements", Requirement.objects.standing().select_related("role"), to_attr="required")
     pending = Promotion.objects.visible_in(workspaces).filter(state=PromotionState.PENDING).with_subject()
-    members = defaultdict(list)
-    for membership in Membership.objects.visible_in(workspaces).current().select_related("user"):
-        members[membership.workspace_id, membership.role_id].append(membership.user)
+    can = deciders_of(workspaces, now=now)
     awaited: dict[UUID, list[Promotion]] = defaultdict(list)
     for promotion in pending.order_by("requested_at").prefetch_related(standing, required):
-        votes = tuple(
-            Vote(vote.requirement_id, vote.decided_by_id, str(vote.requirement.role)) for vote in promotion.votes
-        )
-        for person in {
-            person
+        votes = votes_of(promotion.votes)
+        for person_id in {
+            decider.person.pk
             for requirement in promotion.required
-            for person in eligible(members[promotion.workspace_id, requirement.role_id], requirement, promotion, votes)
+            for decider in eligible(
+                can.get((promotion.workspace_id, requirement.role_id), ()), requirement, promotion, votes
+            )
         }:
-            awaited[person.pk].append(promotion)
+            awaited[person_id].append(promotion)
     return awaited
 
 

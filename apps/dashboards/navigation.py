@@ -33,14 +33,28 @@ SELECT workspace.id, workspace.name,
         AND EXISTS (
             SELECT FROM approvals_requirement requirement
             JOIN workspaces_membership membership ON membership.workspace_id = requirement.workspace_id
-                AND membership.role_id = requirement.role_id AND membership.user_id = %(me)s::uuid
-                AND membership.ended_at IS NULL
+                AND membership.role_id = requirement.role_id AND membership.ended_at IS NULL
             WHERE requirement.promotion_id = promotion.id AND requirement.ended_at IS NULL
+                AND (membership.user_id = %(me)s::uuid OR EXISTS (
+                    SELECT FROM approvals_delegation lent
+                    JOIN accounts_user holder ON holder.id = membership.user_id AND holder.is_active
+                    WHERE lent.membership_id = membership.id AND lent.delegate_id = %(me)s::uuid
+                        AND lent.ended_at IS NULL AND lent.begins_at <= %(now)s::timestamptz
+                        AND lent.ends_at > %(now)s::timestamptz
+                        AND EXISTS (SELECT FROM workspaces_membership mine
+                                    WHERE mine.workspace_id = lent.workspace_id AND mine.user_id = %(me)s::uuid
+                                        AND mine.ended_at IS NULL)
+                        AND promotion.requested_by_id IS DISTINCT FROM holder.id
+                        AND COALESCE(release.author_id, release.created_by_id) IS DISTINCT FROM holder.id
+                        AND release.committer_id IS DISTINCT FROM holder.id
+                        AND NOT EXISTS (SELECT FROM approvals_decision decision
+                                        WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
+                                            AND holder.id IN (decision.decided_by_id, decision.on_behalf_of_id))))
                 AND NOT EXISTS (SELECT FROM approvals_decision decision
                                 WHERE decision.requirement_id = requirement.id AND decision.voided_at IS NULL))
         AND NOT EXISTS (SELECT FROM approvals_decision decision
-                        WHERE decision.promotion_id = promotion.id AND decision.decided_by_id = %(me)s::uuid
-                            AND decision.voided_at IS NULL)),
+                        WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
+                            AND %(me)s::uuid IN (decision.decided_by_id, decision.on_behalf_of_id))),
     EXISTS (SELECT FROM environments_freeze frozen
             WHERE (frozen.workspace_id = ANY (%(workspaces)s::uuid[]) OR frozen.scope = 'ALL')
                 AND frozen.lifted_at IS NULL AND frozen.frozen_at <= %(now)s::timestamptz

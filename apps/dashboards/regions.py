@@ -66,7 +66,7 @@ def _activity(ask: live.Ask) -> str:
 
 
 def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
-    awaited = attention.deciders(ask.workspaces)
+    awaited = attention.deciders(ask.workspaces, now=ask.now)
     failures = page.failures(ask.workspaces)
 
     nobodys = _needs_parts([], failures)
@@ -81,7 +81,7 @@ def _needs_parts(awaiting: list[Promotion], failures: list[Any]) -> list[live.Pa
 
 
 def _counts(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
-    awaited = attention.deciders(ask.workspaces)
+    awaited = attention.deciders(ask.workspaces, now=ask.now)
     running = Deployment.objects.visible_in(ask.workspaces).open().count()
 
     def tell(viewer: live.Viewer) -> live.Answer:
@@ -110,7 +110,7 @@ def _is_deploying(ask: live.Ask) -> bool:
     return Deployment.objects.visible_in(ask.workspaces).active().exists()
 
 
-PEOPLE = ("promotion:*", "deployment:*", "decision:*", "membership:*")
+PEOPLE = ("promotion:*", "deployment:*", "decision:*", "delegation:*", "membership:*")
 live.frame.append(live.region("navigation", topics=PEOPLE, render=_counts, everywhere=True))
 
 live.page(

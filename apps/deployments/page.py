@@ -103,7 +103,7 @@ def _decisions(deployment: Deployment) -> list[Decision]:
     if deployment.promotion_id is None:
         return []
     standing = Decision.objects.standing().filter(promotion_id=deployment.promotion_id)
-    return list(standing.select_related("decided_by", "requirement__role"))
+    return list(standing.with_people())
 
 
 def _changed_keys(deployment: Deployment) -> tuple[Any, ...]:

@@ -99,7 +99,11 @@ def release_page(
         "rollouts": _rollouts(offers),
         "why_not": _why_not(asks),
         "promotion": None,
-        **(promotion_page(focus.promotion, by=by) if focus and focus.promotion else _what_next(release, offers)),
+        **(
+            promotion_page(focus.promotion, by=by, now=now)
+            if focus and focus.promotion
+            else _what_next(release, offers)
+        ),
         "others_open": [stop.promotion for stop in stops if stop.promotion and stop is not focus],
         "events": _events(release, stops, workspaces),
         "may_release": release_permissions.may_release(by, release.service),

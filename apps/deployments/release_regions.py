@@ -28,10 +28,10 @@ def _gates(ask: live.Ask) -> live.Answer:
     release = _release(ask)
     focus = focus_of(stops_of(release, workspaces=ask.workspaces, now=ask.now))
     if focus and focus.promotion:
-        return gate_parts(focus.promotion)
+        return gate_parts(focus.promotion, now=ask.now)
     of_release = Promotion.objects.visible_in(ask.workspaces).filter(release=release, ended_at__gt=ask.now - JUST_ENDED)
     ended = of_release.with_subject().order_by("-ended_at").first()
-    return gate_parts(ended) if ended else ()
+    return gate_parts(ended, now=ask.now) if ended else ()
 
 
 def _may_watch(ask: live.Ask) -> bool:

@@ -99,7 +99,9 @@ class WindowFacts:
 
 @dataclass(frozen=True)
 class DecisionFacts:
-    """A decision that nobody voided. `holds_role` says whether the person holds the role at this moment."""
+    """A decision that nobody voided. `holds_role` says whether the person holds the role at this moment, or is still
+    there as the one for whom they decided is. `person_label` names both.
+    """
 
     person: str
     person_label: str

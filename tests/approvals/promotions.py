@@ -1,6 +1,6 @@
 """Promotions as far as a test wants them, by the actions that people and the engine call."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +8,7 @@ from django.conf import settings
 from apps.accounts.models import User
 from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
-from apps.approvals.models import Promotion
+from apps.approvals.models import Delegation, Promotion
 from apps.audit.actors import SYSTEM
 from apps.core.canonical import sha256_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
@@ -16,6 +16,7 @@ from apps.environments.models import Environment, Lane
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies.models import PolicyVersion
 from apps.releases.models import Release
+from apps.workspaces.models import Membership
 from tests.cast import NOW
 from tests.policies.documents import make_document
 from tests.world import World
@@ -39,6 +40,13 @@ def say(
     requirement = promotion.requirements.get(role_id=role)
     values = {"plan_hash": Promotion.objects.get(pk=promotion.pk).plan_hash, "now": NOW, **fields}
     return actions.decide(requirement, choice=choice, comment=comment, by=by, **values)
+
+
+def lend(holder: User, role: str, *, to: User, now: datetime = NOW, **fields: Any) -> Delegation:
+    """Lend a role for a week."""
+    held = Membership.objects.current().get(user=holder, role_id=role)
+    values = {"ends_at": now + timedelta(days=7), "reason": "On holiday", "by": holder, "now": now, **fields}
+    return actions.delegate(held, to=to, **values)
 
 
 def approve_all(promotion: Promotion, world: World, *, now: datetime = NOW) -> Promotion:

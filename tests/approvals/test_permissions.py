@@ -6,13 +6,26 @@ import pytest
 
 from apps.accounts.models import Role, User
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Promotion, Requirement
-from apps.approvals.permissions import Vote, VotingFacts, eligible, may_decide, may_request, may_withdraw
+from apps.approvals.models import Delegation, Promotion, Requirement
+from apps.approvals.permissions import (
+    Decider,
+    Loan,
+    Vote,
+    VotingFacts,
+    eligible,
+    loan_for,
+    may_decide,
+    may_delegate,
+    may_end_delegation,
+    may_request,
+    may_withdraw,
+)
 from apps.audit.actors import SYSTEM, Actor
 from apps.core.verdict import ALLOWED, refused
 from apps.releases.models import Release
+from apps.workspaces.models import Membership
 
-ME, SOMEBODY = uuid.uuid4(), uuid.uuid4()
+ME, SOMEBODY, HOLDER = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
 DEVOPS = Role(code="DEVOPS", label="DevOps", capabilities=[])
 REQUIREMENT = Requirement(id=uuid.uuid4(), role=DEVOPS)
 HELD = VotingFacts(frozenset({"DEVOPS"}))
@@ -105,5 +118,90 @@ def test_may_withdraw(by, requested_by, right, allowed):
 def test_those_who_could_decide_are_the_holders_whom_nothing_bars():
     me, colleague = person(), person(id=uuid.uuid4(), username="colleague")
 
-    assert eligible([me, colleague], REQUIREMENT, make_promotion(author_id=ME), ()) == [colleague]
-    assert eligible([me], REQUIREMENT, make_promotion(author_id=ME), ()) == []
+    mine, theirs = Decider(me), Decider(colleague)
+
+    assert eligible([mine, theirs], REQUIREMENT, make_promotion(author_id=ME), ()) == [theirs]
+    assert eligible([mine], REQUIREMENT, make_promotion(author_id=ME), ()) == []
+
+
+def lent(*votes, holder=HOLDER, roles=()):
+    loan = Loan("DEVOPS", uuid.uuid4(), User(id=holder, username="holder", display_name="Hanna"))
+    return VotingFacts(frozenset(roles), votes, (loan,))
+
+
+@pytest.mark.parametrize(
+    ("promotion", "facts", "codes"),
+    [
+        (make_promotion(), lent(), []),
+        (make_promotion(requested_by_id=ME), lent(), ["own_request"]),
+        (make_promotion(author_id=ME), lent(), ["own_change"]),
+        (make_promotion(committer_id=ME), lent(), ["own_commit"]),
+        (make_promotion(requested_by_id=HOLDER), lent(), ["own_request"]),
+        (make_promotion(author_id=HOLDER), lent(), ["own_change"]),
+        (make_promotion(committer_id=HOLDER), lent(), ["own_commit"]),
+        (make_promotion(author_id=None, created_by_id=HOLDER), lent(), ["own_release"]),
+        (make_promotion(requested_by_id=HOLDER), lent(roles=("DEVOPS",)), []),
+        (make_promotion(), lent(Vote(uuid.uuid4(), SOMEBODY, "Security")), []),
+        (make_promotion(), lent(Vote(uuid.uuid4(), ME, "Security")), ["counted_already"]),
+        (make_promotion(), lent(Vote(uuid.uuid4(), ME, "Security", SOMEBODY)), ["counted_already"]),
+        (make_promotion(), lent(Vote(uuid.uuid4(), SOMEBODY, "Security", ME)), ["counted_already"]),
+        (make_promotion(), lent(Vote(uuid.uuid4(), HOLDER, "Security")), ["counted_already"]),
+        (make_promotion(), lent(Vote(uuid.uuid4(), SOMEBODY, "Security", HOLDER)), ["counted_already"]),
+        (make_promotion(), lent(Vote(REQUIREMENT.pk, SOMEBODY, "DevOps")), ["already_decided"]),
+    ],
+)
+def test_who_decides_for_somebody_is_barred_for_both(promotion, facts, codes):
+    verdict = may_decide(person(), REQUIREMENT, promotion, facts)
+
+    assert [reason.code for reason in verdict.reasons] == codes
+
+
+def test_a_loan_of_another_role_lets_nobody_decide():
+    facts = VotingFacts(frozenset(), (), (Loan("SECURITY", uuid.uuid4(), User(id=HOLDER)),))
+
+    assert may_decide(person(), REQUIREMENT, make_promotion(), facts).reasons[0].code == "role_missing"
+
+
+def test_the_own_role_comes_before_a_loan_and_of_several_the_first_that_helps():
+    asker, other = lent(holder=SOMEBODY).loans + lent().loans
+
+    def loan(*roles):
+        return loan_for(person(), REQUIREMENT, make_promotion(), VotingFacts(frozenset(roles), (), (asker, other)))
+
+    assert loan("DEVOPS") is None
+    assert loan() == other
+
+
+def test_one_who_was_lent_a_role_twice_is_named_once():
+    [one, two] = [Decider(person(display_name="Mia"), loan) for loan in lent().loans + lent().loans]
+
+    [named] = eligible([one, two], REQUIREMENT, make_promotion(), ())
+
+    assert str(named) == "Mia for Hanna"
+
+
+@pytest.mark.parametrize(
+    ("by", "to", "capabilities", "is_member", "codes"),
+    [
+        (person(), person(id=HOLDER), ["PROMOTION_DECIDE"], True, []),
+        (person(), person(id=HOLDER), [], True, ["nothing_to_decide"]),
+        (person(), person(id=HOLDER), ["PROMOTION_DECIDE"], False, ["not_a_member"]),
+        (person(), person(id=HOLDER, is_active=False), ["PROMOTION_DECIDE"], True, ["not_a_member"]),
+        (person(), person(), ["PROMOTION_DECIDE"], True, ["own_delegate"]),
+        (person(id=SOMEBODY), person(id=HOLDER), ["PROMOTION_DECIDE"], True, ["role_missing"]),
+        (person(is_active=False), person(id=HOLDER), ["PROMOTION_DECIDE"], True, ["role_missing"]),
+    ],
+)
+def test_may_delegate(by, to, capabilities, is_member, codes):
+    held = Membership(user_id=ME, role=Role(code="DEVOPS", label="DevOps", capabilities=capabilities))
+
+    verdict = may_delegate(by, held, to, is_member=is_member)
+
+    assert [reason.code for reason in verdict.reasons] == codes
+
+
+@pytest.mark.parametrize(("who", "allowed"), [(ME, True), (HOLDER, True), (SOMEBODY, False)])
+def test_may_end_delegation(who, allowed):
+    delegation = Delegation(membership=Membership(user_id=HOLDER), delegate_id=ME)
+
+    assert bool(may_end_delegation(person(id=who), delegation)) is allowed

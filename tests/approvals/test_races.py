@@ -10,9 +10,10 @@ from django.db import connection, connections, transaction
 
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Promotion
+from apps.approvals.models import Decision, Delegation, Promotion
 from apps.audit.models import AuditEvent
-from tests.approvals.promotions import ask, ask_for_production, move, say
+from apps.core.verdict import Denied
+from tests.approvals.promotions import ask, ask_for_production, lend, move, say
 from tests.cast import NOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,6 +90,39 @@ def test_a_decision_and_a_withdrawal_end_in_one_of_two_ways(world, promotion):
     with world.everything():
         assert Promotion.objects.get(pk=promotion.pk).state == PromotionState.WITHDRAWN
         assert Decision.objects.exists() is not isinstance(decided, actions.NotWaiting)
+
+
+def test_a_delegation_that_is_ended_while_its_delegate_decides_comes_before_or_after(world, promotion):
+    with world.everything():
+        delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security)
+
+    decided, ended = at_once(
+        world,
+        lambda: say(promotion, "DEVOPS", world.cast.security),
+        lambda: actions.end_delegation(delegation, by=world.cast.devops, now=NOW),
+    )
+
+    assert ended.ended_at == NOW
+    with world.everything():
+        kinds = list(
+            AuditEvent.objects.filter(kind__in=["decision.approved", "delegation.ended"])
+            .order_by("recorded_at")
+            .values_list("kind", flat=True)
+        )
+        if isinstance(decided, Denied):
+            assert kinds == ["delegation.ended"]
+        else:
+            assert kinds == ["decision.approved", "delegation.ended"]
+        with pytest.raises((Denied, actions.AlreadyDecided)):
+            say(promotion, "DEVOPS", world.cast.security)
+
+
+def test_the_same_role_is_lent_to_the_same_person_once(world):
+    results = at_once(world, *[lambda: lend(world.cast.devops, "DEVOPS", to=world.cast.security)] * 3)
+
+    assert [type(result) for result in results].count(actions.AlreadyDelegated) == 2
+    with world.everything():
+        assert Delegation.objects.count() == 1
 
 
 def test_a_change_while_somebody_decides_never_leaves_an_approval_of_the_old_plan(world, promotion):

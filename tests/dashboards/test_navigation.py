@@ -11,7 +11,7 @@ from apps.dashboards.navigation import Navigation
 from apps.environments import actions as environment_actions
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
-from tests.approvals.promotions import ask, ask_for_production, bring, say
+from tests.approvals.promotions import ask, ask_for_production, bring, lend, say
 from tests.cast import NOW, make_person
 from tests.drill import get, text_of
 from tests.world import World
@@ -29,7 +29,7 @@ def everybody_agrees(world: World) -> dict[str, int]:
     found = {}
     for person in User.objects.all():
         counted = {workspace.pk: workspace.awaiting_me for workspace in frame(world, person).workspaces}
-        assert counted == {pk: inbox(person, (pk,)).count() for pk in counted}, person
+        assert counted == {pk: inbox(person, (pk,), now=NOW).count() for pk in counted}, person
         found[person.username] = sum(counted.values())
     return found
 
@@ -39,12 +39,15 @@ def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> 
     for person in (cast.release_engineer, cast.security):
         workspace_actions.grant_role(person, role="DEVOPS", workspace=cast.platform, by=SYSTEM, now=NOW)
     make_person("second-operator", "Second operator", ("CUSTOMER_OPERATOR",), cast.customer)
+    lend(cast.second_devops, "DEVOPS", to=cast.auditor)
+    lend(cast.engineering_manager, "ENGINEERING_MANAGER", to=cast.devops)
     bring(world, world.staging)
     ask(world, world.customer_production)
 
     authored = ask_for_production(world, world.next_release("1.1.0", author=cast.devops))
     asked = everybody_agrees(world)
     say(authored, "DEVOPS", cast.second_devops)
+    voted = everybody_agrees(world)
     committed = ask_for_production(world, world.next_release("1.2.0", committer=cast.security, author=cast.devops))
     decided = everybody_agrees(world)
     say(committed, "ENGINEERING_MANAGER", cast.engineering_manager, choice="REJECT", comment="Not now.")
@@ -55,6 +58,7 @@ def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> 
 
     assert not any(before.values())
     assert (asked[cast.second_devops.username], asked[cast.devops.username]) == (1, 0)
+    assert [found[cast.auditor.username] for found in (asked, voted, decided)] == [1, 0, 1]
     assert (decided[cast.second_devops.username], decided[cast.engineering_manager.username]) == (1, 1)
     assert ended[cast.security.username] == 0
     assert ended["second-operator"] == 1

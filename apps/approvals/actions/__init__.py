@@ -1,6 +1,14 @@
 """The use cases of promotions."""
 
 from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, UnknownChoice, decide
+from apps.approvals.actions.delegations import (
+    AlreadyDelegated,
+    DelegationEnded,
+    SpanInvalid,
+    delegate,
+    end_delegation,
+    void_delegations,
+)
 from apps.approvals.actions.endings import mark, withdraw
 from apps.approvals.actions.facts import NoPolicy
 from apps.approvals.actions.requests import (
@@ -19,13 +27,16 @@ from apps.approvals.actions.settling import recheck, settle, settle_for_lane, se
 
 __all__ = [
     "AlreadyDecided",
+    "AlreadyDelegated",
     "AlreadyOpen",
     "AlreadyRuns",
+    "DelegationEnded",
     "LaneGone",
     "NoConfiguration",
     "NoPolicy",
     "NotDeployable",
     "NotWaiting",
+    "SpanInvalid",
     "StalePlan",
     "TierSkipped",
     "UnknownChoice",
@@ -33,11 +44,14 @@ __all__ = [
     "VersionTooLow",
     "WrongLane",
     "decide",
+    "delegate",
+    "end_delegation",
     "mark",
     "recheck",
     "request_promotion",
     "settle",
     "settle_for_lane",
     "settle_waiting",
+    "void_delegations",
     "withdraw",
 ]

@@ -7,9 +7,10 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.settling import lock, settle_locked, standing_decisions
+from apps.approvals.deciders import loan_of
 from apps.approvals.enums import Choice, PromotionState
 from apps.approvals.ledger import record
-from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.models import Decision, Delegation, Promotion, Requirement
 from apps.approvals.permissions import VotingFacts, votes_of
 from apps.approvals.plan import Plan, plan_difference
 from apps.approvals.transitions import advance
@@ -62,7 +63,9 @@ def decide(
     requirement = promotion.requirements.select_related("role").get(pk=requirement.pk)
     decisions = standing_decisions(promotion)
     _require_open(promotion, requirement, decisions)
-    permissions.may_decide(by, requirement, promotion, voting_facts(by, promotion, decisions)).require()
+    facts = voting_facts(by, promotion, decisions, now=now)
+    permissions.may_decide(by, requirement, promotion, facts).require()
+    loan = permissions.loan_for(by, requirement, promotion, facts)
     if plan_hash != promotion.plan_hash:
         raise StalePlan(_what_changed(promotion, shown if known else None))
     decision = Decision.objects.create(
@@ -74,31 +77,37 @@ def decide(
         plan_hash=plan_hash,
         decided_at=now,
         decided_by=by,
+        on_behalf_of=loan.holder if loan else None,
+        delegation_id=loan.delegation_id if loan else None,
     )
     _record(decision)
     if choice == Choice.REJECT:
-        why = f"{by} rejected it as {requirement.role}: {comment}"
+        why = f"{decision.people} rejected it as {requirement.role}: {comment}"
         return advance(
             promotion, PromotionState.REJECTED, by=by, now=now, sentence="was rejected", outcome=why, reason=comment
         )
     return settle_locked(promotion, now=now)
 
 
-def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decision]) -> VotingFacts:
-    """This function will look up what `may_decide` must know about a person (one query)."""
-    roles = (
-        Membership.objects.current().filter(user_id=by.pk, workspace_id=promotion.workspace_id)
-        if isinstance(by, User)
-        else Membership.objects.none()
-    )
-    return VotingFacts(frozenset(roles.values_list("role_id", flat=True)), votes_of(decisions))
+def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decision], *, now: datetime) -> VotingFacts:
+    """This function will look up what `may_decide` must know about a person (two queries).
+
+    What they were lent is locked: whoever ends it meanwhile comes before the decision or after it.
+    """
+    votes = votes_of(decisions)
+    if not isinstance(by, User):
+        return VotingFacts(frozenset(), votes)
+    roles = Membership.objects.current().filter(user_id=by.pk, workspace_id=promotion.workspace_id)
+    lent = Delegation.objects.in_force(now).filter(delegate_id=by.pk, workspace_id=promotion.workspace_id)
+    loans = tuple(loan_of(delegation) for delegation in lent.locked().with_people().order_by("given_at", "pk"))
+    return VotingFacts(frozenset(roles.values_list("role_id", flat=True)), votes, loans)
 
 
 def _require_open(promotion: Promotion, requirement: Requirement, decisions: list[Decision]) -> None:
     for decision in decisions:
         if decision.requirement_id == requirement.pk:
             raise AlreadyDecided(
-                f"{decision.decided_by} decided on this as {requirement.role} at {decision.decided_at:%H:%M} UTC."
+                f"{decision.people} decided on this as {requirement.role} at {decision.decided_at:%H:%M} UTC."
             )
     if promotion.state != PromotionState.PENDING or requirement.ended_at:
         raise NotWaiting(
@@ -118,7 +127,7 @@ def _record(decision: Decision) -> None:
     record(
         promotion,
         f"decision.{verb}",
-        f"was {verb} by {decision.decided_by} as {requirement.role}",
+        f"was {verb} by {decision.people} as {requirement.role}",
         by=decision.decided_by,
         reason=decision.comment,
         approval={
@@ -126,5 +135,10 @@ def _record(decision: Decision) -> None:
             "requirement": requirement.role_id,
             "choice": decision.choice,
             "plan_hash": decision.plan_hash,
+            **(
+                {"on_behalf_of": str(decision.on_behalf_of), "delegation": str(decision.delegation_id)}
+                if decision.on_behalf_of
+                else {}
+            ),
         },
     )

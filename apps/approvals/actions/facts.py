@@ -1,16 +1,14 @@
 """Looks up what the gates must know about one promotion: a fixed number of questions, whatever their answers."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
-from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.artifacts import artifact_facts
+from apps.approvals.deciders import deciders_of
 from apps.approvals.models import Decision, Promotion, Requirement
 from apps.approvals.permissions import votes_of
 from apps.approvals.plan import Plan, hash_of, plan_of
@@ -37,7 +35,6 @@ from apps.policies.facts import (
 from apps.policies.models import PolicyVersion
 from apps.releases.enums import ReleaseKind
 from apps.releases.models import Artifact, Evidence, Release
-from apps.workspaces.models import Membership
 
 
 class NoPolicy(Conflict):
@@ -151,18 +148,25 @@ def path_of(release: Release, tier: str) -> tuple[TierPassed, ...]:
 def requirement_facts(
     case: Case, requirements: list[Requirement], decisions: list[Decision], *, now: datetime
 ) -> tuple[RequirementFacts, ...]:
-    """This function will say for each requirement what was decided, and who could decide (one query)."""
+    """This function will say for each requirement what was decided, and who could decide (two queries).
+
+    Shapes: `decisions` come `with_people` and `with_backing`.
+    """
     if not requirements:
         return ()
     promotion = case.promotion
-    holders = holders_of({requirement.role_id for requirement in requirements}, promotion.workspace_id)
+    roles = {requirement.role_id for requirement in requirements}
+    deciders = deciders_of([promotion.workspace_id], now=now, roles=roles)
+    holders = {role: {decider.person for decider in found if not decider.loan} for (_, role), found in deciders.items()}
     said = {
         decision.requirement_id: DecisionFacts(
             person=str(decision.decided_by_id),
-            person_label=str(decision.decided_by),
+            person_label=decision.people,
             plan_hash=decision.plan_hash,
             lapses_at=lapses_at(decision, promotion, case.policy),
-            holds_role=decision.decided_by in holders[decision.requirement.role_id],
+            holds_role=decision.is_backed
+            if decision.on_behalf_of_id
+            else decision.decided_by in holders.get(decision.requirement.role_id, ()),
         )
         for decision in decisions
     }
@@ -173,21 +177,14 @@ def requirement_facts(
             label=requirement.role.label,
             decision=said.get(requirement.pk),
             may_decide=tuple(
-                str(person)
-                for person in permissions.eligible(holders[requirement.role_id], requirement, promotion, votes)
+                str(decider)
+                for decider in permissions.eligible(
+                    deciders.get((promotion.workspace_id, requirement.role_id), ()), requirement, promotion, votes
+                )
             ),
         )
         for requirement in requirements
     )
-
-
-def holders_of(roles: set[str], workspace_id: UUID) -> dict[str, list[User]]:
-    """This function will return who holds each of these roles in the workspace now, by name."""
-    found: dict[str, list[User]] = defaultdict(list)
-    memberships = Membership.objects.current().filter(workspace_id=workspace_id, role_id__in=roles)
-    for membership in memberships.select_related("user").order_by("user__display_name", "user__username"):
-        found[membership.role_id].append(membership.user)
-    return found
 
 
 def lapses_at(decision: Decision, promotion: Promotion, policy: TierPolicy) -> datetime:

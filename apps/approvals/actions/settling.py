@@ -123,7 +123,7 @@ def _requirements(promotion: Promotion) -> list[Requirement]:
 def standing_decisions(promotion: Promotion) -> list[Decision]:
     """This function will return the decisions that stand, on requirements that stand, with people and roles."""
     standing = promotion.decisions.standing().filter(requirement__ended_at=None)
-    return list(standing.select_related("decided_by", "requirement__role"))
+    return list(standing.with_people().with_backing())
 
 
 def _replan(case: Case, *, now: datetime) -> None:
@@ -149,17 +149,19 @@ def _void_lapsed(promotion: Promotion, decisions: list[Decision], facts: Facts) 
     said = {requirement.role: requirement.decision for requirement in facts.requirements if requirement.decision}
     kept = []
     for decision in decisions:
-        if why := _why_void(said[decision.requirement.role_id], facts.at):
+        if why := _why_void(decision, said[decision.requirement.role_id], facts.at):
             _void(promotion, decision, why, now=facts.at)
         else:
             kept.append(decision)
     return kept
 
 
-def _why_void(decision: DecisionFacts, at: datetime) -> str:
-    if not decision.holds_role:
-        return f"{decision.person_label} no longer holds the role."
-    return "" if at < decision.lapses_at else "Its time passed before the deployment started."
+def _why_void(decision: Decision, said: DecisionFacts, at: datetime) -> str:
+    if not said.holds_role and decision.on_behalf_of:
+        return f"{decision.on_behalf_of} no longer holds the role, or {decision.decided_by} left the workspace."
+    if not said.holds_role:
+        return f"{decision.decided_by} no longer holds the role."
+    return "" if at < said.lapses_at else "Its time passed before the deployment started."
 
 
 def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) -> None:
@@ -168,7 +170,7 @@ def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) 
     record(
         promotion,
         "decision.voided",
-        f"lost the decision of {decision.decided_by} as {role}. {why}",
+        f"lost the decision of {decision.people} as {role}. {why}",
         by=SYSTEM,
         reason=why,
         approval={"requirement": role, "choice": decision.choice, "plan_hash": decision.plan_hash},

@@ -29,7 +29,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
         **page.strip(attention.figures_of(workspaces), failures, places, now=now),
         **page.feed(workspaces),
-        "awaiting": inbox(request.user, workspaces).order_by("requested_at"),
+        "awaiting": inbox(request.user, workspaces, now=now).order_by("requested_at"),
         "coming": attention.coming_up(places),
         "filters": filters,
         "planes": Plane.choices,
