@@ -18,13 +18,13 @@ class Sweep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
-        from apps.approvals.jobs import see_to_delegations
+        from apps.approvals.jobs import see_to_approvals
         from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
         from apps.health.watcher import Watcher
 
-        self.sweeper = Sweeper(see_to_pushes, look_at_dependencies, see_to_delegations)
+        self.sweeper = Sweeper(see_to_pushes, look_at_dependencies, see_to_approvals)
         self.sweeper.start()
         self.watcher = Watcher(on_faulty=watching.faulty)
         self.watcher.start()

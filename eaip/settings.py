@@ -180,6 +180,16 @@ STORAGES = {
     },
 }
 
+# Mail is sent where a server is named, and then must say where its links lead.
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_PORT = int(env.number("EMAIL_PORT", 587))
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "eaip@localhost")
+PORTAL_URL = env.text("PORTAL_URL", None if EMAIL_HOST else "").rstrip("/")
+
 # Celery carries hints only: what is lost, repeated or late costs seconds, never truth (docs/adr).
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True

@@ -463,6 +463,7 @@ TASKS = {
     "deployments.cancel": "deployment.cancelled",
     "deployments.roll_out": "rollout.wave_begun",
     "api.build_pushed": "release.sealed",
+    "approvals.mail": "notice.mailed",
 }
 
 

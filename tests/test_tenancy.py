@@ -86,6 +86,7 @@ PAST_THE_SCOPE = {
     "due_work": "ids of what the engine has to do",
     "ensure_audit_partitions": "makes tables ahead of time",
     "lanes_at_rest": "ids of lanes to reconcile",
+    "notices_unmailed": "ids of notices to mail",
     "prune_alerts": "removes old alerts",
     "prune_endpoint_samples": "removes old samples of endpoint checks",
     "prune_samples": "removes old health samples",

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.deciders import Deciders, deciders_of
-from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Delegation, Promotion, Requirement
+from apps.approvals.enums import NoticeKind, PromotionState
+from apps.approvals.models import Decision, Delegation, Notice, Promotion, Requirement
 from apps.approvals.permissions import Loan, VotingFacts, votes_of
 from apps.core.verdict import Verdict
 from apps.policies.enums import Outcome
@@ -71,6 +71,14 @@ class InboxEntry:
     @property
     def is_stuck(self) -> bool:
         return any(row.is_stuck for row in self.requirements)
+
+    @property
+    def is_reminded(self) -> bool:
+        return any(row.requirement.reminded_at for row in self.mine)
+
+    @property
+    def is_escalated(self) -> bool:
+        return any(row.requirement.escalated_at for row in self.mine)
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,26 @@ def inbox(user: User, workspaces: tuple[UUID, ...], *, now: datetime) -> "QueryS
             state=PromotionState.PENDING,
         )
     )
+
+
+def told_to(user: User, workspaces: tuple[UUID, ...]) -> "QuerySet[Notice]":
+    """This function will return what this person was told so that they see to it, and that is still so, newest first.
+
+    Shapes: escalations and alarms, each with its requirement's role and the promotion's subject.
+    """
+    decided = Decision.objects.standing().filter(requirement_id=OuterRef("requirement_id"))
+    of_now = Q(kind=NoticeKind.ESCALATION, told_at=F("requirement__escalated_at")) | Q(
+        kind=NoticeKind.ALARM, told_at=F("requirement__stuck_since")
+    )
+    found = Notice.objects.visible_in(workspaces).filter(
+        of_now,
+        ~Exists(decided),
+        recipient_id=user.pk,
+        requirement__ended_at=None,
+        requirement__promotion__state=PromotionState.PENDING,
+    )
+    subject = ("promotion__release__service", "promotion__lane__environment", "role")
+    return found.select_related(*(f"requirement__{name}" for name in subject)).order_by("-told_at", "pk")
 
 
 def _part_of(person: UUID | OuterRef) -> Q:

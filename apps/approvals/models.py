@@ -2,8 +2,13 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 
 from apps.accounts.models import Role
-from apps.approvals.enums import OPEN_PROMOTION, Choice, PromotionState
-from apps.approvals.querysets import DecisionQuerySet, DelegationQuerySet, PromotionQuerySet, RequirementQuerySet
+from apps.approvals.enums import OPEN_PROMOTION, Choice, NoticeKind, PromotionState
+from apps.approvals.querysets import (
+    DecisionQuerySet,
+    DelegationQuerySet,
+    PromotionQuerySet,
+    RequirementQuerySet,
+)
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.releases.models import Release
@@ -78,7 +83,9 @@ class Promotion(TenantModel):
 class Requirement(TenantModel):
     """One role that must approve, by a person who used no other requirement of the promotion. Never merged.
 
-    `ended_at` is set when a newer policy no longer asks for the role; decisions on it stay where they are.
+    `ended_at` is set when a newer policy no longer asks for the role; decisions on it stay where they are. It waits
+    since it was asked, or since a decision on it became void, and what was told in that time is told once. Nobody can
+    decide since `stuck_since`.
     """
 
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="requirements")
@@ -86,6 +93,10 @@ class Requirement(TenantModel):
     position = models.PositiveSmallIntegerField()
     reason = models.CharField(max_length=200)
     ended_at = models.DateTimeField(null=True, blank=True)
+    waits_since = models.DateTimeField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    stuck_since = models.DateTimeField(null=True, blank=True)
 
     objects = RequirementQuerySet.as_manager()
 
@@ -95,6 +106,36 @@ class Requirement(TenantModel):
 
     def __str__(self) -> str:
         return self.role_id
+
+
+class Notice(TenantModel):
+    """What one person was told of a requirement that nobody answers: kept for their inbox, and mailed once.
+
+    `mail_after` is when it may be tried to mail it, None when there is nothing to do: mailed, not wanted, or given up.
+    """
+
+    requirement = models.ForeignKey(Requirement, on_delete=models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=10, choices=NoticeKind)
+    recipient = person()
+    told_at = models.DateTimeField()
+    mail_after = models.DateTimeField(null=True, blank=True)
+    mail_tries = models.PositiveSmallIntegerField(default=0)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["told_at"]
+        constraints = [
+            models.UniqueConstraint(name="notice_once", fields=["requirement", "kind", "recipient", "told_at"]),
+            models.CheckConstraint(name="notice_kind_known", condition=Q(kind__in=NoticeKind.values)),
+            models.CheckConstraint(name="notice_mailed_once", condition=Q(mailed_at=None) | Q(mail_after=None)),
+        ]
+        indexes = [
+            models.Index(name="notice_recipient", fields=["recipient"]),
+            models.Index(name="notice_unmailed", fields=["mail_after"], condition=Q(mail_after__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.recipient_id}"
 
 
 class Delegation(TenantModel):

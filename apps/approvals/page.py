@@ -93,6 +93,10 @@ class ShownBox:
         return tuple(row for row in self.box.requirements if row.decision is None)
 
     @property
+    def stuck_people(self) -> tuple[RequirementRow, ...]:
+        return tuple(row for row in self.open_people if row.is_stuck)
+
+    @property
     def answered_people(self) -> tuple[RequirementRow, ...]:
         return tuple(row for row in self.box.requirements if row.decision is not None)
 

@@ -36,6 +36,10 @@ class RequirementQuerySet(TenantQuerySet):
     def standing(self) -> Self:
         return self.filter(ended_at=None)
 
+    def ask_again(self, now: datetime) -> None:
+        """Let them wait from now: who was told that nobody answers is told anew in time."""
+        self.update(waits_since=now, reminded_at=None, escalated_at=None)
+
 
 class DecisionQuerySet(TenantQuerySet):
     def standing(self) -> Self:

@@ -11,7 +11,7 @@ from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
 from apps.approvals.forms import DecisionForm, DelegationForm, PromotionForm, WithdrawalForm
-from apps.approvals.inbox import inbox, inbox_entries
+from apps.approvals.inbox import inbox, inbox_entries, told_to
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
 from apps.approvals.preview import preview
@@ -38,6 +38,7 @@ def inbox_page(request: AuthedRequest) -> HttpResponse:
     entries = inbox_entries([*mine.rows, *others], request.user, now=now)
     context = {
         "page": mine,
+        "told": told_to(request.user, request.workspaces)[:OTHERS_SHOWN],
         "mine": entries[: len(mine.rows)],
         "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
         "is_cut": len(others) > OTHERS_SHOWN,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from apps.policies.reminders import Reminders
 from apps.policies.verification import Terms
 
 
@@ -74,7 +75,7 @@ class Clause:
 class TierPolicy:
     """The rules of one tier. `request_lasts` counts from asking, `decision_lasts` from the decision,
     `ready_lasts` from becoming ready (None: as long as the decision). `verification` is how a release is watched
-    right after the switch.
+    right after the switch, `reminders` when people hear of an approval that nobody gives.
     """
 
     tier: str
@@ -85,6 +86,7 @@ class TierPolicy:
     decision_lasts: timedelta
     ready_lasts: timedelta | None = None
     verification: Terms = field(default_factory=Terms)
+    reminders: Reminders = field(default_factory=Reminders)
 
     def for_owner(self, owner: Owner) -> "TierPolicy":
         """Return the policy with only the clauses that apply to environments of this owner."""

@@ -10,10 +10,12 @@ from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
-from apps.policies.settings import OPTIONAL_SETTINGS, SETTINGS, is_whole
+from apps.policies.reminders import Reminders, problem_of
+from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, is_whole
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
+FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "clauses")
 STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
@@ -37,7 +39,7 @@ def parse(document: object) -> TierPolicy:
 
     Shapes: {"schema": 1, "tier": "QA", "strategy": "BLUE_GREEN", "limits": {"request_days", "decision_days",
     "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL), "settings"}],
-    "verification" (may be missing, as each of its fields, which are those of `Terms`)}.
+    "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`)}.
     Raises InvalidPolicy: with every mistake that was found.
     """
     if not isinstance(document, Mapping):
@@ -54,6 +56,7 @@ def parse(document: object) -> TierPolicy:
         decision_lasts=timedelta(days=limits["decision_days"]),
         ready_lasts=timedelta(hours=limits["ready_hours"]) if limits["ready_hours"] is not None else None,
         verification=terms_of(document.get("verification", {})),
+        reminders=Reminders(**document.get("reminders", {})),
     )
 
 
@@ -72,7 +75,7 @@ def _clause(row: Mapping[str, Any]) -> Clause:
 
 
 def _problems(document: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown("", document, {"schema", "tier", "strategy", "limits", "clauses", "verification"})
+    yield from _unknown("", document, set(FIELDS))
     if document.get("schema") != SCHEMA:
         yield f"schema: expected {SCHEMA}."
     if document.get("tier") not in Tier.values:
@@ -82,6 +85,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _problems_of_limits(document.get("limits"))
     yield from _problems_of_clauses(document.get("clauses"))
     yield from _problems_of_verification(document.get("verification", {}), document.get("tier"))
+    yield from _problems_of_reminders(document.get("reminders", {}))
 
 
 def _problems_of_limits(limits: object) -> Iterator[str]:
@@ -114,6 +118,17 @@ def _problems_of_verification(row: object, tier: object) -> Iterator[str]:
         yield "verification.most_p95_percent: expected above 100, which is as slow as before."
     if row.get("without_traffic", WithoutTraffic.PASS) not in list(WithoutTraffic):
         yield f"verification.without_traffic: expected one of {', '.join(WithoutTraffic)}."
+
+
+def _problems_of_reminders(row: object) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield "reminders: expected an object."
+        return
+    yield from _unknown("reminders.", row, set(REMINDERS))
+    wrong = [name for name, setting in REMINDERS.items() if name in row and not setting.accepts(row[name])]
+    yield from (f"reminders.{name}: expected {REMINDERS[name].words}." for name in wrong)
+    if not {"remind_hours", "escalate_hours"} & {*wrong} and (problem := problem_of(row)):
+        yield f"reminders.{problem}"
 
 
 def _problems_of_clauses(clauses: object) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from apps.environments.enums import Tier
 from apps.policies import documents
 from apps.policies.clauses import Gate, Owner
-from apps.policies.settings import OPTIONAL_SETTINGS, SETTINGS
+from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
 _COUNT = {"type": "integer", "minimum": 1}
@@ -15,7 +15,8 @@ _TEXT = {"type": "string", "pattern": r"\S"}
 def policy_schema() -> dict[str, Any]:
     """This function will describe a policy document in JSON Schema 2020-12.
 
-    Not said by it, and found by `documents.parse`: ids and gates that stand twice, more breaches than samples.
+    Not said by it, and found by `documents.parse`: ids and gates that stand twice, more breaches than samples, an
+    escalation before its reminder.
     """
     verification = _object(
         {
@@ -24,6 +25,7 @@ def policy_schema() -> dict[str, Any]:
             "without_traffic": {"enum": list(WithoutTraffic)},
         }
     )
+    reminders = _object({name: dict(setting.schema) for name, setting in REMINDERS.items()})
     limits = dict.fromkeys(documents.LIMITS, _COUNT) | {"ready_hours": {"type": ["integer", "null"], "minimum": 1}}
     fields = {
         "schema": {"const": documents.SCHEMA},
@@ -35,7 +37,7 @@ def policy_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The policy of a tier",
-        **_object({**fields, "verification": verification}, required=tuple(fields)),
+        **_object({**fields, "verification": verification, "reminders": reminders}, required=tuple(fields)),
         "allOf": [_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()],
     }
 

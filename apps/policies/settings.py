@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.policies.clauses import Gate
 from apps.policies.evidence import SUITES, TOLERATED
+from apps.policies.reminders import LONGEST_HOURS
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.TESTS: {"suites": some_of(tuple(SUITES))},
     Gate.VERSION_ORDER: {"prereleases": FLAG},
     Gate.WINDOW: {"lasting_minutes": whole()},
+}
+# When an approval that nobody gives is spoken of; each may be left out and is then as in `Reminders`.
+REMINDERS: Mapping[str, Setting] = {
+    "remind_hours": whole(1, LONGEST_HOURS),
+    "escalate_hours": whole(1, LONGEST_HOURS),
+    "escalate_to": TEXT,
 }
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {

@@ -10,11 +10,10 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from apps.core.verdict import Invalid
 from apps.policies.clauses import TierPolicy
-from apps.policies.documents import InvalidPolicy, parse
+from apps.policies.documents import FIELDS, InvalidPolicy, parse
 
 LARGEST_BYTES = 64 * 1024
 DEEPEST = 12
-FIELDS = ("schema", "tier", "strategy", "limits", "verification", "clauses")
 _PLAIN = {f"tag:yaml.org,2002:{word}" for word in ("null", "bool", "int", "float", "str")}
 _STEP = re.compile(r"[^.\[\]]+")
 
@@ -67,6 +66,9 @@ def read(source: bytes, *, tier: str = "", roles: Collection[str] = ()) -> tuple
 def _misfits(document: dict[str, Any], tier: str, roles: Collection[str]) -> Iterator[str]:
     if tier and document["tier"] != tier:
         yield f"tier: expected {tier}, whose policy this shall be."
+    above = document.get("reminders", {}).get("escalate_to")
+    if roles and above is not None and above not in roles:
+        yield f"reminders.escalate_to: expected one of {', '.join(sorted(roles))}."
     for index, clause in enumerate(document["clauses"]):
         role = clause.get("settings", {}).get("role")
         if roles and role is not None and role not in roles:

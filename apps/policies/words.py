@@ -61,12 +61,16 @@ def asked(clause: Clause, roles: Mapping[str, str]) -> str:
 
 
 def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
-    """This function will say how long requests and decisions count."""
-    ready = policy.ready_lasts
+    """This function will say how long requests and decisions count, and when people hear of a missing one."""
+    ready, told = policy.ready_lasts, policy.reminders
+    silence = (
+        ("Nobody answers", f"reminded after {told.remind_hours} h, the role above told after {told.escalate_hours} h"),
+    )
     return (
         ("A request lasts", _span(policy.request_lasts)),
         ("A decision counts", _span(policy.decision_lasts)),
         ("Once ready, it starts within", _span(ready) if ready else "as long as its decisions count"),
+        *(silence if policy.clauses_of(Gate.APPROVALS) else ()),
     )
 
 

@@ -6,8 +6,6 @@ from apps.core.verdict import Verdict, all_of, refused
 from apps.workspaces import rights
 from apps.workspaces.models import ApiToken, Workspace
 
-ADMINISTER = "operate_workspace"
-
 
 def may_create_workspace(by: User | Actor) -> Verdict:
     """This function will say whether somebody may take in a tenant: the installation's own commands alone."""
@@ -37,6 +35,6 @@ def may_revoke_token(by: User | Actor, token: ApiToken) -> Verdict:
 def _administers(by: User | Actor, workspace: Workspace | None) -> Verdict:
     if isinstance(by, Actor) and by.type == "SYSTEM":
         return all_of(())
-    if isinstance(by, User) and workspace is not None and rights.is_granted(by, (ADMINISTER,), workspace):
+    if isinstance(by, User) and workspace is not None and rights.is_granted(by, (rights.ADMINISTER,), workspace):
         return all_of(())
     return refused("not_administrator", "Only an administrator of the workspace may do this.")

@@ -14,7 +14,9 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import Role, User
 from apps.audit.actors import Actor
 from apps.core.verdict import ALLOWED, Verdict, refused
-from apps.workspaces.models import ApiToken, Membership
+from apps.workspaces.models import ApiToken, Membership, WorkspaceGroupPermission, WorkspaceUserPermission
+
+ADMINISTER = "operate_workspace"
 
 # What a grant on one object covers. None covers deciding, on promotions or on the rules that they are judged by: who
 # approves must hold the role that is asked for.
@@ -104,6 +106,20 @@ def holders(role_code: str, workspace_id: UUID) -> list[User]:
     """This function will return the people who hold the role in the workspace now, by name."""
     memberships = Membership.objects.current().filter(role_id=role_code, workspace_id=workspace_id)
     return list(User.objects.filter(pk__in=memberships.values("user_id")).order_by("display_name", "username"))
+
+
+def capable(capability: str, workspace_id: UUID) -> list[User]:
+    """This function will return the people to whom a role in the workspace gives the capability, by name."""
+    held = Membership.objects.current().filter(workspace_id=workspace_id, role__capabilities__contains=[capability])
+    return list(User.objects.filter(pk__in=held.values("user_id")).order_by("display_name", "username"))
+
+
+def administrators(workspace_id: UUID) -> list[User]:
+    """This function will return who may give roles in the workspace: by a grant, or that of a group of theirs."""
+    of_people = WorkspaceUserPermission.objects.filter(workspace_id=workspace_id, permission__codename=ADMINISTER)
+    of_groups = WorkspaceGroupPermission.objects.filter(workspace_id=workspace_id, permission__codename=ADMINISTER)
+    granted = Q(pk__in=of_people.values("user_id")) | Q(groups__in=of_groups.values("group_id"))
+    return list(User.objects.filter(granted, is_active=True).distinct().order_by("display_name", "username"))
 
 
 def may(by: User | Actor, capability: str, workspace_id: UUID, obj: Model | None = None) -> Verdict:

@@ -111,8 +111,8 @@ def test_who_leaves_voids_the_delegation_and_what_is_pending_for_good(world, who
         "DevOps no longer holds the role, or Security left the workspace."
     )
 
-    jobs.see_to_delegations()
-    jobs.see_to_delegations()
+    jobs.see_to_approvals()
+    jobs.see_to_approvals()
     workspace_actions.grant_role(leaver, role="DEVOPS", workspace=cast.platform, by=SYSTEM, now=NOW)
 
     delegation.refresh_from_db()

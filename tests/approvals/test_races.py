@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.db import connection, connections, transaction
 
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Delegation, Promotion
+from apps.approvals.models import Decision, Delegation, Notice, Promotion
 from apps.audit.models import AuditEvent
 from apps.core.verdict import Denied
 from tests.approvals.promotions import ask, ask_for_production, lend, move, say
@@ -115,6 +116,16 @@ def test_a_delegation_that_is_ended_while_its_delegate_decides_comes_before_or_a
             assert kinds == ["decision.approved", "delegation.ended"]
         with pytest.raises((Denied, actions.AlreadyDecided)):
             say(promotion, "DEVOPS", world.cast.security)
+
+
+def test_two_sweepers_at_once_tell_each_person_once(world, promotion):
+    later = NOW + timedelta(hours=30)
+    at_once(world, *[lambda: actions.settle_waiting(workspace_id=promotion.workspace_id, now=later)] * 3)
+
+    with world.everything():
+        told = list(Notice.objects.values_list("requirement__role", "kind", "recipient"))
+        assert len(told) == len({*told}) > 0
+        assert AuditEvent.objects.filter(kind="requirement.reminded").count() == 2
 
 
 def test_the_same_role_is_lent_to_the_same_person_once(world):

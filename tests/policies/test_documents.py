@@ -1,8 +1,14 @@
+from datetime import timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.policies.clauses import Gate, Owner
 from apps.policies.documents import InvalidPolicy, parse
+from apps.policies.reminders import Reminders, problem_of
 from apps.policies.verification import Terms
+from tests.cast import NOW
 from tests.policies.documents import clause, make_document
 
 
@@ -116,6 +122,14 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
         (make_document(verification={"breaches": 6}), "verification.breaches: expected at most as many as samples."),
         (make_document(verification={"most_p95_percent": 100}), "verification.most_p95_percent: expected above 100"),
         (make_document(verification={"without_traffic": "?"}), "verification.without_traffic: expected one of PASS"),
+        (make_document(reminders=[]), "reminders: expected an object."),
+        (make_document(reminders={"mood": 1}), "reminders.mood: unknown."),
+        (
+            make_document(reminders={"remind_hours": 0}),
+            "reminders.remind_hours: expected a whole number from 1 to 720.",
+        ),
+        (make_document(reminders={"escalate_to": ""}), "reminders.escalate_to: expected a text."),
+        (make_document(reminders={"remind_hours": 24}), "reminders.escalate_hours: expected more than remind_hours."),
         (make_document("hold"), "clauses: the gate hold stands there twice."),
         (make_document(clauses=[clause(1, "hold"), clause(1, "freeze")]), "clauses: the id PROD-1 stands there twice."),
     ],
@@ -151,6 +165,22 @@ def test_the_verification_is_as_the_document_says_and_else_as_everywhere():
 
     assert (told.limit_seconds, told.without_traffic, told.samples) == (60, "HOLD", 5)
     assert parse(make_document()).verification == Terms()
+
+
+def test_reminders_are_as_the_document_says_and_else_as_everywhere():
+    told = parse(make_document(reminders={"remind_hours": 1, "escalate_to": "SECURITY"})).reminders
+
+    assert told == Reminders(1, 24, "SECURITY")
+    assert parse(make_document()).reminders == Reminders()
+
+
+@given(st.integers(1, 720), st.integers(1, 720), st.integers(0, 1000))
+def test_an_escalation_never_comes_before_its_reminder(remind, escalate, hours):
+    terms, later = Reminders(remind, escalate), NOW + timedelta(hours=hours)
+
+    if not problem_of({"remind_hours": remind, "escalate_hours": escalate}) and terms.escalates(NOW, later):
+        assert terms.reminds(NOW, later)
+    assert not Reminders().reminds(NOW, NOW)
 
 
 def test_only_production_has_two_minutes_at_most():

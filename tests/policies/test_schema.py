@@ -14,7 +14,11 @@ from tests.policies.documents import make_document
 PUBLISHED = Path(__file__).resolve().parents[2] / "static" / "schemas" / "policy-1.json"
 VALIDATOR = Draft202012Validator(policy_schema())
 TERMS = {"limit_seconds": 60, "samples": 5, "breaches": 3, "most_p95_percent": 200, "without_traffic": "PASS"}
-WHOLE = make_document("previous_tier", "window", "rollback_readiness", *REPORTED, roles=("DEVOPS",), verification=TERMS)
+REMINDERS = {"remind_hours": 2, "escalate_hours": 9, "escalate_to": "SECURITY"}
+WHOLE = make_document(
+    "previous_tier", "window", "rollback_readiness", *REPORTED, roles=("DEVOPS",), verification=TERMS,
+    reminders=REMINDERS,
+)  # fmt: skip
 WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "window", "hold", "UNIT"]
 VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, *WORDS, [], ["UNIT"], {}]
 
@@ -31,7 +35,8 @@ def is_read(document):
         parse(document)
     except InvalidPolicy as error:
         # What concerns several rows can't be said by a schema.
-        return all("stands there twice" in row or "at most as many as samples" in row for row in error.problems)
+        told = ("stands there twice", "at most as many as samples", "expected more than remind_hours")
+        return all(any(words in row for words in told) for row in error.problems)
     return True
 
 

@@ -51,6 +51,16 @@ def test_an_ended_role_and_a_closed_account_give_nothing(cast: Cast, devops):
     assert rights.holders("DEVOPS", cast.platform.pk) == []
 
 
+def test_who_may_give_roles_holds_a_grant_or_is_in_a_group_that_does(cast: Cast):
+    group = Group.objects.create(name="On call")
+    cast.security.groups.add(group)
+    assign_perm("operate_workspace", group, cast.platform)
+
+    assert rights.administrators(cast.platform.pk) == [cast.administrator, cast.security]
+    assert rights.administrators(cast.elsewhere.pk) == []
+    assert rights.capable(Capability.POLICY_CHANGE, cast.elsewhere.pk) == [cast.outsider]
+
+
 def test_rights_for_a_page_cost_two_questions(cast: Cast, devops, django_assert_num_queries):
     with django_assert_num_queries(2):
         page = rights.rights_of(devops, [cast.platform.pk, cast.customer.pk])

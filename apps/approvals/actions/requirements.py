@@ -27,7 +27,10 @@ def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
     for position, (role, clause) in enumerate(wanted.items()):
         reason = f"{clause.id}: {clause.text}"[:200]
         if role in there:
-            Requirement.objects.filter(pk=there[role].pk).update(position=position, reason=reason, ended_at=None)
+            asked = Requirement.objects.filter(pk=there[role].pk)
+            if there[role].ended_at is not None:
+                asked.ask_again(now)
+            asked.update(position=position, reason=reason, ended_at=None)
         else:
             Requirement.objects.create(
                 workspace_id=promotion.workspace_id,
@@ -35,5 +38,6 @@ def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
                 role_id=role,
                 position=position,
                 reason=reason,
+                waits_since=now,
             )
     promotion.requirements.standing().exclude(role_id__in=wanted).update(ended_at=now)

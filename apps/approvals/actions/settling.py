@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.approvals.actions.facts import Case, collect, open_case, requirement_facts
 from apps.approvals.actions.requirements import ask_for
+from apps.approvals.actions.unanswered import see_to_unanswered
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.ledger import record
 from apps.approvals.models import Decision, Promotion, Requirement
@@ -33,7 +34,8 @@ def settle(promotion: Promotion, *, now: datetime) -> Promotion:
     """This function will judge a waiting promotion anew and write down what follows; others it returns as they are.
 
     It voids decisions (the plan changed, the person lost the role, their time passed), plans anew, lets it expire, and
-    moves it between waiting and ready. A promotion that becomes ready and starts by itself wakes the engine.
+    moves it between waiting and ready. One that becomes ready and starts by itself wakes the engine; of one that nobody
+    answers, people are told.
     """
     return settle_locked(lock(promotion.pk), now=now)
 
@@ -90,10 +92,14 @@ def settle_locked(promotion: Promotion, *, now: datetime) -> Promotion:
     facts = collect(case, requirements, decisions, now=now)
     kept = _void_lapsed(promotion, decisions, facts)
     if len(kept) < len(decisions):
+        requirements = _requirements(promotion)
         facts = replace(facts, requirements=requirement_facts(case, requirements, kept, now=now))
     results = evaluate(case.policy, facts)
     _keep(case, results, now=now)
-    return _move(promotion, results, now=now)
+    _move(promotion, results, now=now)
+    if promotion.state == PromotionState.PENDING:
+        see_to_unanswered(case, requirements, kept, facts, now=now)
+    return promotion
 
 
 def _why_over(promotion: Promotion, now: datetime) -> str:
@@ -166,6 +172,7 @@ def _why_void(decision: Decision, said: DecisionFacts, at: datetime) -> str:
 
 def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) -> None:
     Decision.objects.filter(pk=decision.pk, voided_at=None).update(voided_at=now, void_reason=why[:200])
+    Requirement.objects.filter(pk=decision.requirement_id).ask_again(now)
     role = decision.requirement.role.label
     record(
         promotion,
@@ -202,7 +209,7 @@ def write(promotion: Promotion, **columns: Any) -> None:
         setattr(promotion, name, value)
 
 
-def _move(promotion: Promotion, results: tuple[GateResult, ...], *, now: datetime) -> Promotion:
+def _move(promotion: Promotion, results: tuple[GateResult, ...], *, now: datetime) -> None:
     passed, is_ready = lets_pass(results), promotion.state == PromotionState.READY
     if passed and not is_ready:
         sentence = "is ready: every gate lets pass"
@@ -212,4 +219,3 @@ def _move(promotion: Promotion, results: tuple[GateResult, ...], *, now: datetim
     elif is_ready and not passed:
         why = next(result.sentence for result in results if not result.outcome.lets_pass)
         advance(promotion, PromotionState.PENDING, by=SYSTEM, now=now, sentence=f"waits again. {why}", outcome=why)
-    return promotion

@@ -1,6 +1,7 @@
-"""Roles lent to somebody else for a time, and decisions that name both; which of them are void is asked past the scope.
+"""Roles lent for a time, decisions that name both people, and what people are told of requirements that nobody answers.
 
-The version before reads and writes decisions without the new columns, which may be empty: nothing to take back.
+Which delegations are void and which notices are to be mailed is asked past the scope: ids only. The version before reads
+and writes decisions and requirements without the new columns, which may be empty: nothing to take back.
 """
 
 import uuid
@@ -32,6 +33,15 @@ CREATE FUNCTION delegations_void() RETURNS TABLE (workspace_id uuid) LANGUAGE sq
 $$;
 GRANT SELECT ON approvals_delegation, workspaces_membership, accounts_user TO eaip_gate;
 """
+NOTICES_UNMAILED = """
+CREATE FUNCTION notices_unmailed() RETURNS TABLE (workspace_id uuid, id uuid) LANGUAGE sql STABLE
+    SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT n.workspace_id, n.id FROM public.approvals_notice n
+    WHERE n.mail_after <= clock_timestamp() ORDER BY n.mail_after LIMIT 100
+$$;
+GRANT SELECT ON approvals_notice TO eaip_gate;
+"""
+TOLD = ("requirement_id", "kind", "recipient_id", "told_at")
 
 
 def person(**options):
@@ -81,6 +91,54 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        *(
+            migrations.AddField("requirement", name, models.DateTimeField(blank=True, null=True))
+            for name in ("waits_since", "reminded_at", "escalated_at", "stuck_since")
+        ),
+        migrations.CreateModel(
+            name="Notice",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("REMINDER", "Reminder"), ("ESCALATION", "Escalation"), ("ALARM", "Alarm")],
+                        max_length=10,
+                    ),
+                ),
+                ("told_at", models.DateTimeField()),
+                ("mail_after", models.DateTimeField(blank=True, null=True)),
+                ("mail_tries", models.PositiveSmallIntegerField(default=0)),
+                ("mailed_at", models.DateTimeField(blank=True, null=True)),
+                ("recipient", person()),
+                (
+                    "requirement",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="notices", to="approvals.requirement"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["told_at"],
+                "indexes": [
+                    models.Index(fields=["recipient"], name="notice_recipient"),
+                    models.Index(fields=["mail_after"], name="notice_unmailed", condition=Q(mail_after__isnull=False)),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(name="notice_once", fields=["requirement", "kind", "recipient", "told_at"]),
+                    models.CheckConstraint(
+                        name="notice_kind_known", condition=Q(kind__in=["REMINDER", "ESCALATION", "ALARM"])
+                    ),
+                    models.CheckConstraint(name="notice_mailed_once", condition=Q(mailed_at=None) | Q(mail_after=None)),
+                ],
+            },
+        ),
         migrations.AddField("decision", "on_behalf_of", person(blank=True, null=True)),
         migrations.AddField(
             "decision",
@@ -112,6 +170,9 @@ class Migration(migrations.Migration):
             ),
         ),
         protect("approvals_delegation"),
+        protect("approvals_notice"),
+        same_workspace("approvals_notice", "requirement_id", "approvals_requirement"),
+        immutable("approvals_notice", TOLD),
         same_workspace("approvals_delegation", "membership_id", "workspaces_membership"),
         same_workspace("approvals_decision", "delegation_id", "approvals_delegation"),
         immutable("approvals_delegation", GIVEN),
@@ -123,4 +184,6 @@ class Migration(migrations.Migration):
         immutable("approvals_decision", WITH_BOTH),
         migrations.RunSQL(DELEGATIONS_VOID, "DROP FUNCTION delegations_void();"),
         definer("delegations_void()"),
+        migrations.RunSQL(NOTICES_UNMAILED, "DROP FUNCTION notices_unmailed();"),
+        definer("notices_unmailed()"),
     ]
