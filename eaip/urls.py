@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from apps.approvals import policy_urls
-from apps.dashboards import environment_urls, service_urls
+from apps.dashboards import calendar_urls, environment_urls, service_urls
 from apps.deployments import release_urls
 from apps.policies import urls as policies
 from apps.releases import urls as releases
@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include((release_pages, releases.app_name))),
     path("environments/", include((environment_urls.urlpatterns, "environments"))),
+    path("calendar/", include((calendar_urls.urlpatterns, calendar_urls.app_name))),
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
     path("checks/", include("apps.health.urls")),

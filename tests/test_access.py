@@ -146,7 +146,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
 LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
     "approvals:inbox", "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
-    "audit:event-list", "releases:release-create",
+    "audit:event-list", "calendar:calendar", "releases:release-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
 
@@ -155,11 +155,11 @@ OPEN = {
     "policies:policy-list", "policies:policy-detail", "policies:policy-version", "policies:policy-source",
     "policies:proposal-create", "policies:strategy", "policies:strategy-markdown", "policies:strategy-pdf",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
-    "core:styleguide", "audit:export-create",
+    "calendar:feed-create", "calendar:feed-end", "core:styleguide", "audit:export-create",
 }  # fmt: skip
 
-# Not for people: tests/api shows that another workspace's token or signature opens nothing.
-PROGRAMS = {"api:releases", "api:evidence", "api:git-webhook", "api:alertmanager-webhook"}
+# Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
+PROGRAMS = {"calendar:feed", "api:releases", "api:evidence", "api:git-webhook", "api:alertmanager-webhook"}
 
 SECRETS = ("postgresql://db.example", "A secret reason", "Greeter", "The Staging of the tests", "EAIP platform")
 

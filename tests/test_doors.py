@@ -133,6 +133,11 @@ def _proposal(world: World) -> Any:
 
 
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
+def _with_an_address(world: World) -> Call:
+    environment_actions.open_feed(by=world.cast.devops, now=NOW)
+    return Call(world.cast.devops, reverse("calendar:feed-end"), {})
+
+
 DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
     ("accounts:theme", "profile.changed", lambda w: Call(w.cast.devops, reverse("accounts:theme"), {"theme": "DARK"})),
     (
@@ -145,6 +150,12 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "profile.changed",
         lambda w: Call(w.cast.devops, reverse("accounts:preferences"), {"theme": "DARK", "time_zone": ""}),
     ),
+    (
+        "calendar:feed-create",
+        "calendar_feed.opened",
+        lambda w: Call(w.cast.devops, reverse("calendar:feed-create"), {}),
+    ),
+    ("calendar:feed-end", "calendar_feed.ended", _with_an_address),
     (
         "policies:proposal-create",
         "policy.proposed",

@@ -17,6 +17,7 @@ SHARED = {
     "django_content_type": "names of models",
     "django_migrations": "names of migrations",
     "django_session": "keyed by a secret that only its owner has",
+    "environments_calendarfeed": "a person's, who may be a member of many workspaces; keyed by a secret",
     "health_dependency": "holds no data",
 }
 # Made by a library, superseded by tables of ours that carry the workspace; the application has no right on them.

@@ -30,6 +30,8 @@ KINDS: dict[str, str] = {
     "close_watch.ended": "ended a close watch",
     "window.set": "set a deployment window",
     "window.removed": "removed a deployment window",
+    "calendar_feed.opened": "made an address for their calendar",
+    "calendar_feed.ended": "ended the address for their calendar",
     "configuration.written": "wrote a configuration version",
     "service.registered": "registered a service",
     "service.changed": "changed a service",

@@ -272,3 +272,23 @@ class Window(TenantModel):
 
     def __str__(self) -> str:
         return self.label
+
+
+class CalendarFeed(models.Model):
+    """An address by which a person's own calendar reads windows and freezes: whatever they may see at that moment.
+
+    `digest` is the SHA-256 (hex) of the secret in the address, which is shown once and not kept.
+    """
+
+    user = person()
+    digest = models.CharField(max_length=64, unique=True)
+    opened_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="calendar_feed_once", fields=["user"], condition=Q(ended_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return "calendar address"

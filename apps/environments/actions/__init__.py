@@ -14,6 +14,7 @@ from apps.environments.actions.environments import (
     destroy_environment,
     recreate_environment,
 )
+from apps.environments.actions.feeds import FeedEnded, end_feed, open_feed, reader_of
 from apps.environments.actions.freezes import FreezeInvalid, FreezeOver, freeze, lift_freeze
 from apps.environments.actions.holds import HoldLifted, lift_hold, set_hold
 from apps.environments.actions.lanes import (
@@ -39,9 +40,10 @@ from apps.environments.actions.windows import WindowInvalid, remove_window, set_
 
 __all__ = [
     "CloseWatchInvalid", "CloseWatchOver", "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone",
-    "EnvironmentInvalid", "FreezeInvalid", "FreezeOver", "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid",
-    "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased", "ResourceTaken",
+    "EnvironmentInvalid", "FeedEnded", "FreezeInvalid", "FreezeOver", "HoldLifted", "LaneExists", "LaneGone",
+    "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased", "ResourceTaken",
     "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment",
-    "end_close_watch", "freeze", "lift_freeze", "lift_hold", "recreate_environment", "release_resource",
-    "remove_lane", "remove_window", "set_close_watch", "set_hold", "set_window",
+    "end_close_watch", "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "reader_of",
+    "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch", "set_hold",
+    "set_window",
 ]  # fmt: skip

@@ -1,0 +1,61 @@
+"""The calendar as iCalendar (RFC 5545): every occurrence with its own moments, so that no reader has to know zones."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from icalendar import Calendar as Feed
+from icalendar import Event
+
+from apps.dashboards.calendar import AHEAD, Calendar, Entry
+from apps.environments.actions.freezes import scope_in_words
+from apps.environments.models import Freeze
+
+
+def written(calendar: Calendar, *, now: datetime) -> bytes:
+    """This function will write windows and freezes as events; what waits for a window is not in it."""
+    feed = Feed()
+    feed.add("prodid", "-//EAIP Operations//Calendar//EN")
+    feed.add("version", "2.0")
+    feed.add("method", "PUBLISH")
+    feed.add("x-wr-calname", "Deployment windows and freezes")
+    for event in (*_windows(calendar, now), *_freezes(calendar.freezes, now)):
+        event.add("dtstamp", now)
+        event.add("transp", "TRANSPARENT")
+        feed.add_component(event)
+    return feed.to_ical()
+
+
+def _windows(calendar: Calendar, now: datetime) -> Iterator[Event]:
+    for entry in calendar.entries:
+        occurrence = entry.occurrence
+        event = _event(f"{entry.place.id}-{occurrence.starts_at:%Y%m%dT%H%M%SZ}-{occurrence.rule.kind}", _title(entry))
+        event.add("dtstart", occurrence.starts_at)
+        event.add("dtend", occurrence.ends_at or now + AHEAD)
+        said = f"{occurrence.rule.label}: {entry.theirs or entry.yours}"
+        event.add("description", f"{said}. Frozen: {entry.reasons}." if entry.freezes else f"{said}.")
+        event.add("location", str(entry.place.environment.workspace))
+        yield event
+
+
+def _freezes(freezes: Sequence[Freeze], now: datetime) -> Iterator[Event]:
+    for freeze in freezes:
+        event = _event(str(freeze.pk), f"Freeze: {scope_in_words(freeze)}")
+        event.add("dtstart", freeze.frozen_at)
+        event.add("dtend", freeze.ends_at or now + AHEAD)
+        end = "" if freeze.ends_at else " It has no end: somebody must lift it."
+        event.add("description", f"{freeze.reason} ({freeze.frozen_by}).{end}")
+        yield event
+
+
+def _event(uid: str, title: str) -> Event:
+    event = Event()
+    event.add("uid", f"{uid}@eaip-operations")
+    event.add("summary", title)
+    return event
+
+
+def _title(entry: Entry) -> str:
+    if not entry.occurrence.allows:
+        return f"{entry.place.name}: no deployments"
+    frozen = f" ({entry.word.lower()})" if entry.freezes else ""
+    return f"{entry.place.name}: deployment window{frozen}"
