@@ -148,10 +148,10 @@ def waiting_for_windows(workspaces: tuple[UUID, ...]) -> list[Promotion]:
 
 def span_in(occurrence: Occurrence, zone: tzinfo) -> str:
     """This function will say an occurrence by the clock of a zone, with the offset of its own dates."""
+    if occurrence.ends_at is None:  # rules repeat weekly: what never ends never begins
+        return "at all hours"
     starts_at = occurrence.starts_at.astimezone(zone)
     begins = f"{starts_at:%a} {starts_at.day} {starts_at:%b %H:%M}"
-    if occurrence.ends_at is None:
-        return f"{begins} {starts_at:%Z}, without an end"
     ends_at = occurrence.ends_at.astimezone(zone)
     day = "" if ends_at.date() == starts_at.date() else f"{ends_at:%a} {ends_at.day} {ends_at:%b} "
     before = "" if ends_at.utcoffset() == starts_at.utcoffset() else f" {starts_at:%Z}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from uuid import UUID, uuid5
 
 from icalendar import Calendar as Feed
 from icalendar import Event
@@ -18,20 +19,23 @@ def written(calendar: Calendar, *, now: datetime) -> bytes:
     feed.add("version", "2.0")
     feed.add("method", "PUBLISH")
     feed.add("x-wr-calname", "Deployment windows and freezes")
-    for event in (*_windows(calendar, now), *_freezes(calendar.freezes, now)):
+    for event in (*_windows(calendar), *_freezes(calendar.freezes, now)):
         event.add("dtstamp", now)
         event.add("transp", "TRANSPARENT")
         feed.add_component(event)
     return feed.to_ical()
 
 
-def _windows(calendar: Calendar, now: datetime) -> Iterator[Event]:
+def _windows(calendar: Calendar) -> Iterator[Event]:
     for entry in calendar.entries:
-        occurrence = entry.occurrence
-        event = _event(f"{entry.place.id}-{occurrence.starts_at:%Y%m%dT%H%M%SZ}-{occurrence.rule.kind}", _title(entry))
+        occurrence, rule = entry.occurrence, entry.occurrence.rule
+        if occurrence.ends_at is None:  # at all hours is no date
+            continue
+        same = f"{rule.kind} {rule.label} {rule.zone} {rule.ends_at} {occurrence.starts_at.isoformat()}"
+        event = _event(uuid5(entry.place.id, same), _title(entry))
         event.add("dtstart", occurrence.starts_at)
-        event.add("dtend", occurrence.ends_at or now + AHEAD)
-        said = f"{occurrence.rule.label}: {entry.theirs or entry.yours}"
+        event.add("dtend", occurrence.ends_at)
+        said = f"{rule.label}: {entry.theirs or entry.yours}"
         event.add("description", f"{said}. Frozen: {entry.reasons}." if entry.freezes else f"{said}.")
         event.add("location", str(entry.place.environment.workspace))
         yield event
@@ -39,7 +43,7 @@ def _windows(calendar: Calendar, now: datetime) -> Iterator[Event]:
 
 def _freezes(freezes: Sequence[Freeze], now: datetime) -> Iterator[Event]:
     for freeze in freezes:
-        event = _event(str(freeze.pk), f"Freeze: {scope_in_words(freeze)}")
+        event = _event(freeze.pk, f"Freeze: {scope_in_words(freeze)}")
         event.add("dtstart", freeze.frozen_at)
         event.add("dtend", freeze.ends_at or now + AHEAD)
         end = "" if freeze.ends_at else " It has no end: somebody must lift it."
@@ -47,7 +51,7 @@ def _freezes(freezes: Sequence[Freeze], now: datetime) -> Iterator[Event]:
         yield event
 
 
-def _event(uid: str, title: str) -> Event:
+def _event(uid: UUID, title: str) -> Event:
     event = Event()
     event.add("uid", f"{uid}@eaip-operations")
     event.add("summary", title)
