@@ -24,13 +24,14 @@ from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
+from apps.releases.models import Finding
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.approvals.promotions import lend
 from tests.cast import NOW
 from tests.drill import get, post
 from tests.policies.proposals import text
-from tests.test_doors import _routes
+from tests.test_doors import _acceptance, _routes
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,7 @@ class Objects:
     event: Any
     rollout: Any
     evidence: Any
+    acceptance: Any
     proposal: Any
     delegation: Any
 
@@ -81,11 +83,23 @@ def objects(world: World) -> Objects:
             world.release, kind="LCOV", report=b"SF:secret.py\nDA:1,1\nend_of_record",
             by=world.cast.release_engineer, now=NOW,
         )  # fmt: skip
+        acceptance = _acceptance(world)
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
         proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
         delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
     return Objects(
-        world, promotion, deployment, freeze, resource, check, event, rollout, evidence, proposal, delegation
+        world,
+        promotion,
+        deployment,
+        freeze,
+        resource,
+        check,
+        event,
+        rollout,
+        evidence,
+        acceptance,
+        proposal,
+        delegation,
     )
 
 
@@ -95,9 +109,12 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"releases:{name}": lambda o: [o.world.service.slug, o.world.release.version]
         for name in (
             "release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire",
-            "evidence-list", "evidence-create",
+            "evidence-list", "evidence-create", "finding-list",
         )
     },
+    "releases:acceptance-list": lambda o: [o.world.service.slug],
+    "approvals:finding-acceptance": lambda o: [Finding.objects.get().pk],
+    "approvals:acceptance-withdrawal": lambda o: [o.acceptance.pk],
     "releases:evidence-original": lambda o: [o.world.service.slug, o.world.release.version, o.evidence.pk],
     **{
         f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
 from apps.deployments import rollouts, runner
 from apps.deployments.models import Deployment
@@ -132,6 +133,23 @@ def _proposal(world: World) -> Any:
     return policy_actions.propose(text(), tier="QA", reason="A test", by=world.cast.devops, now=NOW)
 
 
+def _finding(world: World) -> Any:
+    report = {
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": {"name": "semgrep"}}, "results": [{"ruleId": "A secret reason"}]}],
+    }
+    evidence, _ = release_actions.keep_evidence(
+        world.release, kind="SARIF", report=json.dumps(report).encode(), by=world.cast.release_engineer, now=NOW
+    )
+    return evidence.findings.get()
+
+
+def _acceptance(world: World) -> Any:
+    return approval_actions.accept_finding(
+        _finding(world), reason="A secret reason", days=30, by=world.cast.security, now=timezone.now()
+    )
+
+
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
 def _with_an_address(world: World) -> Call:
     environment_actions.open_feed(by=world.cast.devops, now=NOW)
@@ -208,6 +226,18 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
             _release("evidence-create", w.release),
             {"kind": "LCOV", "report": SimpleUploadedFile("a", b"SF:a\nDA:1,1\nend_of_record")},
         ),
+    ),
+    (
+        "approvals:finding-acceptance",
+        "finding.accepted",
+        lambda w: Call(
+            w.cast.security, reverse("approvals:finding-acceptance", args=[_finding(w).pk]), {"days": "30", **REASON}
+        ),
+    ),
+    (
+        "approvals:acceptance-withdrawal",
+        "acceptance.withdrawn",
+        lambda w: Call(w.cast.security, reverse("approvals:acceptance-withdrawal", args=[_acceptance(w).pk]), REASON),
     ),
     (
         "releases:release-retire",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator
 
 from apps.accounts.models import User
 from apps.approvals.enums import Choice
@@ -76,6 +77,24 @@ class DelegationForm(forms.Form):
         members = Membership.objects.current().filter(workspace_id__in=lendable.values("workspace_id"))
         people = User.objects.filter(pk__in=members.values("user_id")).exclude(pk=by.pk)
         self.fields["to"].queryset = people.order_by("display_name", "username")  # type: ignore[attr-defined]
+
+
+class AcceptanceForm(forms.Form):
+    days = forms.IntegerField(label="For how many days", min_value=1)
+    reason = LineField(
+        label="Reason",
+        max_length=300,
+        widget=forms.TextInput(attrs={"placeholder": "Why can it stay that long?", "autocomplete": "off"}),
+        help_text="Whoever approves a promotion reads it. Kept in the audit trail.",
+    )
+
+    def __init__(self, *args: Any, longest: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        days = self.fields["days"]
+        days.initial = min(30, longest)
+        days.validators.append(MaxValueValidator(longest, f"At most {longest} days."))
+        days.widget.attrs["max"] = longest
+        days.help_text = f"At most {longest}, as the policies in force say. Then it counts again."
 
 
 class WithdrawalForm(forms.Form):

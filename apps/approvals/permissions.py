@@ -10,6 +10,7 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Delegation, Promotion, Requirement
 from apps.audit.actors import Actor
 from apps.core.verdict import Reason, Verdict, all_of, refused
+from apps.releases import permissions as release_permissions
 from apps.workspaces.models import Membership
 
 
@@ -165,13 +166,6 @@ def _counted(who: str, vote: Vote) -> Reason:
 
 
 def _own_part(person_id: UUID, promotion: Promotion, who: str) -> Iterator[Reason]:
-    release = promotion.release
     if person_id == promotion.requested_by_id:
         yield Reason("own_request", f"{who} asked for this promotion: somebody else must decide.")
-    if person_id == release.author_id:
-        yield Reason("own_change", f"{who} wrote {release.version}: somebody else must decide.")
-    elif person_id == release.committer_id:
-        yield Reason("own_commit", f"{who} committed {release.version}: somebody else must decide.")
-    elif person_id == release.created_by_id and release.author_id is None:
-        # Where nobody is known as the author, who entered the release stands for them.
-        yield Reason("own_release", f"{who} entered {release.version}: somebody else must decide.")
+    yield from release_permissions.own_change(person_id, promotion.release, who)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from apps.approvals.actions.facts import owner_of, release_facts, report_facts
+from apps.approvals.actions.facts import accepted_in, owner_of, release_facts, report_facts
 from apps.approvals.enums import Choice
 from apps.approvals.models import Decision, Promotion
 from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
-from apps.policies.facts import Facts, ReportFacts
+from apps.policies.facts import AcceptedFacts, Facts, ReportFacts
 from apps.policies.gates import RULES, TITLES
 from apps.policies.models import PolicyProposal
 from apps.releases.models import Evidence
@@ -24,6 +24,7 @@ from apps.releases.models import Evidence
 LAST = 50
 # Each release has a few reports of a kind; more than these are of pipelines that run wild, and the newest count.
 REPORTS = 5000
+Accepted = Mapping[UUID, tuple[AcceptedFacts, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,18 @@ class Simulation:
 
 
 def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulation:
-    """This function will judge the last promotions to the proposal's tier by what it changes (three queries)."""
+    """This function will judge the last promotions to the proposal's tier by what it changes (five queries)."""
     visible = Promotion.objects.visible_in(workspaces).filter(lane__environment__tier=proposal.tier)
     promotions = list(visible.with_subject().order_by("-requested_at")[:LAST])
     old, new = documents.parse(proposal.based_on.document), documents.parse(proposal.document)
     drafts = {owner: new.for_owner(owner) for owner in (Owner.PLATFORM, Owner.CUSTOMER)}
     changed = {owner: _changed(old.for_owner(owner), draft) for owner, draft in drafts.items()}
     reports, approvals = _reports(promotions), _approvals(promotions)
+    accepted = accepted_in(report for found in reports.values() for report in found)
     held_back, untold = [], set()
     for promotion in promotions:
         owner = owner_of(promotion.lane)
-        facts = _facts(promotion, reports[promotion.release_id])
+        facts = _facts(promotion, reports[promotion.release_id], accepted)
         why = []
         for gate in changed[owner]:
             passes, sentence = _judge(gate, drafts[owner], facts, approvals[promotion.pk])
@@ -98,7 +100,7 @@ def _settings(policy: TierPolicy, gate: Gate) -> list[str]:
 def _reports(promotions: Iterable[Promotion]) -> Mapping[UUID, list[Evidence]]:
     found: dict[UUID, list[Evidence]] = defaultdict(list)
     releases = {promotion.release_id for promotion in promotions}
-    for report in Evidence.objects.filter(release_id__in=releases).select_related("environment")[:REPORTS]:
+    for report in Evidence.objects.filter(release_id__in=releases).select_related("environment", "release")[:REPORTS]:
         found[report.release_id].append(report)
     return found
 
@@ -111,7 +113,7 @@ def _approvals(promotions: Iterable[Promotion]) -> Mapping[UUID, set[str]]:
     return found
 
 
-def _facts(promotion: Promotion, reports: list[Evidence]) -> Facts:
+def _facts(promotion: Promotion, reports: list[Evidence], accepted: Accepted) -> Facts:
     at = promotion.gates_at or promotion.requested_at
     return Facts(
         at=at,
@@ -120,16 +122,18 @@ def _facts(promotion: Promotion, reports: list[Evidence]) -> Facts:
         plan_hash=promotion.plan_hash,
         release=release_facts(promotion.release),
         artifact=None,
-        reports=_newest(reports, promotion.release.artifact_digest, None if promotion.is_open else at),
+        reports=_newest(reports, accepted, promotion.release.artifact_digest, None if promotion.is_open else at),
     )
 
 
-def _newest(reports: list[Evidence], digest: str, until: datetime | None) -> tuple[ReportFacts, ...]:
+def _newest(
+    reports: list[Evidence], accepted: Accepted, digest: str, until: datetime | None
+) -> tuple[ReportFacts, ...]:
     """Return the newest report of each kind and subject that had come by then; `reports` are newest first."""
     found: dict[tuple[str, str], ReportFacts] = {}
     for report in reports:
         if report.artifact_digest == digest and (until is None or report.received_at <= until):
-            facts = report_facts(report)
+            facts = report_facts(report, accepted.get(report.pk, ()))
             found.setdefault((facts.kind, facts.subject), facts)
     return tuple(found.values())
 

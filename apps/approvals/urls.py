@@ -11,5 +11,7 @@ urlpatterns = [
     path("promotions/<int:number>/", views.promotion_detail, name="promotion-detail"),
     path("promotions/<int:number>/decisions/", views.decision_create, name="decision-create"),
     path("promotions/<int:number>/withdrawal/", views.withdrawal, name="withdrawal"),
+    path("findings/<uuid:finding_id>/acceptance/", views.finding_acceptance, name="finding-acceptance"),
+    path("acceptances/<uuid:acceptance_id>/withdrawal/", views.acceptance_withdrawal, name="acceptance-withdrawal"),
     path("promotions/<uuid:release_id>/to/<uuid:lane_id>/", views.promotion_create, name="promotion-create"),
 ]

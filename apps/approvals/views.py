@@ -10,7 +10,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
-from apps.approvals.forms import DecisionForm, DelegationForm, PromotionForm, WithdrawalForm
+from apps.approvals.forms import AcceptanceForm, DecisionForm, DelegationForm, PromotionForm, WithdrawalForm
 from apps.approvals.inbox import inbox, inbox_entries, told_to
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
@@ -22,7 +22,8 @@ from apps.core.pages import moved, render_page
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
 from apps.policies.models import PolicyProposal
-from apps.releases.models import Release
+from apps.releases import permissions as release_permissions
+from apps.releases.models import Acceptance, Finding, Release
 from apps.workspaces import rights
 
 OTHERS_SHOWN = 50
@@ -132,6 +133,35 @@ def delegation_end(request: AuthedRequest, delegation_id: UUID) -> HttpResponse:
     ended = actions.end_delegation(delegation, by=request.user, now=timezone.now())
     messages.success(request, f"The delegation of {ended.sentence} has ended.")
     return redirect("approvals:delegation-list")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def finding_acceptance(request: AuthedRequest, finding_id: UUID) -> HttpResponse:
+    findings = Finding.objects.visible_in(request.workspaces).select_related("evidence__release__service")
+    finding = get_object_or_404(findings, pk=finding_id)
+    release = finding.evidence.release
+    release_permissions.may_accept(request.user, release).require()
+    form = AcceptanceForm(request.POST or None, longest=actions.longest_acceptance())
+    if request.method != "POST" or not form.is_valid():
+        context = {"finding": finding, "release": release, "form": form}
+        return render_page(request, "approvals/finding_acceptance.html", context)
+    actions.accept_finding(finding, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"{finding.rule} is accepted for {form.cleaned_data['days']} days.")
+    return redirect("releases:finding-list", release.service.slug, release.version)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def acceptance_withdrawal(request: AuthedRequest, acceptance_id: UUID) -> HttpResponse:
+    acceptances = Acceptance.objects.visible_in(request.workspaces).select_related("service", "accepted_by")
+    acceptance = get_object_or_404(acceptances, pk=acceptance_id)
+    release_permissions.may_withdraw_acceptance(request.user, acceptance.service).require()
+    form = WithdrawalForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        context = {"acceptance": acceptance, "form": form}
+        return render_page(request, "approvals/acceptance_withdrawal.html", context)
+    actions.withdraw_acceptance(acceptance, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"{acceptance.rule} counts again.")
+    return redirect("releases:acceptance-list", acceptance.service.slug)
 
 
 @require_safe

@@ -37,6 +37,8 @@ KINDS: dict[str, str] = {
     "service.changed": "changed a service",
     "release.created": "created a release",
     "evidence.received": "received evidence",
+    "finding.accepted": "accepted a finding",
+    "acceptance.withdrawn": "withdrew the acceptance of a finding",
     "release.sealed": "sealed a release",
     "release.refused": "had a release refused",
     "release.quarantined": "quarantined a release",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
 Row = TypeVar("Row", bound=Model)
@@ -25,11 +25,12 @@ class Page(Generic[Row]):
 def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at", size: int = 50) -> Page[Row]:
     """This function will cut one page out of the rows, newest first, by (moment, pk).
 
-    Shapes: reads `before` and `after` from the query; a cursor that can't be read is taken as none.
+    Shapes: `moment` names a field of moments, or of whole numbers, of which the highest comes first. Reads `before` and
+    `after` from the query; a cursor that can't be read is taken as none.
     """
     newest_first = (f"-{moment}", "-pk")
-    key = rows.model._meta.pk
-    after, before = _read(query.get("after", ""), key), _read(query.get("before", ""), key)
+    fields = rows.model._meta.get_field(moment), rows.model._meta.pk
+    after, before = (_read(query.get(name, ""), *fields) for name in ("after", "before"))
     if after:
         found = list(rows.filter(_beyond(moment, "gt", after)).order_by(moment, "pk")[: size + 1])
         more, shown = len(found) > size, found[:size][::-1]
@@ -42,20 +43,23 @@ def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at
     return Page(shown, newer, _cursor(shown[-1], moment) if more else None)
 
 
-def _beyond(moment: str, side: str, cursor: tuple[datetime, Any]) -> Q:
+def _beyond(moment: str, side: str, cursor: tuple[Any, Any]) -> Q:
     when, key = cursor
     # The first condition alone is what an index can use; the second decides among rows of the same moment.
     return Q(**{f"{moment}__{side}e": when}) & (Q(**{f"{moment}__{side}": when}) | Q(**{f"pk__{side}": key}))
 
 
 def _cursor(row: Any, moment: str) -> str:
-    return base64.urlsafe_b64encode(f"{getattr(row, moment).isoformat()} {row.pk}".encode()).decode().rstrip("=")
+    when = getattr(row, moment)
+    text = when.isoformat() if isinstance(when, datetime) else str(when)
+    return base64.urlsafe_b64encode(f"{text} {row.pk}".encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, key: Field) -> tuple[datetime, Any] | None:
+def _read(cursor: str, field: Any, key: Any) -> tuple[Any, Any] | None:
     try:
         when, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        moment, value = datetime.fromisoformat(when), key.to_python(text)
+        moment, value = field.to_python(when), key.to_python(text)
     except (ValueError, binascii.Error, ValidationError):
         return None
-    return (moment, value) if moment.tzinfo and value else None
+    is_whole = moment is not None and (not isinstance(moment, datetime) or moment.tzinfo)
+    return (moment, value) if is_whole and value else None

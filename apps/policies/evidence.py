@@ -3,20 +3,26 @@
 A report that is missing is waited for; one that says too little stands until a newer one of the same kind says more.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.policies.clauses import Clause, TierPolicy
 from apps.policies.enums import Outcome
-from apps.policies.facts import Facts, ReportFacts
+from apps.policies.facts import AcceptedFacts, Facts, ReportFacts
 from apps.policies.judgement import ENGINEERS, Judgement, listed, moment, not_asked
 
 SUITES = {"UNIT": "unit tests", "INTEGRATION": "integration tests", "END_TO_END": "end-to-end tests"}
 SEVERITIES = ("low", "medium", "high", "critical")
 TOLERATED = ("none", *SEVERITIES[:-1])
+# How long a finding may be accepted for where the clause does not say, and at most.
+ACCEPTED_DAYS, LONGEST_ACCEPTED_DAYS = 90, 365
+NAMED = 3
 PIPELINE = "The pipeline of the release"
 
-_TESTS, _COVERAGE, _FINDINGS, _PARTS = ("JUNIT",), ("COBERTURA", "LCOV"), ("SARIF",), ("CYCLONEDX",)
+_TESTS, _COVERAGE, _FINDINGS, _PARTS = ("JUNIT",), ("COBERTURA", "LCOV"), ("SARIF", "TRIVY"), ("CYCLONEDX",)
 
 
 def tests(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
@@ -51,7 +57,9 @@ def coverage(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgeme
 
 
 def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
-    """The newest report of each scanner counts: two scanners look for different things."""
+    """The newest report of each scanner counts: two scanners look for different things. What was accepted does not,
+    as long as that lasts, and as long as the clause lets an acceptance last.
+    """
     if clause is None:
         return not_asked(policy, "for a security scan")
     reports, tolerated = _of(facts, _FINDINGS), clause.word("tolerated")
@@ -59,10 +67,38 @@ def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Ju
     limit = "Asked: no finding." if tolerated == "none" else f"Asked: no finding above {tolerated}."
     if not reports:
         return _awaited(f"There is no report of a security scan yet. {limit}", reports)
+    accepted = [each for report in reports for each in _lasting(report.accepted, clause, facts.at)]
     counts = {name: sum(report.figures[name] for report in reports) for name in SEVERITIES}
+    for each in accepted:
+        counts[each.severity] -= each.count
     found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES))
-    sentence = f"{found}, by {listed([report.subject or 'a scanner' for report in reports])}. {limit}"
+    by = listed([report.subject or "a scanner" for report in reports])
+    sentence = " ".join(filter(None, (f"{found}, by {by}. {limit}", _told(accepted))))
     return _failed(sentence, reports) if any(counts[name] for name in too_bad) else _passed(sentence, reports)
+
+
+def accepted_days(clause: Clause) -> int:
+    """This function will say how many days a finding may be accepted for, by a clause of the gate `security_scan`."""
+    return clause.number_or("accepted_days", ACCEPTED_DAYS)
+
+
+def _lasting(accepted: tuple[AcceptedFacts, ...], clause: Clause, at: datetime) -> Iterator[AcceptedFacts]:
+    for each in accepted:
+        until = min(each.until, each.since + timedelta(days=accepted_days(clause)))
+        if each.since <= at < until:
+            yield replace(each, until=until)
+
+
+def _told(accepted: Sequence[AcceptedFacts]) -> str:
+    """Say how many are not counted, by whose word, until when; the first that ends comes first."""
+    numbers: Counter[tuple[datetime, str]] = Counter()
+    for each in accepted:
+        numbers[each.until, each.by] += each.count
+    said = [f"{count:,} accepted by {by} until {moment(until)}" for (until, by), count in sorted(numbers.items())]
+    if not said:
+        return ""
+    more = [f"{sum(count for _, count in sorted(numbers.items())[NAMED:]):,} more"] if len(said) > NAMED else []
+    return f"Not counted: {listed(said[:NAMED] + more)}."
 
 
 def parts_list(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:

@@ -35,6 +35,17 @@ class ArtifactFacts:
 
 
 @dataclass(frozen=True)
+class AcceptedFacts:
+    """So many findings of one severity in a report, which a person accepted from `since` on, until before `until`."""
+
+    severity: str
+    count: int
+    by: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class ReportFacts:
     """The newest report of its kind and subject, made of what the release was sealed with.
 
@@ -48,6 +59,7 @@ class ReportFacts:
     figures: Mapping[str, Any]
     at: datetime
     where: str = ""
+    accepted: tuple[AcceptedFacts, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class GateResult:
         return self.name in REPORTED and self.outcome != Outcome.NOT_REQUIRED
 
     @property
+    def goes_by_findings(self) -> bool:
+        return self.goes_by_reports and self.name == Gate.SECURITY_SCAN
+
+    @property
     def first_clause(self) -> str:
         return self.clause.partition(",")[0]
 

@@ -49,8 +49,31 @@ class EvidenceKind(models.TextChoices):
     COBERTURA = "COBERTURA", "Coverage (Cobertura)"
     LCOV = "LCOV", "Coverage (LCOV)"
     SARIF = "SARIF", "Findings (SARIF)"
+    TRIVY = "TRIVY", "Findings (Trivy)"
     CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
     OPENAPI = "OPENAPI", "API description (OpenAPI)"
+
+
+# Reports of these hold findings, which are kept one by one.
+SCANS = (EvidenceKind.SARIF, EvidenceKind.TRIVY)
+
+
+class Severity(models.IntegerChoices):
+    """How bad a finding is; a number, since lists show the worst first."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    @property
+    def word(self) -> str:
+        """The name that figures, gates and policies know it by."""
+        return self.name.lower()
+
+    @property
+    def tone(self) -> str:
+        return {Severity.CRITICAL: "bad", Severity.HIGH: "bad", Severity.MEDIUM: "warn"}.get(self, "idle")
 
 
 class Suite(models.TextChoices):

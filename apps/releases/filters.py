@@ -1,15 +1,16 @@
 """What the list of releases can be narrowed by; all of it stands in the address, so a list can be shared."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, Q, QuerySet
 
 from apps.core.form_fields import set_choices
 from apps.environments.models import Lane
-from apps.releases.enums import ReleaseKind, ReleaseState
-from apps.releases.models import Release, Service
+from apps.releases.enums import ReleaseKind, ReleaseState, Severity
+from apps.releases.models import Evidence, Finding, Release, Service
 from apps.releases.querysets import ReleaseQuerySet
 
 
@@ -40,6 +41,23 @@ class ReleaseFilter(forms.Form):
             if wanted[name]:
                 found = found.filter(**{name: wanted[name]})
         return found.filter(_about(wanted["q"])) if wanted["q"] else found
+
+
+class FindingFilter(forms.Form):
+    severity = forms.TypedChoiceField(
+        label="Severity",
+        required=False,
+        coerce=int,
+        choices=[("", "Any severity"), *((severity.value, severity.label) for severity in reversed(Severity))],
+    )
+
+    def findings(self, reports: Iterable[Evidence]) -> QuerySet[Finding]:
+        """Return the findings of these reports that match; none, while the form has an error."""
+        found = Finding.objects.filter(evidence__in=reports).select_related("evidence")
+        if not self.is_valid():
+            return found.none()
+        severity = self.cleaned_data["severity"]
+        return found.filter(severity=severity) if severity else found
 
 
 def _about(text: str) -> Q:

@@ -1,9 +1,12 @@
+from datetime import datetime
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.environments.models import Environment, all_or_none, person
 from apps.releases.enums import (
+    SCANS,
     ArtifactKind,
     EvidenceKind,
     Plane,
@@ -11,9 +14,16 @@ from apps.releases.enums import (
     ReleaseKind,
     ReleaseSource,
     ReleaseState,
+    Severity,
     Suite,
 )
-from apps.releases.querysets import CatalogueQuerySet, EvidenceQuerySet, PushQuerySet, ReleaseQuerySet
+from apps.releases.querysets import (
+    AcceptanceQuerySet,
+    CatalogueQuerySet,
+    EvidenceQuerySet,
+    PushQuerySet,
+    ReleaseQuerySet,
+)
 from apps.releases.wording import sentence_of
 from apps.workspaces.models import TenantModel, Workspace
 
@@ -204,9 +214,103 @@ class Evidence(TenantModel):
         return sentence_of(EvidenceKind(self.kind), self.figures)
 
     @property
+    def is_scan(self) -> bool:
+        return self.kind in SCANS
+
+    @property
+    def unlisted(self) -> int:
+        """How many findings of a scan are only counted: those beyond the limit, or all where none were kept yet."""
+        return int(self.figures.get("cut", sum(self.figures[severity.word] for severity in Severity)))
+
+    @property
     def tone(self) -> str:
         """Only tests and findings can be bad by themselves; how much coverage is enough, a policy says."""
         return "bad" if any(self.figures.get(name) for name in ("failed", "critical", "high")) else "ok"
+
+
+class Finding(TenantModel):
+    """One thing that a scanner found, as its report says it; of each report the worst `findings.KEPT`. Insert-only.
+
+    `rule` and `fingerprint` (SHA-256, hex) are what it is known by in other reports of the service. Within a report ids
+    fall by severity, rule and place, so that lists by severity and id show what belongs together.
+    """
+
+    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="findings")
+    severity = models.PositiveSmallIntegerField(choices=Severity)
+    rule = models.CharField(max_length=200)
+    place = models.CharField(max_length=300, blank=True)
+    title = models.CharField(max_length=300)
+    fingerprint = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-severity", "-pk"]
+        indexes = [models.Index(name="finding_by_report", fields=["evidence", "-severity", "-id"])]
+        constraints = [models.CheckConstraint(name="finding_severity_known", condition=Q(severity__in=Severity.values))]
+
+    def __str__(self) -> str:
+        return f"{self.rule} ({self.label.lower()})"
+
+    @property
+    def label(self) -> str:
+        return Severity(self.severity).label
+
+    @property
+    def tone(self) -> str:
+        return Severity(self.severity).tone
+
+
+class Acceptance(TenantModel):
+    """The word of a person that a finding of a service may stay, with a reason and until a time.
+
+    It is of what has this rule and fingerprint in any report of the service, up to the severity that was looked at.
+    `title` and `place` are what was shown then. Ended once it is withdrawn or another one takes its place.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="acceptances")
+    rule = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    severity = models.PositiveSmallIntegerField(choices=Severity)
+    title = models.CharField(max_length=300)
+    place = models.CharField(max_length=300, blank=True)
+    reason = models.CharField(max_length=300)
+    accepted_at = models.DateTimeField()
+    accepted_by = person()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = person(null=True, blank=True)
+    end_reason = models.CharField(max_length=300, null=True, blank=True)  # noqa: DJ001 set with ended_at or not at all
+
+    objects = AcceptanceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-accepted_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                name="acceptance_once", fields=["service", "rule", "fingerprint"], condition=Q(ended_at=None)
+            ),
+            models.CheckConstraint(name="acceptance_severity_known", condition=Q(severity__in=Severity.values)),
+            models.CheckConstraint(name="acceptance_lasts", condition=Q(expires_at__gt=F("accepted_at"))),
+            all_or_none("acceptance_ended_whole", "ended_at", "ended_by", "end_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"acceptance of {self.rule}"
+
+    @property
+    def label(self) -> str:
+        return Severity(self.severity).label
+
+    @property
+    def tone(self) -> str:
+        return Severity(self.severity).tone
+
+    def lasts(self, now: datetime) -> bool:
+        return now < self.lasts_until
+
+    @property
+    def lasts_until(self) -> datetime:
+        """When it ends, or ended."""
+        return min(self.expires_at, self.ended_at) if self.ended_at else self.expires_at
 
 
 class PushedCommit(TenantModel):

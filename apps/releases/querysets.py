@@ -1,11 +1,11 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
 from django.db.models import DateTimeField, Func, Q
 from django.db.models.fields.json import KT
 
-from apps.releases.enums import PushState, ReleaseState
+from apps.releases.enums import SCANS, PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -29,6 +29,15 @@ class EvidenceQuerySet(TenantQuerySet):
         """Return the newest report of each kind: one for each suite of tests, and one for each scanner."""
         subjects = "kind", "suite", "tool"
         return self.annotate(tool=KT("figures__tool")).order_by(*subjects, "-received_at", "-pk").distinct(*subjects)
+
+    def scans(self) -> Self:
+        return self.filter(kind__in=SCANS)
+
+
+class AcceptanceQuerySet(TenantQuerySet):
+    def standing(self, now: datetime) -> Self:
+        """Return those that last at this moment."""
+        return self.filter(ended_at=None, expires_at__gt=now)
 
 
 class PushQuerySet(TenantQuerySet):

@@ -15,6 +15,8 @@ urlpatterns: list[URLPattern] = [
         evidence.evidence_original,
         name="evidence-original",
     ),
+    path("releases/<slug:service>/<str:version>/findings/", evidence.finding_list, name="finding-list"),
+    path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
     path("releases/<slug:service>/<str:version>/seal/", releases.release_seal, name="release-seal"),
     path("releases/<slug:service>/<str:version>/quarantine/", releases.release_quarantine, name="release-quarantine"),
     path("releases/<slug:service>/<str:version>/quarantine/lift/", releases.quarantine_lift, name="quarantine-lift"),

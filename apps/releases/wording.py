@@ -15,10 +15,11 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:
             return f"{figures['passed']:,} of {figures['total']:,} passed{failed}{skipped}"
         case EvidenceKind.COBERTURA | EvidenceKind.LCOV:
             return f"{figures['percent']:g} % of {figures['lines']:,} lines were run"
-        case EvidenceKind.SARIF:
+        case EvidenceKind.SARIF | EvidenceKind.TRIVY:
             counts = ", ".join(f"{figures[name]:,} {name}" for name in ("critical", "high", "medium", "low"))
             suppressed = f", {figures['suppressed']:,} suppressed" if figures["suppressed"] else ""
-            return f"{counts}{suppressed}" + (f", by {figures['tool']}" if figures["tool"] else "")
+            cut = f", {figures['cut']:,} of them not listed" if figures.get("cut") else ""
+            return f"{counts}{suppressed}{cut}" + (f", by {figures['tool']}" if figures["tool"] else "")
         case EvidenceKind.CYCLONEDX:
             without = f", {figures['without_licence']:,} without a licence" if figures["without_licence"] else ""
             return f"{figures['components']:,} components{without}"

@@ -36,7 +36,14 @@ def report(kind: str, subject: str = "", **figures: Any) -> ReportFacts:
     """Return a report with these figures; what isn't said is zero."""
     tests, lines = dict.fromkeys(("total", "passed", "failed", "skipped"), 0), {"lines": 0, "covered": 0}
     findings = dict.fromkeys(("critical", "high", "medium", "low"), 0)
-    usual = {"JUNIT": tests, "COBERTURA": lines, "LCOV": lines, "SARIF": findings, "CYCLONEDX": {"components": 0}}
+    usual = {
+        "JUNIT": tests,
+        "COBERTURA": lines,
+        "LCOV": lines,
+        "SARIF": findings,
+        "TRIVY": findings,
+        "CYCLONEDX": {"components": 0},
+    }
     label = f"{subject.capitalize()} tests" if kind == "JUNIT" else kind
     return ReportFacts(kind, subject, label, {**usual[kind], **figures}, AT - timedelta(days=1), "QA")
 

@@ -68,7 +68,7 @@ few = st.integers(0, 2)
 reports = st.one_of(
     st.builds(report, st.just("JUNIT"), st.sampled_from(list(SUITES)), total=few, passed=few, failed=few, skipped=few),
     st.builds(report, st.sampled_from(["COBERTURA", "LCOV"]), lines=st.integers(0, 10), covered=few),
-    st.builds(report, st.just("SARIF"), texts, critical=few, high=few, medium=few, low=few),
+    st.builds(report, st.sampled_from(["SARIF", "TRIVY"]), texts, critical=few, high=few, medium=few, low=few),
     st.builds(report, st.just("CYCLONEDX"), components=few),
 )
 tiers = st.builds(
@@ -164,7 +164,7 @@ def test_reports_that_are_all_well_open_their_gates_and_no_other(policy, facts):
         assert now.outcome.lets_pass if then.name in REPORTED else then == now
 
 
-@given(policies, all_facts, st.sampled_from(["CYCLONEDX", "SARIF", "JUNIT", "LCOV"]))
+@given(policies, all_facts, st.sampled_from(["CYCLONEDX", "SARIF", "TRIVY", "JUNIT", "LCOV"]))
 def test_one_more_report_that_is_well_never_closes_a_gate(policy, facts, kind):
     known = {(each.kind, each.subject) for each in facts.reports}
     figures = {"JUNIT": {"total": 1, "passed": 1}, "LCOV": {"lines": 10, "covered": 10}}.get(kind, {})

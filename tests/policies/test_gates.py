@@ -6,6 +6,7 @@ import pytest
 from apps.policies.clauses import REPORTED, Gate
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
+    AcceptedFacts,
     ArtifactFacts,
     FallbackFacts,
     FreezeFacts,
@@ -301,6 +302,45 @@ def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
 def test_a_policy_says_how_bad_a_finding_may_be(tolerated, passes, words):
     rows = [*make_document()["clauses"], clause(6, "security_scan", settings={"tolerated": tolerated})]
     result = judge("security_scan", make_policy(clauses=rows))
+
+    assert (result.outcome == Outcome.PASSED) is passes
+    assert words in result.sentence
+
+
+def accepted(days, *, severity="high", count=1, by="Security", since=AT - timedelta(days=10)):
+    return AcceptedFacts(severity, count, by, since, since + timedelta(days=days))
+
+
+MANY = (
+    *[accepted(20 + day, by=f"P{day}") for day in range(2)],
+    *[accepted(50 + day, severity="low", count=2) for day in range(3)],
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "passes", "words"),
+    [
+        ((accepted(30, count=2),), {}, True, "Not counted: 2 accepted by Security until 2026-12-08 19:00 UTC."),
+        ((accepted(30),), {}, False, "0 critical, 1 high, 0 medium"),
+        ((accepted(10, count=2),), {}, False, "0 critical, 2 high"),
+        ((accepted(30, count=2, since=AT + timedelta(minutes=1)),), {}, False, "2 high"),
+        ((accepted(30, count=2),), {"accepted_days": 10}, False, "2 high"),
+        ((accepted(30, count=2),), {"accepted_days": 11}, True, "until 2026-11-19 19:00 UTC."),
+        ((accepted(365, count=2, since=AT - timedelta(days=90)),), {}, False, "2 high"),
+        (
+            (accepted(30), accepted(20, by="Ann"), accepted(30, severity="low", count=3)),
+            {},
+            True,
+            "Not counted: 1 accepted by Ann until 2026-11-28 19:00 UTC and 4 accepted by Security until 2026-12-08",
+        ),
+        (MANY, {}, True, "and 4 more."),
+    ],
+)
+def test_accepted_findings_do_not_count_while_that_lasts(given, settings, passes, words):
+    scan = replace(report("SARIF", "semgrep", high=2, low=9), accepted=given)
+    rule = clause(6, "security_scan", settings={"tolerated": "medium", **settings})
+
+    result = judge("security_scan", make_policy(clauses=[*make_document()["clauses"], rule]), reports=(scan,))
 
     assert (result.outcome == Outcome.PASSED) is passes
     assert words in result.sentence

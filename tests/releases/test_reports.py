@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from apps.releases import reports
 from apps.releases.enums import EvidenceKind as K
-from apps.releases.reports import Unreadable
+from apps.releases.enums import Severity
+from apps.releases.reports import Unreadable, findings
+from apps.releases.wording import sentence_of
 
 SUITE = """
 import pytest
@@ -92,7 +94,7 @@ def _sarif(*results: dict[str, Any], **rule: Any) -> bytes:
 def test_a_finding_is_as_bad_as_its_rule_says(report: bytes, severity: str) -> None:
     told = reports.read(K.SARIF, report)
 
-    assert {name: count for name, count in told.items() if count and name != "tool"} == {severity: 1}
+    assert {name: count for name, count in told.items() if count and name not in ("tool", "findings")} == {severity: 1}
 
 
 @pytest.mark.parametrize(
@@ -110,13 +112,136 @@ def test_a_finding_is_suppressed_only_once_that_is_accepted(statuses: tuple[Any,
 
     told = reports.read(K.SARIF, _sarif({"ruleId": "R1", "level": "error", "suppressions": suppressions}))
 
-    assert {name: count for name, count in told.items() if count and name != "tool"} == {counted: 1}
+    assert {name: count for name, count in told.items() if count and name not in ("tool", "findings")} == {counted: 1}
 
 
 def test_what_a_scanner_found_to_be_well_is_no_finding() -> None:
     told = reports.read(K.SARIF, _sarif({"ruleId": "R1", "kind": "pass"}, {"ruleId": "R1", "kind": "notApplicable"}))
 
     assert sum(told[name] for name in ("critical", "high", "medium", "low", "suppressed")) == 0
+
+
+def _at(file: str, line: int, **more: Any) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": file}, "region": {"startLine": line}}
+    return {"ruleId": "R1", "level": "error", "locations": [{"physicalLocation": place}], **more}
+
+
+def _prints(*results: dict[str, Any]) -> list[str]:
+    return [one.fingerprint for one in reports.read(K.SARIF, _sarif(*results))["findings"]]
+
+
+def test_a_finding_tells_its_rule_place_and_title() -> None:
+    result = _at("app/views.py", 7, message={"text": "Text of the\x00 result"})
+
+    [plain] = reports.read(K.SARIF, _sarif(result))["findings"]
+    [named] = reports.read(K.SARIF, _sarif(result, shortDescription={"text": "Query built by hand"}))["findings"]
+
+    assert plain[:4] == (Severity.HIGH, "R1", "app/views.py:7", "Text of the  result")
+    assert named.title == "Query built by hand"
+
+
+def test_a_finding_is_known_again_by_what_lasts_longest() -> None:
+    once, moved = _at("a.py", 7), _at("a.py", 8)
+    assert _prints(once) != _prints(moved), "without a fingerprint the place is all there is"
+    assert _prints(once, once) == _prints(once) * 2
+
+    nowhere = [{"ruleId": "R1", "message": {"text": text}} for text in ("One", "Another")]
+    assert _prints(nowhere[0]) != _prints(nowhere[1])
+
+    partial = {"partialFingerprints": {"primaryLocationLineHash": "39fa:1"}}
+    assert _prints(once | partial) == _prints(moved | partial)
+    assert _prints(once | partial) != _prints(_at("b.py", 7) | partial), "the same line in another file is another one"
+    assert _prints(once | partial) != _prints({**once, **partial, "ruleId": "R2"})
+    whole = {"fingerprints": {"v1": "c0ffee"}}
+    assert _prints(once | partial | whole) == _prints(_at("b.py", 9) | whole)
+
+
+def test_packages_of_one_image_are_told_apart() -> None:
+    """As Trivy writes it: every place is the image, and only its words name the package."""
+
+    def found(package: str) -> dict[str, Any]:
+        result = _at("registry/app.tar", 1)
+        result["locations"][0]["message"] = {"text": f"registry/app.tar: {package}@1.1.1c-r0"}
+        return result
+
+    first, second = reports.read(K.SARIF, _sarif(found("libssl1.1"), found("libcrypto1.1")))["findings"]
+
+    assert first.place == "registry/app.tar: libcrypto1.1@1.1.1c-r0"
+    assert first.fingerprint != second.fingerprint
+
+
+def test_of_very_many_findings_the_worst_are_kept_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "KEPT", 3)
+    many = [_at("a.py", line, level=level) for line, level in enumerate(["note", "error"] * 4)]
+
+    told = reports.read(K.SARIF, _sarif(*many))
+
+    assert (told["high"], told["low"], told["cut"]) == (4, 4, 5)
+    assert [one.severity for one in told["findings"]] == [Severity.HIGH] * 3
+    assert sentence_of(K.SARIF, told) == "0 critical, 4 high, 0 medium, 4 low, 5 of them not listed, by Scanner"
+    monkeypatch.setattr(findings, "MOST", 7)
+    with pytest.raises(Unreadable, match="8 findings; at most 7"):
+        reports.read(K.SARIF, _sarif(*many))
+
+
+def _trivy(*results: dict[str, Any], name: str = "eaip/api:1.0.0") -> bytes:
+    return json.dumps({"SchemaVersion": 2, "ArtifactName": name, "Results": list(results)}).encode()
+
+
+def _package(target: str, **more: Any) -> dict[str, Any]:
+    flaw = {"VulnerabilityID": "CVE-2019-1549", "PkgName": "libssl1.1", "InstalledVersion": "1.1.1c-r0",
+            "FixedVersion": "1.1.1d-r0", "Title": "openssl: fork()", "Severity": "MEDIUM", **more}  # fmt: skip
+    return {"Target": target, "Class": "os-pkgs", "Type": "alpine", "Vulnerabilities": [flaw]}
+
+
+def test_trivys_own_report_is_read() -> None:
+    """Shapes as in Trivy's integration tests; what its rules say is well, or excepted, is no finding."""
+    checks = [
+        {"ID": "DS002", "Title": "No root", "Message": "Say USER", "Severity": "HIGH", "Status": "FAIL",
+         "CauseMetadata": {"Provider": "Dockerfile", "Code": {"Lines": None}}},
+        {"ID": "DS001", "Severity": "HIGH", "Status": "PASS"},
+        {"ID": "DS003", "Severity": "HIGH", "Status": "EXCEPTION"},
+    ]  # fmt: skip
+    secret = {"RuleID": "aws-access-key-id", "Severity": "CRITICAL", "Title": "AWS key", "StartLine": 3,
+              "Match": "export OTHER=hunter2", "Code": {"Lines": [{"Content": "hunter2"}]}}  # fmt: skip
+
+    told = reports.read(
+        K.TRIVY,
+        _trivy(
+            _package("eaip/api:1.0.0 (alpine 3.10.2)", Severity="UNKNOWN"),
+            {"Target": "Dockerfile", "Class": "config", "Misconfigurations": checks},
+            {"Target": "deploy.sh", "Class": "secret", "Secrets": [secret], "ExperimentalModifiedFindings": [{}]},
+        ),
+    )
+
+    kept = told.pop("findings")
+    assert [one[:4] for one in kept] == [
+        (Severity.CRITICAL, "aws-access-key-id", "deploy.sh:3", "AWS key"),
+        (Severity.HIGH, "DS002", "Dockerfile", "Say USER"),
+        (
+            Severity.MEDIUM,
+            "CVE-2019-1549",
+            "libssl1.1 1.1.1c-r0 in eaip/api:1.0.0 (alpine 3.10.2)",
+            "openssl: fork() (fixed in 1.1.1d-r0)",
+        ),
+    ]
+    assert "hunter2" not in json.dumps(kept)
+    assert told == {
+        "tool": "Trivy of eaip/api:1.0.0", "critical": 1, "high": 1, "medium": 1, "low": 0, "suppressed": 2, "cut": 0,
+    }  # fmt: skip
+    assert (
+        sum(reports.read(K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a"}')[band] for band in ("high", "low")) == 0
+    )
+
+
+def test_a_package_is_known_again_under_the_next_tag_and_told_from_that_of_another_lock_file() -> None:
+    def known(result: dict[str, Any]) -> str:
+        return str(reports.read(K.TRIVY, _trivy(result))["findings"][0].fingerprint)
+
+    assert known(_package("api:1.0.0 (alpine 3.10)")) == known(_package("api:1.1.0 (alpine 3.10)"))
+    assert known(_package("api", PkgName="musl")) != known(_package("api"))
+    locked = [{**_package(file), "Class": "lang-pkgs"} for file in ("a/package-lock.json", "b/package-lock.json")]
+    assert known(locked[0]) != known(locked[1])
 
 
 def test_coverage_is_never_rounded_up() -> None:
@@ -156,6 +281,13 @@ HOSTILE = [
     (K.OPENAPI, b'{"openapi": "3.1.0", "paths": []}', "expected an object of objects"),
     (K.OPENAPI, b"openapi: 3.1.0\npaths: &a {/b: *a}", "nested too deeply|neither JSON nor YAML"),
     (K.OPENAPI, b"openapi: !!python/object/apply:os.system [id]", "neither JSON nor YAML"),
+    (K.TRIVY, b"[]", "not an object"),
+    (K.TRIVY, b'{"SchemaVersion": 2}', "not a report of Trivy"),
+    (K.TRIVY, b'{"SchemaVersion": 1, "ArtifactName": "a"}', "not a report of Trivy"),
+    (K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a", "Results": {}}', "Results: expected a list"),
+    (K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Secrets": [1]}]}', "Secrets: expected a list"),
+    (K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a"', "not JSON"),
+    (K.TRIVY, b'{"a":' * 100_000, "nested too deeply"),
     (K.CYCLONEDX, b"{}", "bomFormat"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),
@@ -177,8 +309,9 @@ def test_what_is_no_report_is_told_with_its_reason(kind: K, report: bytes, why: 
         | st.dictionaries(
             st.sampled_from(["version", "runs", "results", "tool", "driver", "rules", "id", "properties", "bomFormat",
                              "components", "name", "security-severity", "ruleId", "suppressions", "level", "openapi",
-                             "paths", "info"]),
-            inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0"]), max_size=4),
+                             "paths", "info", "locations", "message", "text", "partialFingerprints", "SchemaVersion",
+                             "ArtifactName", "Results", "Vulnerabilities", "Severity", "Status", "CauseMetadata"]),
+            inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0", 2, "HIGH", "PASS"]), max_size=4),
         max_leaves=20,
     ).map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip

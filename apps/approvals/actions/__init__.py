@@ -1,5 +1,13 @@
 """The use cases of promotions."""
 
+from apps.approvals.actions.acceptances import (
+    AcceptanceInvalid,
+    AcceptanceOver,
+    AlreadyAccepted,
+    accept_finding,
+    longest_acceptance,
+    withdraw_acceptance,
+)
 from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, UnknownChoice, decide
 from apps.approvals.actions.delegations import (
     AlreadyDelegated,
@@ -23,9 +31,12 @@ from apps.approvals.actions.requests import (
     request_promotion,
 )
 from apps.approvals.actions.requirements import UnknownRole
-from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_waiting
+from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_for_service, settle_waiting
 
 __all__ = [
+    "AcceptanceInvalid",
+    "AcceptanceOver",
+    "AlreadyAccepted",
     "AlreadyDecided",
     "AlreadyDelegated",
     "AlreadyOpen",
@@ -43,15 +54,19 @@ __all__ = [
     "UnknownRole",
     "VersionTooLow",
     "WrongLane",
+    "accept_finding",
     "decide",
     "delegate",
     "end_delegation",
+    "longest_acceptance",
     "mark",
     "recheck",
     "request_promotion",
     "settle",
     "settle_for_lane",
+    "settle_for_service",
     "settle_waiting",
     "void_delegations",
     "withdraw",
+    "withdraw_acceptance",
 ]

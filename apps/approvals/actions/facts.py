@@ -1,10 +1,14 @@
 """Looks up what the gates must know about one promotion: a fixed number of questions, whatever their answers."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Count
 
 from apps.approvals import permissions
 from apps.approvals.artifacts import artifact_facts
@@ -21,6 +25,7 @@ from apps.integrations.artifact_store import ArtifactStore
 from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
+    AcceptedFacts,
     DecisionFacts,
     Facts,
     FallbackFacts,
@@ -33,8 +38,9 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
-from apps.releases.enums import ReleaseKind
-from apps.releases.models import Artifact, Evidence, Release
+from apps.releases import permissions as release_permissions
+from apps.releases.enums import ReleaseKind, Severity
+from apps.releases.models import Acceptance, Artifact, Evidence, Finding, Release
 
 
 class NoPolicy(Conflict):
@@ -196,15 +202,48 @@ def lapses_at(decision: Decision, promotion: Promotion, policy: TierPolicy) -> d
 
 
 def _reports(case: Case) -> tuple[ReportFacts, ...]:
-    """Return the newest reports of what the release is sealed with, where a clause asks for any (one query)."""
+    """Return the newest reports of what the release is sealed with, where a clause asks for any (one query, and two
+    more where one asks for a scan and there is one).
+    """
     if not any(case.policy.clause_of(gate) for gate in REPORTED):
         return ()
     release = case.promotion.release
     found = Evidence.objects.filter(release_id=release.pk, artifact_digest=release.artifact_digest).newest()
-    return tuple(report_facts(report) for report in found.select_related("environment"))
+    reports = list(found.select_related("environment", "release"))
+    accepted = accepted_in(reports) if case.policy.clause_of(Gate.SECURITY_SCAN) else {}
+    return tuple(report_facts(report, accepted.get(report.pk, ())) for report in reports)
 
 
-def report_facts(report: Evidence) -> ReportFacts:
+def accepted_in(reports: Iterable[Evidence]) -> dict[UUID, tuple[AcceptedFacts, ...]]:
+    """This function will say what people accepted of the findings in these reports, ever, by the report's id.
+
+    Shapes: the reports come with their releases; an acceptance by who had a part in the release is left out. Two
+    queries where a scanner reported, else none.
+    """
+    scans = {report.pk: report for report in reports if report.is_scan}
+    of_services = Acceptance.objects.filter(service_id__in={report.release.service_id for report in scans.values()})
+    given: dict[tuple[UUID, str, str], list[Acceptance]] = defaultdict(list)
+    for acceptance in of_services.select_related("accepted_by"):
+        given[acceptance.service_id, acceptance.rule, acceptance.fingerprint].append(acceptance)
+    matching = Finding.objects.filter(evidence_id__in=scans, fingerprint__in=of_services.values("fingerprint"))
+    columns = "evidence_id", "rule", "fingerprint", "severity"
+    found: dict[UUID, list[AcceptedFacts]] = defaultdict(list)
+    for evidence_id, rule, fingerprint, severity, count in (
+        matching.order_by().values_list(*columns).annotate(count=Count("pk"))
+    ):
+        release = scans[evidence_id].release
+        for acceptance in given[release.service_id, rule, fingerprint]:
+            if release_permissions.counts(acceptance, severity=severity, release=release):
+                found[evidence_id].append(_accepted(acceptance, severity, count))
+    return {evidence_id: tuple(accepted) for evidence_id, accepted in found.items()}
+
+
+def _accepted(acceptance: Acceptance, severity: int, count: int) -> AcceptedFacts:
+    by, until = str(acceptance.accepted_by), acceptance.lasts_until
+    return AcceptedFacts(Severity(severity).word, count, by, acceptance.accepted_at, until)
+
+
+def report_facts(report: Evidence, accepted: tuple[AcceptedFacts, ...] = ()) -> ReportFacts:
     """This function will put a report, loaded with its environment, into what gates may know of it."""
     return ReportFacts(
         kind=report.kind,
@@ -213,6 +252,7 @@ def report_facts(report: Evidence) -> ReportFacts:
         figures=report.figures,
         at=report.received_at,
         where=report.environment.name if report.environment else "",
+        accepted=accepted,
     )
 
 

@@ -15,6 +15,7 @@ from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.ledger import record
 from apps.approvals.models import Decision, Promotion, Requirement
 from apps.approvals.plan import plan_difference
+from apps.approvals.querysets import PromotionQuerySet
 from apps.approvals.transitions import advance, tell
 from apps.audit.actors import SYSTEM
 from apps.core import hints
@@ -22,6 +23,7 @@ from apps.core.verdict import Refusal
 from apps.environments.models import Lane
 from apps.policies.facts import DecisionFacts, Facts
 from apps.policies.gates import GateResult, evaluate, lets_pass
+from apps.releases.models import Service
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,18 @@ def settle_waiting(*, workspace_id: UUID, now: datetime) -> list[Promotion]:
 @transaction.atomic
 def settle_for_lane(lane: Lane, *, now: datetime) -> list[Promotion]:
     """This function will settle all that waits for a lane: call it after a freeze, a hold, a window or a deployment."""
-    waiting = Promotion.objects.waiting().filter(lane_id=lane.pk).order_by("pk").values_list("pk", flat=True)
-    return [settle_locked(lock(pk), now=now) for pk in list(waiting)]
+    return _settle_all(Promotion.objects.waiting().filter(lane_id=lane.pk), now=now)
+
+
+@transaction.atomic
+def settle_for_service(service: Service, *, now: datetime) -> list[Promotion]:
+    """This function will settle all that waits of a service: call it after a finding was accepted, or no longer is."""
+    return _settle_all(Promotion.objects.waiting().filter(release__service_id=service.pk), now=now)
+
+
+def _settle_all(waiting: PromotionQuerySet, *, now: datetime) -> list[Promotion]:
+    """Settle them in one order, so that two who settle many never wait for each other."""
+    return [settle_locked(lock(pk), now=now) for pk in list(waiting.order_by("pk").values_list("pk", flat=True))]
 
 
 @transaction.atomic

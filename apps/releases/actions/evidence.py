@@ -1,5 +1,6 @@
 import hashlib
 from datetime import datetime
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +14,8 @@ from apps.environments.models import Environment
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
 from apps.releases import permissions, reports
 from apps.releases.enums import EvidenceKind, ReleaseState, Suite
-from apps.releases.models import Evidence, Release
+from apps.releases.models import Evidence, Finding, Release
+from apps.releases.reports.findings import Found
 
 
 class EvidenceInvalid(Invalid):
@@ -70,6 +72,7 @@ def keep_evidence(
         figures = reports.read(kind, report)
     except reports.Unreadable as error:
         raise EvidenceInvalid(f"This can't be read as {kind.label}. {error}") from error
+    found = figures.pop("findings", [])
     release = Release.objects.locked().select_related("service").get(pk=release.pk)
     _require_fit(release, artifact_digest)
     sha256 = hashlib.sha256(report).hexdigest()
@@ -94,6 +97,7 @@ def keep_evidence(
         received_from=by if isinstance(by, User) else None,
         received_from_label=actor_of(by).label[:150],
     )
+    _keep_findings(evidence, found)
     audit.record(
         "evidence.received",
         by=by,
@@ -105,6 +109,15 @@ def keep_evidence(
     )
     live.hint(release.workspace_id, f"release:{release.pk}")
     return evidence, True
+
+
+def _keep_findings(evidence: Evidence, found: list[Found]) -> None:
+    """Keep them under ids that fall in the order of the report."""
+    ids = sorted((uuid4() for _ in found), reverse=True)
+    Finding.objects.bulk_create(
+        Finding(pk=pk, workspace_id=evidence.workspace_id, evidence=evidence, **one._asdict())
+        for pk, one in zip(ids, found, strict=True)
+    )
 
 
 def _known(kind: str, suite: str) -> tuple[EvidenceKind, str]:

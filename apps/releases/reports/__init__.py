@@ -18,7 +18,8 @@ _READERS: Mapping[EvidenceKind, str] = {
     EvidenceKind.JUNIT: "tests.read_junit",
     EvidenceKind.COBERTURA: "coverage.read_cobertura",
     EvidenceKind.LCOV: "coverage.read_lcov",
-    EvidenceKind.SARIF: "findings.read_sarif",
+    EvidenceKind.SARIF: "sarif.read_sarif",
+    EvidenceKind.TRIVY: "trivy.read_trivy",
     EvidenceKind.CYCLONEDX: "parts.read_cyclonedx",
     EvidenceKind.OPENAPI: "contract.read_openapi",
 }
@@ -32,8 +33,9 @@ def read(kind: EvidenceKind, report: bytes) -> dict[str, Any]:
     """This function will read a report. Raises Unreadable: with a sentence that says what is wrong with it.
 
     Shapes: JUNIT {"total", "passed", "failed", "skipped", "seconds", "failures"} · COBERTURA, LCOV {"lines",
-    "covered", "percent"} · SARIF {"tool", "critical", "high", "medium", "low", "suppressed"} · CYCLONEDX {"subject",
-    "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"}.
+    "covered", "percent"} · SARIF, TRIVY {"tool", "critical", "high", "medium", "low", "suppressed", "cut", "findings"},
+    where findings are `findings.Found`, the worst first, and `cut` is how many are not among them · CYCLONEDX
+    {"subject", "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"}.
     """
     if not report.strip():
         raise Unreadable("The report is empty.")

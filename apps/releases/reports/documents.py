@@ -57,6 +57,11 @@ def short(text: object, limit: int = 200) -> str:
     return "".join(char if char.isprintable() else " " for char in str(text)[:limit]).strip()
 
 
+def text(value: object) -> str:
+    """This function will return a text, or a whole number as text; nothing for whatever else stands there."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 def nested(of: dict[str, Any], *names: str) -> dict[str, Any]:
     """This function will follow objects within objects; an empty one where the way ends."""
     for name in names:

@@ -1,55 +1,55 @@
-"""What scanners found: SARIF 2.1.0 (docs.oasis-open.org/sarif/sarif/v2.1.0)."""
+"""What the readers of scanners' reports have in common: which findings are kept, and how one is known again."""
 
-from typing import Any
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
+from apps.releases.enums import Severity
 from apps.releases.reports import Unreadable, documents
 
-# The bands of CVSS v3.1 (first.org), which `security-severity` follows.
-BANDS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.0, "low"))
-LEVELS = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
+KEPT = 2000
+MOST = 100_000
+
+Raw = TypeVar("Raw")
 
 
-def read_sarif(report: bytes) -> dict[str, Any]:
-    """This function will count results by severity: the rule's `security-severity`, else the result's level.
+class Found(NamedTuple):
+    """One finding. `fingerprint` is the SHA-256 (hex) over what makes it the same in the next report."""
 
-    Suppressed results are counted apart, but not while their suppression is under review or once it was rejected; those
-    that say of themselves that nothing is wrong are not counted.
-    """
-    log = documents.json_object(report)
-    if log.get("version") != "2.1.0":
-        raise Unreadable(f"It is not SARIF 2.1.0: its version is {str(log.get('version'))[:20]!r}.")
-    if not isinstance(log.get("runs"), list) or not log["runs"]:
-        raise Unreadable("It holds no run of a tool.")
-    counts = dict.fromkeys(("critical", "high", "medium", "low", "suppressed"), 0)
-    tools = []
-    for run in documents.rows(log, "runs"):
-        driver = documents.nested(run, "tool", "driver")
-        tools.append(documents.short(driver.get("name", ""), 60))
-        rules = _rules(run, driver)
-        for result in documents.rows(run, "results", place="runs: "):
-            if result.get("kind", "fail") in ("pass", "notApplicable", "informational"):
-                continue
-            counts["suppressed" if _is_suppressed(result) else _severity(result, rules)] += 1
-    return {"tool": ", ".join(dict.fromkeys(filter(None, tools)))[:200], **counts}
+    severity: Severity
+    rule: str
+    place: str
+    title: str
+    fingerprint: str
 
 
-def _rules(run: dict[str, Any], driver: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    extensions = documents.rows(documents.nested(run, "tool"), "extensions")
-    known = [rule for component in (driver, *extensions) for rule in documents.rows(component, "rules")]
-    return {str(rule.get("id")): rule for rule in known}
+def figures_of(
+    tool: str, found: Sequence[tuple[Severity, Raw]], describe: Callable[[Severity, Raw], Found], *, suppressed: int
+) -> dict[str, Any]:
+    """This function will count findings by severity and describe the worst of them. Raises Unreadable: too many."""
+    if len(found) > MOST:
+        raise Unreadable(f"It holds {len(found):,} findings; at most {MOST:,} are read.")
+    counts = Counter(severity for severity, _ in found)
+    worst = sorted(found, key=lambda row: -row[0])[:KEPT]
+    described = sorted((describe(*row) for row in worst), key=lambda one: (-one.severity, one.rule, one.place))
+    return {
+        "tool": tool[:200],
+        **{severity.word: counts[severity] for severity in reversed(Severity)},
+        "suppressed": suppressed,
+        "cut": len(found) - len(described),
+        "findings": described,
+    }
 
 
-def _is_suppressed(result: dict[str, Any]) -> bool:
-    suppressions = documents.rows(result, "suppressions")
-    return bool(suppressions) and all(found.get("status", "accepted") == "accepted" for found in suppressions)
-
-
-def _severity(result: dict[str, Any], rules: dict[str, dict[str, Any]]) -> str:
-    rule = rules.get(str(result.get("ruleId") or documents.nested(result, "rule").get("id")), {})
-    score = documents.nested(rule, "properties").get("security-severity")
-    try:
-        value = float(str(score))
-        return next(band for least, band in BANDS if value >= least)
-    except (ValueError, StopIteration):
-        usual = documents.nested(rule, "defaultConfiguration").get("level", "warning")
-        return LEVELS.get(str(result.get("level", usual)), "medium")
+def make(severity: Severity, *, rule: str, place: str, title: str, known_by: Sequence[str]) -> Found:
+    """This function will describe a finding as it may be stored; `known_by` with its rule make the fingerprint."""
+    fingerprint = hashlib.sha256(json.dumps([rule, *known_by]).encode()).hexdigest()
+    return Found(
+        severity,
+        documents.short(rule) or "without a rule",
+        documents.short(place, 300),
+        documents.short(title, 300) or documents.short(rule),
+        fingerprint,
+    )

@@ -14,8 +14,9 @@ from apps.core.pages import render_page
 from apps.core.verdict import Refusal
 from apps.integrations.artifact_store import ArtifactStore
 from apps.releases import actions, permissions
+from apps.releases.filters import FindingFilter
 from apps.releases.forms import EvidenceForm
-from apps.releases.models import Evidence, Release
+from apps.releases.models import Acceptance, Evidence, Finding, Release, Service
 
 # Which field of the form a refusal of the action speaks of.
 FIELDS: Mapping[str, str] = {"evidence_invalid": "report", "evidence_too_large": "report"}
@@ -56,6 +57,51 @@ def evidence_original(request: AuthedRequest, service: str, version: str, eviden
     name = f"{service}-{version}-{found.kind.lower()}-{found.sha256[:12]}"
     # Whatever somebody sent is never shown by a browser as a page of this portal.
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+@require_safe
+def finding_list(request: AuthedRequest, service: str, version: str) -> HttpResponse:
+    release = _visible(request, service, version)
+    reports = list(release.evidence.scans().filter(artifact_digest=release.artifact_digest).newest())
+    form = FindingFilter(request.GET)
+    page = page_of(form.findings(reports), request.GET, moment="severity")
+    context = {
+        "release": release,
+        "form": form,
+        "reports": reports,
+        "unlisted": sum(report.unlisted for report in reports),
+        "page": page,
+        "found": _with_acceptances(release, page.rows),
+        "may_accept": permissions.may_accept(request.user, release),
+        "may_withdraw": permissions.may_withdraw_acceptance(request.user, release.service),
+    }
+    return render_page(request, "releases/finding_list.html", context, part="findings")
+
+
+@require_safe
+def acceptance_list(request: AuthedRequest, service: str) -> HttpResponse:
+    of = get_object_or_404(Service.objects.visible_in(request.workspaces), slug=service)
+    found = of.acceptances.select_related("accepted_by", "ended_by")
+    context = {
+        "service": of,
+        "now": timezone.now(),
+        "page": page_of(found, request.GET, moment="accepted_at"),
+        "may_withdraw": permissions.may_withdraw_acceptance(request.user, of),
+    }
+    return render_page(request, "releases/acceptance_list.html", context, part="acceptances")
+
+
+def _with_acceptances(release: Release, findings: list[Finding]) -> list[tuple[Finding, Acceptance | None]]:
+    """Pair the findings with what counts for them in this release now (one query)."""
+    standing = Acceptance.objects.standing(timezone.now()).filter(
+        service_id=release.service_id, fingerprint__in={finding.fingerprint for finding in findings}
+    )
+    given = {(each.rule, each.fingerprint): each for each in standing.select_related("accepted_by")}
+    pairs = [(finding, given.get((finding.rule, finding.fingerprint))) for finding in findings]
+    return [
+        (finding, each if each and permissions.counts(each, severity=finding.severity, release=release) else None)
+        for finding, each in pairs
+    ]
 
 
 def _visible(request: AuthedRequest, service: str, version: str) -> Release:
