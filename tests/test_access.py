@@ -137,6 +137,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     **{f"health:{name}": lambda o: [o.check.pk] for name in ("check-detail", "check-change", "check-remove")},
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],
+    "approvals:waiver-create": lambda o: [o.promotion.number, "tests"],
     "approvals:withdrawal": lambda o: [o.promotion.number],
     "approvals:delegation-end": lambda o: [o.delegation.pk],
     "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],

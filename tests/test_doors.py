@@ -25,7 +25,8 @@ from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
-from tests.approvals.promotions import lend
+from tests.approvals.promotions import ask, lend
+from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
@@ -150,6 +151,13 @@ def _acceptance(world: World) -> Any:
     )
 
 
+def _waiver(world: World) -> Call:
+    let_waive()
+    promotion = ask(world, world.dev, now=timezone.now(), starts_by_itself=False)
+    address = reverse("approvals:waiver-create", args=[promotion.number, "tests"])
+    return Call(world.cast.devops, address, {"plan_hash": promotion.plan_hash, "hours": "2", **REASON})
+
+
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
 def _with_an_address(world: World) -> Call:
     environment_actions.open_feed(by=world.cast.devops, now=NOW)
@@ -238,6 +246,11 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "approvals:acceptance-withdrawal",
         "acceptance.withdrawn",
         lambda w: Call(w.cast.security, reverse("approvals:acceptance-withdrawal", args=[_acceptance(w).pk]), REASON),
+    ),
+    (
+        "approvals:waiver-create",
+        "waiver.granted",
+        _waiver,
     ),
     (
         "releases:release-retire",

@@ -6,6 +6,7 @@ from django import forms
 from django.core.validators import MaxValueValidator
 
 from apps.accounts.models import User
+from apps.approvals.actions.waivers import LONGEST_HOURS
 from apps.approvals.enums import Choice
 from apps.core.form_fields import LineField, LinesField
 from apps.workspaces.models import Membership
@@ -95,6 +96,20 @@ class AcceptanceForm(forms.Form):
         days.validators.append(MaxValueValidator(longest, f"At most {longest} days."))
         days.widget.attrs["max"] = longest
         days.help_text = f"At most {longest}, as the policies in force say. Then it counts again."
+
+
+class WaiverForm(forms.Form):
+    """`plan_hash` is the plan that the page showed; a waiver is bound to it."""
+
+    plan_hash = forms.RegexField(regex=r"^[0-9a-f]{64}$", widget=forms.HiddenInput)
+    hours = forms.IntegerField(
+        label="For how many hours", initial=24, min_value=1, max_value=LONGEST_HOURS,
+        help_text=f"At most {LONGEST_HOURS}, and no longer than the promotion itself. Then the gate counts again.",
+    )  # fmt: skip
+    reason = LineField(
+        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Shown with the promotion and its deployments for ever.",
+    )  # fmt: skip
 
 
 class WithdrawalForm(forms.Form):

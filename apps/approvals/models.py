@@ -8,9 +8,12 @@ from apps.approvals.querysets import (
     DelegationQuerySet,
     PromotionQuerySet,
     RequirementQuerySet,
+    WaiverQuerySet,
 )
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
+from apps.policies.clauses import WAIVABLE, Gate
+from apps.policies.gates import TITLES
 from apps.releases.models import Release
 from apps.workspaces.models import Membership, TenantModel
 
@@ -218,3 +221,36 @@ class Decision(TenantModel):
     def people(self) -> str:
         """Who decided, and for whom: needs `with_people`."""
         return f"{self.decided_by} for {self.on_behalf_of}" if self.on_behalf_of else str(self.decided_by)
+
+
+class Waiver(TenantModel):
+    """One gate that a person lets one promotion pass, on the plan that was shown, for a time. Voided, never changed."""
+
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="waivers")
+    gate = models.CharField(max_length=30)
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=300)
+    plan_hash = models.CharField(max_length=64)
+    granted_at = models.DateTimeField()
+    granted_by = person()
+    expires_at = models.DateTimeField()
+    voided_at = models.DateTimeField(null=True, blank=True)
+    void_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
+
+    objects = WaiverQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["granted_at"]
+        constraints = [
+            models.UniqueConstraint(name="waiver_once", fields=["promotion", "gate"], condition=Q(voided_at=None)),
+            models.CheckConstraint(name="waiver_gate_known", condition=Q(gate__in=list(WAIVABLE))),
+            models.CheckConstraint(name="waiver_lasts", condition=Q(expires_at__gt=F("granted_at"))),
+            all_or_none("waiver_voided_whole", "voided_at", "void_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"waiver of {self.title.lower()}"
+
+    @property
+    def title(self) -> str:
+        return TITLES[Gate(self.gate)]

@@ -1,17 +1,18 @@
 """All that is shown of one promotion: its gates, what it changes, and what the viewer may do with it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals import permissions
-from apps.approvals.actions.facts import open_case
+from apps.approvals.actions.facts import Case, open_case
+from apps.approvals.actions.waivers import waivable_clause
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.inbox import GateBox, RequirementRow, gate_box
-from apps.approvals.models import Promotion
+from apps.approvals.models import Promotion, Waiver
 from apps.approvals.plan import plan_difference
 from apps.changelogs import actions as changelog_actions
 from apps.changelogs.enums import ChangeKind
@@ -63,11 +64,15 @@ class Changes:
 
 @dataclass(frozen=True)
 class ShownBox:
-    """The gate box as the page draws it: people stand among the gates, what still hinders comes first."""
+    """The gate box as the page draws it: people stand among the gates, what still hinders comes first.
+
+    `waivable` are the gates that hold it back and can be waived, each with the role that may.
+    """
 
     box: GateBox
     plan_hash: str
     plan_changes: tuple[str, ...]
+    waivable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
@@ -131,10 +136,21 @@ def promotion_page(promotion: Promotion, *, by: User, now: datetime) -> dict[str
         "shown": box,
         "changes": changes_in(promotion.lane, promotion.release, promotion.configuration.values),
         "deployments": list(promotion.deployments.order_by("-number")),
+        "waivers": list(Waiver.objects.of(promotion.pk)),
+        "may_waive": _may_waive(promotion, box, by=by),
         "may_withdraw": promotion.state in WAITING and permissions.may_withdraw(by, promotion, right=operate),
         "may_start": rights.may(by, Capability.PROMOTION_REQUEST, promotion.workspace_id, promotion.lane.environment),
         "fallback": next((result for result in box.box.results if result.name == Gate.ROLLBACK_READINESS), None),
     }
+
+
+def _may_waive(promotion: Promotion, shown: ShownBox, *, by: User) -> tuple[GateResult, ...]:
+    """Return the gates that the viewer may waive (a query for each role, where a policy names any)."""
+    verdicts = {
+        role: permissions.may_waive(by, role, promotion, holds_role=rights.has_role(by, role, promotion.workspace_id))
+        for role in {*shown.waivable.values()}
+    }
+    return tuple(result for result in shown.open_gates if verdicts.get(shown.waivable.get(result.name, "")))
 
 
 def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
@@ -144,7 +160,12 @@ def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
         return ShownBox(box, promotion.plan_hash, ())
     case = open_case(promotion)
     changed = plan_difference(promotion.plan, case.plan) if case.plan_hash != promotion.plan_hash else ()
-    return ShownBox(box, case.plan_hash, changed)
+    return ShownBox(box, case.plan_hash, changed, _waivable(case, box))
+
+
+def _waivable(case: Case, box: GateBox) -> dict[str, str]:
+    clauses = {result.name: waivable_clause(case.policy, result.name) for result in box.open}
+    return {gate: clause.word("waived_by") for gate, clause in clauses.items() if clause is not None}
 
 
 def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Changes:

@@ -119,6 +119,20 @@ def may_end_delegation(by: User, delegation: Delegation) -> Verdict:
     return refused("not_yours", "Only who gave a delegation, or who has it, may end it.")
 
 
+def may_waive(by: User | Actor, role: str, promotion: Promotion, *, holds_role: bool) -> Verdict:
+    """This function will say whether somebody may waive a gate: who holds the role that its clause names, and had no
+    part in what is waived for.
+    """
+    if isinstance(by, Actor):
+        return refused("not_a_person", "Only a person can waive a gate; tokens and programs can't.")
+    reasons = list(_own_part(by.pk, promotion, "You"))
+    if not by.is_active:
+        reasons.append(Reason("account_closed", "This account is closed."))
+    if not holds_role:
+        reasons.append(Reason("role_missing", f"This needs somebody who holds the role {role} there."))
+    return Verdict(tuple(reasons))
+
+
 def may_withdraw(by: User | Actor, promotion: Promotion, *, right: Verdict) -> Verdict:
     """This function will say whether somebody may withdraw it: who asked, or whose roles let them (`right`)."""
     if isinstance(by, User) and by.is_active and by.pk == promotion.requested_by_id:

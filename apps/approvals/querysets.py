@@ -1,5 +1,6 @@
 from datetime import datetime
 from typing import Self
+from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef
 
@@ -39,6 +40,15 @@ class RequirementQuerySet(TenantQuerySet):
     def ask_again(self, now: datetime) -> None:
         """Let them wait from now: who was told that nobody answers is told anew in time."""
         self.update(waits_since=now, reminded_at=None, escalated_at=None)
+
+
+class WaiverQuerySet(TenantQuerySet):
+    def of(self, promotion_id: UUID | None) -> Self:
+        """Return the waivers of a promotion with their people and roles, those that are void too."""
+        return self.filter(promotion_id=promotion_id).select_related("granted_by", "role")
+
+    def standing(self) -> Self:
+        return self.filter(voided_at=None)
 
 
 class DecisionQuerySet(TenantQuerySet):

@@ -1,7 +1,7 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -10,10 +10,17 @@ from apps.accounts.enums import Capability
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
-from apps.approvals.forms import AcceptanceForm, DecisionForm, DelegationForm, PromotionForm, WithdrawalForm
+from apps.approvals.forms import (
+    AcceptanceForm,
+    DecisionForm,
+    DelegationForm,
+    PromotionForm,
+    WaiverForm,
+    WithdrawalForm,
+)
 from apps.approvals.inbox import inbox, inbox_entries, told_to
 from apps.approvals.models import Promotion
-from apps.approvals.page import changes_in, promotion_page
+from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
 from apps.approvals.simulation import simulate
 from apps.core import live
@@ -21,6 +28,7 @@ from apps.core.keyset import page_of
 from apps.core.pages import moved, render_page
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
+from apps.policies.clauses import WAIVABLE
 from apps.policies.models import PolicyProposal
 from apps.releases import permissions as release_permissions
 from apps.releases.models import Acceptance, Finding, Release
@@ -162,6 +170,26 @@ def acceptance_withdrawal(request: AuthedRequest, acceptance_id: UUID) -> HttpRe
     actions.withdraw_acceptance(acceptance, by=request.user, now=timezone.now(), **form.cleaned_data)
     messages.success(request, f"{acceptance.rule} counts again.")
     return redirect("releases:acceptance-list", acceptance.service.slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def waiver_create(request: AuthedRequest, number: int, gate: str) -> HttpResponse:
+    promotion, now = _visible(request, number), timezone.now()
+    shown = shown_box(promotion, by=request.user, now=now)
+    if gate not in WAIVABLE:
+        raise Http404
+    role, result = shown.waivable.get(gate), next((row for row in shown.open_gates if row.name == gate), None)
+    if result is None or role is None:
+        raise actions.NothingToWaive("It holds back nothing, or no role may waive it there.")
+    holds_role = rights.has_role(request.user, role, promotion.workspace_id)
+    permissions.may_waive(request.user, role, promotion, holds_role=holds_role).require()
+    form = WaiverForm(request.POST or None, initial={"plan_hash": shown.plan_hash})
+    if request.method != "POST" or not form.is_valid():
+        context = {"promotion": promotion, "result": result, "form": form}
+        return render_page(request, "approvals/waiver_create.html", context)
+    actions.waive(promotion, gate=gate, by=request.user, now=now, **form.cleaned_data)
+    messages.success(request, f"{result.title} is waived for promotion #{number}.")
+    return redirect("approvals:promotion-detail", number)
 
 
 @require_safe

@@ -72,6 +72,8 @@ KINDS: dict[str, str] = {
     "delegation.given": "lent a role",
     "delegation.ended": "ended a delegation",
     "delegation.voided": "voided a delegation",
+    "waiver.granted": "waived a gate",
+    "waiver.voided": "voided a waiver",
     "deployment.queued": "queued a deployment",
     "deployment.starting": "started a deployment",
     "deployment.migrating": "began a deployment's migrations",

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision
+from apps.approvals.models import Decision, Waiver
 from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions, watching
 from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
@@ -31,6 +31,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         **measured_context(deployment, now=now),
         "alerts": alerts_around(deployment, now=now),
         "decisions": _decisions(deployment),
+        "waivers": list(Waiver.objects.of(deployment.promotion_id)),
         "transitions": list(deployment.transitions.order_by("n")),
         "changed_keys": _changed_keys(deployment),
         "hold": hold,

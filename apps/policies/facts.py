@@ -133,6 +133,19 @@ class RequirementFacts:
 
 
 @dataclass(frozen=True)
+class WaiverFacts:
+    """A gate that somebody lets this promotion pass, on one plan, until before `until`. `holds_role` is as of now."""
+
+    gate: str
+    role: str
+    by: str
+    reason: str
+    plan_hash: str
+    until: datetime
+    holds_role: bool
+
+
+@dataclass(frozen=True)
 class Facts:
     """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
 
@@ -153,3 +166,4 @@ class Facts:
     hold: HoldFacts | None = None
     window: WindowFacts | None = None
     requirements: tuple[RequirementFacts, ...] = ()
+    waivers: tuple[WaiverFacts, ...] = ()

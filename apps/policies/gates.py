@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.policies import evidence
-from apps.policies.clauses import REPORTED, Clause, Gate, TierPolicy
+from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
-from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed
+from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed, WaiverFacts
 from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, listed, moment, not_asked
 
 TITLES: dict[Gate, str] = {
@@ -63,7 +63,7 @@ def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:
 
     Shapes: one result for each `Gate`, in that order; `policy` holds only the clauses that apply to the environment.
     """
-    return tuple(_named(gate, policy, RULES[gate](policy, policy.clause_of(gate), facts)) for gate in Gate)
+    return tuple(_named(gate, policy, _judged(gate, policy, facts)) for gate in Gate)
 
 
 def lets_pass(results: tuple[GateResult, ...]) -> bool:
@@ -80,6 +80,26 @@ def counts(requirement: RequirementFacts, facts: Facts) -> bool:
         and decision.holds_role
         and facts.at < decision.lapses_at
     )
+
+
+def _judged(gate: Gate, policy: TierPolicy, facts: Facts) -> Judgement:
+    """Judge a gate by its rule; one that holds back lets pass while a waiver of it lasts, and keeps saying why."""
+    clause = policy.clause_of(gate)
+    judgement = RULES[gate](policy, clause, facts)
+    waiver = _waiver(gate, clause, facts)
+    if waiver is None or judgement.outcome.lets_pass:
+        return judgement
+    words = f"Waived by {waiver.by} until {moment(waiver.until)}: “{waiver.reason}”. {judgement.sentence}"
+    return Judgement(Outcome.WAIVED, words, judgement.evidence)
+
+
+def _waiver(gate: Gate, clause: Clause | None, facts: Facts) -> WaiverFacts | None:
+    """Return what waives the gate now: given on this plan by somebody who still is what the clause asks for."""
+    if clause is None or gate not in WAIVABLE:
+        return None
+    mine = [waiver for waiver in facts.waivers if (waiver.gate, waiver.plan_hash) == (gate, facts.plan_hash)]
+    by_role = [waiver for waiver in mine if waiver.holds_role and waiver.role == clause.settings.get("waived_by")]
+    return next((waiver for waiver in by_role if facts.at < waiver.until), None)
 
 
 def _previous_tier(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.policies.clauses import Gate
+from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
 from apps.policies.reminders import LONGEST_HOURS
 
@@ -63,6 +63,7 @@ REMINDERS: Mapping[str, Setting] = {
 }
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
+    **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
-    Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS)},
+    Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

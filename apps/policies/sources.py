@@ -70,9 +70,10 @@ def _misfits(document: dict[str, Any], tier: str, roles: Collection[str]) -> Ite
     if roles and above is not None and above not in roles:
         yield f"reminders.escalate_to: expected one of {', '.join(sorted(roles))}."
     for index, clause in enumerate(document["clauses"]):
-        role = clause.get("settings", {}).get("role")
-        if roles and role is not None and role not in roles:
-            yield f"clauses[{index}].settings.role: expected one of {', '.join(sorted(roles))}."
+        for name in ("role", "waived_by"):
+            role = clause.get("settings", {}).get(name)
+            if roles and role is not None and role not in roles:
+                yield f"clauses[{index}].settings.{name}: expected one of {', '.join(sorted(roles))}."
 
 
 def written(document: dict[str, Any], *, schema_url: str) -> str:

@@ -36,6 +36,7 @@ _SETTINGS: Mapping[str, str] = {
     "limit_minutes": "within {} min",
     "tolerated": "no finding above {}",
     "accepted_days": "accepted ones are not counted for {} days at most",
+    "waived_by": "{} may waive it",
     "suites": "{}",
     "lasting_minutes": "open for {} min more",
     "soak_minutes": "{} min of soak there",
@@ -126,7 +127,7 @@ def _said(name: str, value: object, roles: Mapping[str, str]) -> str:
         return listed([SUITES.get(str(word), str(word)) for word in value])
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return roles.get(str(value), str(value)) if name == "role" else str(value)
+    return roles.get(str(value), str(value)) if name in ("role", "waived_by") else str(value)
 
 
 def _span(span: timedelta) -> str:

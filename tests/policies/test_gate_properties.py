@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.policies.clauses import REPORTED, Gate
+from apps.policies.clauses import REPORTED, WAIVABLE, Gate
 from apps.policies.enums import Outcome
 from apps.policies.evidence import SUITES
 from apps.policies.facts import (
@@ -19,6 +19,7 @@ from apps.policies.facts import (
     ReleaseFacts,
     RequirementFacts,
     TierPassed,
+    WaiverFacts,
     WindowFacts,
 )
 from apps.policies.gates import counts, evaluate, lets_pass
@@ -175,6 +176,27 @@ def test_one_more_report_that_is_well_never_closes_a_gate(policy, facts, kind):
 
     for then, now in zip(before, after, strict=True):
         assert now.outcome.lets_pass or not then.outcome.lets_pass
+
+
+@given(policies, all_facts, st.sets(st.sampled_from(list(Gate))))
+def test_a_waiver_opens_only_gates_that_can_be_waived_and_changes_no_other(policy, facts, gates):
+    """Whatever somebody wrote down as waived: the clauses of these policies name a role for some of the gates."""
+    named = replace(
+        policy,
+        clauses=tuple(
+            replace(clause, settings={**clause.settings, "waived_by": "DEVOPS"}) for clause in policy.clauses
+        ),
+    )
+    waivers = tuple(
+        WaiverFacts(gate, "DEVOPS", "Somebody", "Why", PLAN, AT + timedelta(hours=1), holds_role=True) for gate in gates
+    )
+
+    before, after = evaluate(named, facts), evaluate(named, replace(facts, waivers=waivers))
+
+    for then, now in zip(before, after, strict=True):
+        is_waived = then.name in gates and then.name in WAIVABLE and not then.outcome.lets_pass
+        assert now.outcome == (Outcome.WAIVED if is_waived else then.outcome)
+        assert now == then or is_waived
 
 
 @given(policies, all_facts)

@@ -13,6 +13,7 @@ from apps.policies.facts import (
     HoldFacts,
     ReleaseFacts,
     TierPassed,
+    WaiverFacts,
     WindowFacts,
 )
 from apps.policies.gates import evaluate, lets_pass
@@ -25,6 +26,7 @@ from tests.policies.facts import (
     LIVE,
     NEW,
     PATH,
+    PLAN,
     REPORTS,
     WHOLE,
     decision,
@@ -344,6 +346,29 @@ def test_accepted_findings_do_not_count_while_that_lasts(given, settings, passes
 
     assert (result.outcome == Outcome.PASSED) is passes
     assert words in result.sentence
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan_hash": "other"},
+        {"role": "SECURITY"},
+        {"holds_role": False},
+        {"until": AT},
+        {"gate": "coverage"},
+    ],
+)
+def test_a_waiver_counts_for_its_gate_plan_role_and_time_only(changes):
+    rule = clause(6, "tests", settings={"suites": ["UNIT"], "waived_by": "DEVOPS"})
+    policy = make_policy(clauses=[*make_document()["clauses"], rule])
+    waiver = WaiverFacts("tests", "DEVOPS", "Ann", "The runner is down", PLAN, AT + timedelta(hours=1), holds_role=True)
+
+    waived = judge("tests", policy, reports=(), waivers=(waiver,))
+    other = judge("tests", policy, reports=(), waivers=(replace(waiver, **changes),))
+
+    assert (waived.outcome, other.outcome) == (Outcome.WAIVED, Outcome.WAITING)
+    assert waived.sentence.startswith("Waived by Ann until 2026-11-18 20:00 UTC: “The runner is down”. There is no rep")
+    assert lets_pass((waived,))
 
 
 def test_evidence_names_the_reports_where_they_ran_and_when():

@@ -32,6 +32,7 @@ from apps.approvals.actions.requests import (
 )
 from apps.approvals.actions.requirements import UnknownRole
 from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_for_service, settle_waiting
+from apps.approvals.actions.waivers import NothingToWaive, NotWaivable, WaiverInvalid, waivable_clause, waive
 
 __all__ = [
     "AcceptanceInvalid",
@@ -47,12 +48,15 @@ __all__ = [
     "NoPolicy",
     "NotDeployable",
     "NotWaiting",
+    "NotWaivable",
+    "NothingToWaive",
     "SpanInvalid",
     "StalePlan",
     "TierSkipped",
     "UnknownChoice",
     "UnknownRole",
     "VersionTooLow",
+    "WaiverInvalid",
     "WrongLane",
     "accept_finding",
     "decide",
@@ -67,6 +71,8 @@ __all__ = [
     "settle_for_service",
     "settle_waiting",
     "void_delegations",
+    "waivable_clause",
+    "waive",
     "withdraw",
     "withdraw_acceptance",
 ]

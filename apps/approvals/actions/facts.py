@@ -8,12 +8,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef
 
 from apps.approvals import permissions
 from apps.approvals.artifacts import artifact_facts
 from apps.approvals.deciders import deciders_of
-from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.models import Decision, Promotion, Requirement, Waiver
 from apps.approvals.permissions import votes_of
 from apps.approvals.plan import Plan, hash_of, plan_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
@@ -35,12 +35,14 @@ from apps.policies.facts import (
     ReportFacts,
     RequirementFacts,
     TierPassed,
+    WaiverFacts,
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, Evidence, Finding, Release
+from apps.workspaces.models import Membership
 
 
 class NoPolicy(Conflict):
@@ -112,6 +114,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         hold=_hold(lane),
         window=_window(case, now),
         requirements=requirement_facts(case, requirements, decisions, now=now),
+        waivers=_waivers(case),
     )
 
 
@@ -253,6 +256,26 @@ def report_facts(report: Evidence, accepted: tuple[AcceptedFacts, ...] = ()) -> 
         at=report.received_at,
         where=report.environment.name if report.environment else "",
         accepted=accepted,
+    )
+
+
+def _waivers(case: Case) -> tuple[WaiverFacts, ...]:
+    promotion = case.promotion
+    held = Membership.objects.current().filter(
+        user_id=OuterRef("granted_by_id"), role_id=OuterRef("role_id"), workspace_id=promotion.workspace_id
+    )
+    found = Waiver.objects.standing().filter(promotion_id=promotion.pk).annotate(holds_role=Exists(held))
+    return tuple(
+        WaiverFacts(
+            gate=waiver.gate,
+            role=waiver.role_id,
+            by=str(waiver.granted_by),
+            reason=waiver.reason,
+            plan_hash=waiver.plan_hash,
+            until=waiver.expires_at,
+            holds_role=waiver.holds_role,
+        )
+        for waiver in found.select_related("granted_by")
     )
 
 

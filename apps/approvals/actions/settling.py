@@ -13,7 +13,7 @@ from apps.approvals.actions.requirements import ask_for
 from apps.approvals.actions.unanswered import see_to_unanswered
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.ledger import record
-from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.models import Decision, Promotion, Requirement, Waiver
 from apps.approvals.plan import plan_difference
 from apps.approvals.querysets import PromotionQuerySet
 from apps.approvals.transitions import advance, tell
@@ -149,6 +149,8 @@ def _replan(case: Case, *, now: datetime) -> None:
     changes = " ".join(plan_difference(promotion.plan, case.plan))
     for decision in standing_decisions(promotion):
         _void(promotion, decision, f"The plan changed. {changes}", now=now)
+    for waiver in promotion.waivers.standing():
+        void_waiver(promotion, waiver, f"The plan changed. {changes}", now=now)
     ask_for(promotion, case.policy, now=now)
     before = promotion.plan_hash
     write(promotion, plan=case.plan, plan_hash=case.plan_hash, outcome=f"Planned anew. {changes}"[:300])
@@ -193,6 +195,19 @@ def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) 
         by=SYSTEM,
         reason=why,
         approval={"requirement": role, "choice": decision.choice, "plan_hash": decision.plan_hash},
+    )
+
+
+def void_waiver(promotion: Promotion, waiver: Waiver, why: str, *, now: datetime) -> None:
+    """This function will end a waiver of a promotion that the caller has locked."""
+    Waiver.objects.filter(pk=waiver.pk, voided_at=None).update(voided_at=now, void_reason=why[:200])
+    record(
+        promotion,
+        "waiver.voided",
+        f"lost the {waiver}. {why}",
+        by=SYSTEM,
+        reason=why,
+        approval={"gate": waiver.gate, "plan_hash": waiver.plan_hash},
     )
 
 
