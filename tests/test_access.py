@@ -109,7 +109,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"releases:{name}": lambda o: [o.world.service.slug, o.world.release.version]
         for name in (
             "release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire",
-            "evidence-list", "evidence-create", "finding-list",
+            "evidence-list", "evidence-create", "finding-list", "api-comparison",
         )
     },
     "releases:acceptance-list": lambda o: [o.world.service.slug],

@@ -79,6 +79,8 @@ def test_partition_can_not_be_read_past_the_policy(db: None) -> None:
 
 # What may look past the scope, each with what it tells: ids to begin work with, or a fact without content.
 PAST_THE_SCOPE = {
+    "api_beside": "how a release that the asker may read differs for callers from another that they may read",
+    "api_comparisons_due": "ids and digests of what to compare",
     "active_deployments": "the engine: what is under way, when the database is another than before",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",
     "claim_resource": "who owns a resource; checks the asker's scope",

@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "evidence.received": "received evidence",
     "finding.accepted": "accepted a finding",
     "acceptance.withdrawn": "withdrew the acceptance of a finding",
+    "api.compared": "compared API descriptions",
     "release.sealed": "sealed a release",
     "release.refused": "had a release refused",
     "release.quarantined": "quarantined a release",

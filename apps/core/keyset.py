@@ -23,7 +23,7 @@ class Page(Generic[Row]):
 
 
 def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at", size: int = 50) -> Page[Row]:
-    """This function will cut one page out of the rows, newest first, by (moment, pk).
+    """This function will cut one page out of the rows, newest first, by (moment, pk); a number is ordered alike.
 
     Shapes: `moment` names a field of moments, or of whole numbers, of which the highest comes first. Reads `before` and
     `after` from the query; a cursor that can't be read is taken as none.

@@ -18,6 +18,7 @@ class Gate(StrEnum):
     COVERAGE = "coverage"
     SECURITY_SCAN = "security_scan"
     PARTS_LIST = "parts_list"
+    API_COMPATIBILITY = "api_compatibility"
     VERSION_ORDER = "version_order"
     QUARANTINE = "quarantine"
     ROLLBACK_READINESS = "rollback_readiness"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 
@@ -60,6 +60,29 @@ class ReportFacts:
     at: datetime
     where: str = ""
     accepted: tuple[AcceptedFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class ApiFacts:
+    """What the release's API description says beside that of `version`, which runs in Production; `order` as there.
+
+    `is_compared` is False while they are being compared, `is_whole` where that was given up. `breaking_in` and
+    `undecided_in` name the first operations with such changes. `removed` are the first operations that are gone, each
+    with the day until which it was promised to stay (None: it was never announced to end), the last day first.
+    """
+
+    version: str
+    order: tuple[int, int, int, str]
+    is_described: bool = False
+    is_version_described: bool = False
+    is_compared: bool = False
+    is_whole: bool = True
+    breaking: int = 0
+    undecided: int = 0
+    compatible: int = 0
+    breaking_in: tuple[str, ...] = ()
+    undecided_in: tuple[str, ...] = ()
+    removed: tuple[tuple[str, date | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +172,8 @@ class WaiverFacts:
 class Facts:
     """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
 
-    `window` is None where no window is set; `fallbacks` is empty where nothing runs yet.
+    `window` is None where no window is set; `fallbacks` is empty where nothing runs yet; `api` is None where nothing
+    runs in Production yet.
     """
 
     at: datetime
@@ -159,6 +183,7 @@ class Facts:
     release: ReleaseFacts
     artifact: ArtifactFacts | None
     reports: tuple[ReportFacts, ...] = ()
+    api: ApiFacts | None = None
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()

@@ -7,7 +7,7 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import evidence
+from apps.policies import compatibility, evidence
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed, WaiverFacts
@@ -20,6 +20,7 @@ TITLES: dict[Gate, str] = {
     Gate.COVERAGE: "Coverage",
     Gate.SECURITY_SCAN: "Security scan",
     Gate.PARTS_LIST: "Parts list",
+    Gate.API_COMPATIBILITY: "API compatibility",
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",
@@ -52,6 +53,10 @@ class GateResult:
     @property
     def goes_by_findings(self) -> bool:
         return self.goes_by_reports and self.name == Gate.SECURITY_SCAN
+
+    @property
+    def goes_by_comparison(self) -> bool:
+        return self.name == Gate.API_COMPATIBILITY and self.outcome != Outcome.NOT_REQUIRED
 
     @property
     def first_clause(self) -> str:
@@ -297,6 +302,7 @@ RULES: dict[Gate, Rule] = {
     Gate.COVERAGE: evidence.coverage,
     Gate.SECURITY_SCAN: evidence.security_scan,
     Gate.PARTS_LIST: evidence.parts_list,
+    Gate.API_COMPATIBILITY: compatibility.api,
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
     Gate.ROLLBACK_READINESS: _rollback_readiness,

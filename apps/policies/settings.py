@@ -61,8 +61,10 @@ REMINDERS: Mapping[str, Setting] = {
     "escalate_hours": whole(1, LONGEST_HOURS),
     "escalate_to": TEXT,
 }
-# What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for.
+# What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
+# and without a word on sunsets a major release may take away what it likes.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
+    Gate.API_COMPATIBILITY: {"sunset": FLAG},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},

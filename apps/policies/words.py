@@ -21,6 +21,7 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.COVERAGE: "as much of the lines was run, by the newest Cobertura and LCOV reports together",
     Gate.SECURITY_SCAN: "no scanner's newest report has a finding above that, but for what security accepted",
     Gate.PARTS_LIST: "there is a CycloneDX document",
+    Gate.API_COMPATIBILITY: "no change of the API breaks callers of what runs in Production, or the release is major",
     Gate.VERSION_ORDER: "it is not lower than what runs",
     Gate.QUARANTINE: "it is sealed, and neither in quarantine nor retired",
     Gate.ROLLBACK_READINESS: "what runs can be brought back",
@@ -46,6 +47,8 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("tolerated", "none"): "no finding",
     ("prereleases", True): "pre-releases may come",
     ("prereleases", False): "no pre-release",
+    ("sunset", True): "a major release takes away only what was announced to end (x-sunset), and is over",
+    ("sunset", False): "a major release may take away anything",
 }
 _WITHOUT_TRAFFIC = {
     WithoutTraffic.PASS: "a healthy release stays",

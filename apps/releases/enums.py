@@ -82,3 +82,15 @@ class Suite(models.TextChoices):
     UNIT = "UNIT", "Unit tests"
     INTEGRATION = "INTEGRATION", "Integration tests"
     END_TO_END = "END_TO_END", "End-to-end tests"
+
+
+class ChangeEffect(models.TextChoices):
+    """What a change of an API does to callers; as `contracts.changes.Effect`."""
+
+    BREAKING = "BREAKING", "Breaking"
+    UNDECIDED = "UNDECIDED", "Needs a person"
+    COMPATIBLE = "COMPATIBLE", "Compatible"
+
+    @property
+    def tone(self) -> str:
+        return {"BREAKING": "bad", "UNDECIDED": "warn", "COMPATIBLE": "ok"}[self.value]

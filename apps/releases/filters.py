@@ -9,8 +9,8 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from apps.core.form_fields import set_choices
 from apps.environments.models import Lane
-from apps.releases.enums import ReleaseKind, ReleaseState, Severity
-from apps.releases.models import Evidence, Finding, Release, Service
+from apps.releases.enums import ChangeEffect, ReleaseKind, ReleaseState, Severity
+from apps.releases.models import ApiChange, ApiComparison, Evidence, Finding, Release, Service
 from apps.releases.querysets import ReleaseQuerySet
 
 
@@ -63,3 +63,34 @@ class FindingFilter(forms.Form):
 def _about(text: str) -> Q:
     about = Q(version__icontains=text) | Q(tag__icontains=text) | Q(notes__icontains=text)
     return about | Q(commit__startswith=text.lower()) | Q(artifact_digest__icontains=text.lower())
+
+
+class ApiChangeFilter(forms.Form):
+    """`against` names the version beside which the release is seen; the one it was compared with last, unless said."""
+
+    q = forms.CharField(label="Search", required=False, max_length=100)
+    effect = forms.ChoiceField(label="Class", required=False, choices=[("", "Any class"), *ChangeEffect.choices])
+    against = forms.ChoiceField(label="Beside", required=False)
+
+    def __init__(self, data: Any, *, compared: list[tuple[Release, ApiComparison]]) -> None:
+        super().__init__(data)
+        self.compared: dict[str, tuple[Release, ApiComparison]] = {}
+        for release, comparison in compared:
+            self.compared.setdefault(release.version, (release, comparison))
+        self.fields["q"].widget = forms.TextInput(attrs={"type": "search", "data-find": True})
+        set_choices(self, "against", [(version, version) for version in self.compared])
+
+    def chosen(self) -> tuple[Release, ApiComparison] | None:
+        """Return the version and its comparison; None where there is none."""
+        first = next(iter(self.compared.values()), None)
+        return self.compared.get(self.cleaned_data["against"], first) if self.is_valid() else first
+
+    def changes(self, comparison: ApiComparison) -> QuerySet[ApiChange]:
+        """Return the changes that match; none, while the form has an error in its search or its class."""
+        if self.errors.keys() & {"q", "effect"}:
+            return comparison.changes.none()
+        found, text = comparison.changes.all(), self.cleaned_data["q"]
+        if effect := self.cleaned_data["effect"]:
+            found = found.filter(effect=effect)
+        about = Q(operation__icontains=text) | Q(place__icontains=text) | Q(rule__icontains=text)
+        return found.filter(about | Q(sentence__icontains=text)) if text else found

@@ -8,6 +8,7 @@ from apps.environments.models import Environment, all_or_none, person
 from apps.releases.enums import (
     SCANS,
     ArtifactKind,
+    ChangeEffect,
     EvidenceKind,
     Plane,
     PushState,
@@ -20,6 +21,7 @@ from apps.releases.enums import (
 from apps.releases.querysets import (
     AcceptanceQuerySet,
     CatalogueQuerySet,
+    ComparisonQuerySet,
     EvidenceQuerySet,
     PushQuerySet,
     ReleaseQuerySet,
@@ -311,6 +313,70 @@ class Acceptance(TenantModel):
     def lasts_until(self) -> datetime:
         """When it ends, or ended."""
         return min(self.expires_at, self.ended_at) if self.ended_at else self.expires_at
+class ApiComparison(TenantModel):
+    """What differs between two API descriptions: found once for each pair of originals, whichever releases they are of.
+
+    `claimed_until` is the database's clock: who compares them now. Once finished it never changes. `breaking_in` and
+    `undecided_in` are the first operations with such changes; `removed` the first that are gone, as [operation, ISO day
+    until which it was promised to stay or ""], the last day first. `is_whole` is false where it was given up.
+    """
+
+    old_sha256 = models.CharField(max_length=64)
+    new_sha256 = models.CharField(max_length=64)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    is_whole = models.BooleanField(default=True)
+    breaking = models.PositiveIntegerField(default=0)
+    undecided = models.PositiveIntegerField(default=0)
+    compatible = models.PositiveIntegerField(default=0)
+    breaking_in = models.JSONField(default=list)
+    undecided_in = models.JSONField(default=list)
+    removed = models.JSONField(default=list)
+
+    objects = ComparisonQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="api_compared_once", fields=["workspace", "old_sha256", "new_sha256"])
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.old_sha256[:12]} and {self.new_sha256[:12]}"
+
+    @property
+    def total(self) -> int:
+        return self.breaking + self.undecided + self.compatible
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.breaking:,} breaking, {self.undecided:,} that need a person, {self.compatible:,} compatible"
+
+
+class ApiChange(TenantModel):
+    """One change between two API descriptions. A higher `rank` is shown first: the worst, then as they were found."""
+
+    comparison = models.ForeignKey(ApiComparison, on_delete=models.PROTECT, related_name="changes")
+    rank = models.PositiveIntegerField()
+    operation = models.CharField(max_length=300)
+    place = models.CharField(max_length=300, blank=True)
+    rule = models.CharField(max_length=60)
+    effect = models.CharField(max_length=10, choices=ChangeEffect)
+    sentence = models.CharField(max_length=500)
+    sunset_date = models.DateField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-rank"]
+        constraints = [
+            models.UniqueConstraint(name="api_change_rank_once", fields=["comparison", "rank"]),
+            models.CheckConstraint(name="api_change_effect_known", condition=Q(effect__in=ChangeEffect.values)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.rule}"
+
+    @property
+    def tone(self) -> str:
+        return ChangeEffect(self.effect).tone
 
 
 class PushedCommit(TenantModel):

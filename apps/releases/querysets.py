@@ -43,6 +43,19 @@ class AcceptanceQuerySet(TenantQuerySet):
 class PushQuerySet(TenantQuerySet):
     def claim(self, lasting: timedelta) -> bool:
         """Take the one push of this queryset for a while, by the database's clock; False when somebody else has it."""
-        moment = Func(function="clock_timestamp", output_field=DateTimeField())
-        free = Q(claimed_until=None) | Q(claimed_until__lt=moment)
-        return self.filter(free, state=PushState.RECEIVED).update(claimed_until=moment + lasting) == 1
+        return _claimed(self.filter(state=PushState.RECEIVED), lasting)
+
+
+class ComparisonQuerySet(TenantQuerySet):
+    def finished(self) -> Self:
+        return self.filter(finished_at__isnull=False)
+
+    def claim(self, lasting: timedelta) -> bool:
+        """Take the one comparison of this queryset for a while; False when somebody else has it or it is finished."""
+        return _claimed(self.filter(finished_at=None), lasting)
+
+
+def _claimed(row: TenantQuerySet, lasting: timedelta) -> bool:
+    moment = Func(function="clock_timestamp", output_field=DateTimeField())
+    free = Q(claimed_until=None) | Q(claimed_until__lt=moment)
+    return row.filter(free).update(claimed_until=moment + lasting) == 1

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from apps.releases.views import evidence, releases
+from apps.releases.views import comparisons, evidence, releases
 
 app_name = "releases"
 
@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path("releases/<slug:service>/<str:version>/findings/", evidence.finding_list, name="finding-list"),
     path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
+    path("releases/<slug:service>/<str:version>/api/", comparisons.api_comparison, name="api-comparison"),
     path("releases/<slug:service>/<str:version>/seal/", releases.release_seal, name="release-seal"),
     path("releases/<slug:service>/<str:version>/quarantine/", releases.release_quarantine, name="release-quarantine"),
     path("releases/<slug:service>/<str:version>/quarantine/lift/", releases.quarantine_lift, name="quarantine-lift"),

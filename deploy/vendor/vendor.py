@@ -3,6 +3,7 @@
 Run by `make vendor` on a developer's machine; the result is committed, so neither the product nor its image needs Node.
 """
 
+import gzip
 import hashlib
 import json
 import re
@@ -23,7 +24,9 @@ FILES = {
     "@fontsource-variable/inter": (["files/inter-latin-wght-normal.woff2"], "LICENSE"),
     "@fontsource-variable/jetbrains-mono": (["files/jetbrains-mono-latin-wght-normal.woff2"], "LICENSE"),
 }
-TEST_FILES = {"axe-core": (["axe.min.js"], "LICENSE")}
+# An API that nobody here described, before and after it lost two operations.
+APIS = {f"api-of-figma-{version}": (["openapi/openapi.yaml"], "LICENSE") for version in ("0.21", "0.24")}
+TEST_FILES = {"axe-core": (["axe.min.js"], "LICENSE"), **APIS}
 SOURCE_MAP = re.compile(rb"\n?(//[#@] sourceMappingURL=\S*|/\*[#@] sourceMappingURL=\S* \*/)\s*$")
 SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>.*?</symbol>', re.DOTALL)
 
@@ -43,17 +46,19 @@ def main() -> None:
 
 
 def _take(folder: Path, package: str, files: list[str], licence: str) -> list[dict[str, object]]:
-    about = json.loads((MODULES / package / "package.json").read_text())
+    about = {**json.loads((MODULES / package / "package.json").read_text()), "name": package}
     target = folder / f"{package}@{about['version']}"
     entries = []
     for name in [*files, licence]:
         body = (MODULES / package / name).read_bytes()
         # The maps are not shipped, and the manifest storage refuses a file that points at a missing one.
         served = SOURCE_MAP.sub(b"\n", body)
-        path = target / Path(name).name
+        path, changed = target / Path(name).name, "sourceMappingURL line removed" if served != body else ""
+        if path.suffix == ".yaml":
+            path, served, changed = path.with_suffix(".yaml.gz"), gzip.compress(body, mtime=0), "compressed"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(served)
-        entries.append(_entry(folder, path, about, changed="sourceMappingURL line removed" if served != body else ""))
+        entries.append(_entry(folder, path, about, changed=changed))
     return entries
 
 

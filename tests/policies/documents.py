@@ -33,5 +33,9 @@ def make_document(*gates: str, roles: tuple[str, ...] = (), **fields: Any) -> di
     return {"schema": 1, "tier": "PRODUCTION", "strategy": "BLUE_GREEN", "limits": limits, "clauses": clauses, **fields}
 
 
-def make_policy(*gates: str, roles: tuple[str, ...] = (), **fields: Any) -> TierPolicy:
-    return parse(make_document(*gates, roles=roles, **fields)).for_owner(Owner.PLATFORM)
+def make_policy(*gates: str, roles: tuple[str, ...] = (), sunset: bool = False, **fields: Any) -> TierPolicy:
+    document = make_document(*gates, roles=roles, **fields)
+    for row in document["clauses"]:
+        if row["gate"] == "api_compatibility":
+            row["settings"] = {"sunset": sunset}
+    return parse(document).for_owner(Owner.PLATFORM)

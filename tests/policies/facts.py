@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apps.policies.facts import (
+    ApiFacts,
     ArtifactFacts,
     DecisionFacts,
     Facts,
@@ -56,6 +57,8 @@ REPORTS = (
     report("CYCLONEDX", components=214),
 )
 
+API = ApiFacts("1.0.0", LIVE.order, is_described=True, is_version_described=True, is_compared=True, compatible=4)
+
 
 def decision(person: str = "devops", **fields: Any) -> DecisionFacts:
     return replace(DecisionFacts(person, person, PLAN, AT + timedelta(days=1), holds_role=True), **fields)
@@ -75,6 +78,7 @@ def make_facts(**fields: Any) -> Facts:
             release=NEW,
             artifact=WHOLE,
             reports=REPORTS,
+            api=API,
             path=PATH,
             live=LIVE,
             fallbacks=(FALLBACK,),

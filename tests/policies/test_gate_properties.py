@@ -10,6 +10,7 @@ from apps.policies.clauses import REPORTED, WAIVABLE, Gate
 from apps.policies.enums import Outcome
 from apps.policies.evidence import SUITES
 from apps.policies.facts import (
+    ApiFacts,
     ArtifactFacts,
     DecisionFacts,
     Facts,
@@ -26,7 +27,7 @@ from apps.policies.gates import counts, evaluate, lets_pass
 from tests.policies.documents import make_policy
 from tests.policies.facts import AT, PLAN, REPORTS, report
 
-OPTIONAL = ("previous_tier", "rollback_readiness", "window", *REPORTED)
+OPTIONAL = ("previous_tier", "rollback_readiness", "window", "api_compatibility", *REPORTED)
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
 POSSIBLE = {
@@ -36,6 +37,9 @@ POSSIBLE = {
     Gate.COVERAGE: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.SECURITY_SCAN: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.PARTS_LIST: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.API_COMPATIBILITY: {
+        Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
+    },
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
@@ -43,7 +47,7 @@ POSSIBLE = {
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
     Gate.WINDOW: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
-}
+}  # fmt: skip
 
 texts = st.text(max_size=20)
 moments = st.integers(-50_000, 50_000).map(lambda minutes: AT + timedelta(minutes=minutes))
@@ -71,6 +75,22 @@ reports = st.one_of(
     st.builds(report, st.sampled_from(["COBERTURA", "LCOV"]), lines=st.integers(0, 10), covered=few),
     st.builds(report, st.sampled_from(["SARIF", "TRIVY"]), texts, critical=few, high=few, medium=few, low=few),
     st.builds(report, st.just("CYCLONEDX"), components=few),
+)
+operations = st.lists(texts, max_size=4).map(tuple)
+apis = st.builds(
+    ApiFacts,
+    version=texts,
+    order=st.tuples(numbers, numbers, numbers, st.sampled_from(["2rc", "~"])),
+    is_described=st.booleans(),
+    is_version_described=st.booleans(),
+    is_compared=st.booleans(),
+    is_whole=st.booleans(),
+    breaking=few,
+    undecided=few,
+    compatible=few,
+    breaking_in=operations,
+    undecided_in=operations,
+    removed=st.lists(st.tuples(texts, st.none() | moments.map(lambda moment: moment.date())), max_size=3).map(tuple),
 )
 tiers = st.builds(
     TierPassed,
@@ -105,6 +125,7 @@ all_facts = st.builds(
     release=releases,
     artifact=st.none() | artifacts,
     reports=st.lists(reports, max_size=6, unique_by=lambda each: (each.kind, each.subject)).map(tuple),
+    api=st.none() | apis,
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(
@@ -119,9 +140,10 @@ all_facts = st.builds(
     requirements=st.lists(requirements, max_size=3).map(tuple),
 )
 policies = st.builds(
-    lambda gates, roles: make_policy(*sorted(gates), roles=tuple(sorted(roles))),
+    lambda gates, roles, sunset: make_policy(*sorted(gates), roles=tuple(sorted(roles)), sunset=sunset),
     st.sets(st.sampled_from(OPTIONAL)),
     st.sets(st.sampled_from(ROLES)),
+    st.booleans(),
 )
 
 
@@ -197,6 +219,29 @@ def test_a_waiver_opens_only_gates_that_can_be_waived_and_changes_no_other(polic
         is_waived = then.name in gates and then.name in WAIVABLE and not then.outcome.lets_pass
         assert now.outcome == (Outcome.WAIVED if is_waived else then.outcome)
         assert now == then or is_waived
+
+
+@given(policies, all_facts)
+def test_a_comparison_without_a_break_opens_its_gate_and_no_other(policy, facts):
+    api = facts.api or ApiFacts("1.0.0", (1, 0, 0, "~"))
+    well = replace(api, is_described=True, is_version_described=True, is_compared=True, is_whole=True)
+    well = replace(well, breaking=0, undecided=0, removed=())
+
+    before, after = evaluate(policy, facts), evaluate(policy, replace(facts, api=well))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass if then.name == Gate.API_COMPATIBILITY else then == now
+
+
+@given(policies, all_facts)
+def test_a_break_is_never_passed_by_a_patch_or_minor_release(policy, facts):
+    api = ApiFacts("1.0.0", (1, 0, 0, "~"), is_described=True, is_version_described=True, is_compared=True, breaking=1)
+    minor = replace(facts, api=api, release=replace(facts.release, order=(1, 1, 0, "~")))
+    asked = policy.clause_of(Gate.API_COMPATIBILITY) is not None
+
+    (result,) = (each for each in evaluate(policy, minor) if each.name == Gate.API_COMPATIBILITY)
+
+    assert result.outcome == (Outcome.FAILED if asked else Outcome.NOT_REQUIRED)
 
 
 @given(policies, all_facts)

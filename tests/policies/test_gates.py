@@ -209,7 +209,9 @@ def test_everything_passes_in_the_facts_that_the_table_changes():
     assert lets_pass(evaluate(POLICY, make_facts()))
 
 
-@pytest.mark.parametrize("gate", ["previous_tier", "rollback_readiness", "window", "approvals", *REPORTED])
+@pytest.mark.parametrize(
+    "gate", ["previous_tier", "rollback_readiness", "window", "approvals", "api_compatibility", *REPORTED]
+)
 def test_what_the_policy_does_not_ask_for_is_not_needed_and_says_so(gate):
     result = judge(gate, BARE, path=STAGING_MISSING, fallbacks=fallback(artifact=None), window=CLOSED, requirements=())
 

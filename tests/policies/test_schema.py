@@ -16,9 +16,15 @@ VALIDATOR = Draft202012Validator(policy_schema())
 TERMS = {"limit_seconds": 60, "samples": 5, "breaches": 3, "most_p95_percent": 200, "without_traffic": "PASS"}
 REMINDERS = {"remind_hours": 2, "escalate_hours": 9, "escalate_to": "SECURITY"}
 WHOLE = make_document(
-    "previous_tier", "window", "rollback_readiness", *REPORTED, roles=("DEVOPS",), verification=TERMS,
+    "previous_tier",
+    "window",
+    "rollback_readiness",
+    "api_compatibility",
+    *REPORTED,
+    roles=("DEVOPS",),
+    verification=TERMS,
     reminders=REMINDERS,
-)  # fmt: skip
+)
 WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "window", "hold", "UNIT"]
 VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, *WORDS, [], ["UNIT"], {}]
 

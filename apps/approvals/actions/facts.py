@@ -26,6 +26,7 @@ from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
     AcceptedFacts,
+    ApiFacts,
     DecisionFacts,
     Facts,
     FallbackFacts,
@@ -39,6 +40,7 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
+from apps.releases import comparisons
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, Evidence, Finding, Release
@@ -104,6 +106,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         release=release_facts(release),
         artifact=artifact_facts(release, artifacts.get(release.pk), store),
         reports=_reports(case),
+        api=_api(case),
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
@@ -276,6 +279,37 @@ def _waivers(case: Case) -> tuple[WaiverFacts, ...]:
             holds_role=waiver.holds_role,
         )
         for waiver in found.select_related("granted_by")
+    )
+
+
+def _api(case: Case) -> ApiFacts | None:
+    """Return what the release promises beside what runs in Production, where a clause asks for it (one query).
+
+    A Production goes by what runs in itself; the tiers before it by the Production of whoever owns the release.
+    """
+    lane = case.promotion.lane
+    is_first = lane.environment.is_production and lane.live_release_id is None
+    if is_first or case.policy.clause_of(Gate.API_COMPATIBILITY) is None:
+        return None
+    live = lane.live_release_id if lane.environment.is_production else None
+    found = comparisons.beside(case.promotion.release_id, live)
+    return (
+        ApiFacts(
+            version=found.version,
+            order=found.order,
+            is_described=bool(found.new_sha256),
+            is_version_described=bool(found.old_sha256),
+            is_compared=found.is_compared,
+            is_whole=found.is_whole,
+            breaking=found.breaking,
+            undecided=found.undecided,
+            compatible=found.compatible,
+            breaking_in=found.breaking_in,
+            undecided_in=found.undecided_in,
+            removed=found.removed,
+        )
+        if found
+        else None
     )
 
 

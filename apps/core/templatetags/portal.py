@@ -19,6 +19,8 @@ from apps.core.verdict import ALLOWED, Verdict
 
 register = template.Library()
 
+BY_TIME = ("Newer", "Newest", "Older", "No older entries")
+BY_NUMBER = ("Before", "First", "Further", "That is all")
 NO_VALUE = format_html('<span class="t3">{}<span class="visually-hidden">none</span></span>', "\u2013")
 
 
@@ -205,9 +207,12 @@ def empty(
 
 
 @register.inclusion_tag("components/pager.html", takes_context=True)
-def pager(context: template.Context, page: Any, *, region: str = "") -> dict[str, Any]:
-    """Newer and older, for a page of apps.core.keyset. `region` is the id that HTMX replaces."""
-    return {"page": page, "region": region, "request": context["request"]}
+def pager(context: template.Context, page: Any, *, region: str = "", numbered: bool = False) -> dict[str, Any]:
+    """Newer and older, for a page of apps.core.keyset. `region` is the id that HTMX replaces; `numbered` rows have no
+    age.
+    """
+    words = BY_NUMBER if numbered else BY_TIME
+    return {"page": page, "region": region, "request": context["request"], "words": words}
 
 
 @register.simple_tag

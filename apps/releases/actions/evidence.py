@@ -8,7 +8,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor, actor_of
-from apps.core import live
+from apps.core import hints, live
 from apps.core.verdict import Conflict, Invalid, Refusal
 from apps.environments.models import Environment
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
@@ -16,6 +16,8 @@ from apps.releases import permissions, reports
 from apps.releases.enums import EvidenceKind, ReleaseState, Suite
 from apps.releases.models import Evidence, Finding, Release
 from apps.releases.reports.findings import Found
+
+COMPARE_TASK = "releases.compare_api"
 
 
 class EvidenceInvalid(Invalid):
@@ -108,6 +110,8 @@ def keep_evidence(
         after={"sha256": sha256, "artifact": release.artifact_digest, **figures},
     )
     live.hint(release.workspace_id, f"release:{release.pk}")
+    if kind == EvidenceKind.OPENAPI:
+        hints.wake(COMPARE_TASK, release.pk)
     return evidence, True
 
 

@@ -3,9 +3,11 @@
 What no rule decides is UNDECIDED and needs a person; it is never taken for compatible.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
+from datetime import date
 from typing import Any
 
 from apps.releases.contracts.changes import Change, Effect
@@ -15,6 +17,7 @@ from apps.releases.contracts.subschemas import Child, Judge
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _PARAMETER = re.compile(r"\{([^}]*)\}")
+_VERSION = re.compile(r"/(v\d+)(?=/|$)")
 _WORDS = {"summary", "description", "tags", "externalDocs", "example", "examples"}
 _RULED = {"parameters", "requestBody", "responses", "security", "deprecated", "operationId", "servers"}
 EVERY = "every operation"
@@ -101,7 +104,7 @@ def _of_documents(old: _Document, new: _Document) -> _Changes:
     for name in sorted((old.keys() | new.keys()) - known):
         if not name.startswith("x-") and old.get(name) != new.get(name):
             yield _undecided(name, "part-changed", f"“{name}” of the document differs.")
-    yield from _of_servers(old.get("servers"), new.get("servers"))
+    yield from _of_versions(old, new)
     schemes = [(document.get("components") or {}).get("securitySchemes") for document in (old, new)]
     if (
         schemes[0]
@@ -115,7 +118,9 @@ def _of_operation(old: _Operation | None, new: _Operation | None, schemas: Compa
     if old is None:
         yield _compatible("", "operation-added", "The operation is new; nobody calls it yet.")
     elif new is None:
-        yield _breaking("", "operation-removed", "The operation is gone; whoever calls it gets an error.")
+        sentence = "The operation is gone; whoever calls it gets an error."
+        sunset = _sunset(old.own, old.item, old.root, old.root.get("info"))
+        yield Difference("", "operation-removed", Effect.BREAKING, sentence, sunset)
     elif not same or (old.item, old.own, old.root.get("security")) != (new.item, new.own, new.root.get("security")):
         try:
             yield from _of_parts(old, new, schemas)
@@ -144,6 +149,29 @@ def _of_words(old: _Operation, new: _Operation) -> _Changes:
         yield _compatible("deprecated", "deprecation-changed", told)
     if old.own.get("operationId") != new.own.get("operationId"):
         yield _compatible("operationId", "name-changed", "Calls stay as they are; generated clients name it anew.")
+
+
+def _of_versions(old: _Document, new: _Document) -> _Changes:
+    if gone := sorted(_versions(old) - _versions(new)):
+        sentence = f"Callers of {' and '.join(gone)} are left without an address."
+        yield Difference("servers", "version-removed", Effect.BREAKING, sentence, _sunset(old, old.get("info")))
+    else:
+        yield from _of_servers(old.get("servers"), new.get("servers"))
+
+
+def _versions(document: _Document) -> set[str]:
+    servers = document.get("servers")
+    known = [server for server in servers if isinstance(server, dict)] if isinstance(servers, list) else []
+    return {version for server in known for version in _VERSION.findall(str(server.get("url")))}
+
+
+def _sunset(*nodes: Any) -> str:
+    """Return until when callers were told that it stays: the first date that is said, from the inside out."""
+    for node in nodes:
+        with contextlib.suppress(ValueError):
+            if isinstance(node, dict) and "x-sunset" in node:
+                return date.fromisoformat(str(node["x-sunset"])[:10]).isoformat()
+    return ""
 
 
 def _of_servers(old: Any, new: Any) -> _Changes:

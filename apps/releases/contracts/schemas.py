@@ -39,6 +39,7 @@ class Difference:
     rule: str
     effect: Effect
     sentence: str
+    sunset: str = ""
 
 
 class Comparison:

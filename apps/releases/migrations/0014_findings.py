@@ -21,7 +21,7 @@ KINDS = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("releases", "0012_api_descriptions"),
+        ("releases", "0013_api_comparisons"),
         ("workspaces", "0002_tenancy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

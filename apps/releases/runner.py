@@ -1,0 +1,44 @@
+"""Compares API descriptions beside everything else: no gate waits in its transaction for a comparison."""
+
+import logging
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.audit.source import Source, coming_from
+from apps.integrations.artifact_store import ArtifactStore, StoreError
+from apps.releases import comparisons
+from apps.releases.contracts.apart import compare_apart
+from apps.workspaces.scope import workspace_scope
+
+log = logging.getLogger(__name__)
+
+
+def see_to_comparisons(release_id: UUID | None = None) -> int:
+    """This function will compare what is due, of one release or of all, and return how much there was.
+
+    The sweeper of every worker calls it; whoever claims a pair first compares it.
+    """
+    wanted = comparisons.due(release_id)
+    with coming_from(Source(via="task")):
+        for pair in wanted:
+            try:
+                _compare(pair)
+            except StoreError as error:
+                log.warning("API descriptions of release %s are compared later: %s", pair.new_release, error)
+            except Exception:
+                log.exception("API descriptions of release %s could not be compared; they stay due", pair.new_release)
+    return len(wanted)
+
+
+def _compare(pair: comparisons.Due) -> None:
+    with workspace_scope([pair.workspace_id]):
+        claimed = comparisons.claim(pair)
+    if claimed is None:
+        return
+    # Outside of any transaction: it may take a minute.
+    store = ArtifactStore(settings.ARTIFACT_DIR)
+    found = compare_apart(store.verify(pair.old_sha256), store.verify(pair.new_sha256))
+    with workspace_scope([pair.workspace_id]):
+        comparisons.finish(claimed, found, pair, now=timezone.now())
