@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "apps.configuration",
     "apps.releases",
     "apps.changelogs",
+    "apps.incidents",
     "apps.health",
     "apps.policies",
     "apps.approvals",

@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from apps.approvals import policy_urls
-from apps.dashboards import calendar_urls, environment_urls, service_urls
+from apps.dashboards import calendar_urls, environment_urls, incident_urls, service_urls
 from apps.deployments import release_urls
 from apps.policies import urls as policies
 from apps.releases import urls as releases
@@ -19,6 +19,7 @@ urlpatterns = [
     path("calendar/", include((calendar_urls.urlpatterns, calendar_urls.app_name))),
     path("approvals/", include("apps.approvals.urls")),
     path("deployments/", include("apps.deployments.urls")),
+    path("incidents/", include((incident_urls.urlpatterns, "incidents"))),
     path("checks/", include("apps.health.urls")),
     path("policies/", include((policy_pages, policies.app_name))),
     path("audit/", include("apps.audit.urls")),

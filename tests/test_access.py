@@ -22,6 +22,7 @@ from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
+from apps.incidents import actions as incident_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import Finding
@@ -53,6 +54,7 @@ class Objects:
     acceptance: Any
     proposal: Any
     delegation: Any
+    incident: Any
 
 
 @pytest.fixture
@@ -85,6 +87,10 @@ def objects(world: World) -> Objects:
         )  # fmt: skip
         acceptance = _acceptance(world)
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
+        incident = incident_actions.declare(
+            world.cast.platform, title="A secret incident", severity="SEV1", environment=world.staging,
+            by=world.cast.devops, now=NOW,
+        )  # fmt: skip
         proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
         delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
     return Objects(
@@ -100,6 +106,7 @@ def objects(world: World) -> Objects:
         acceptance,
         proposal,
         delegation,
+        incident,
     )
 
 
@@ -154,6 +161,10 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"deployments:{name}": lambda o: [o.rollout.number]
         for name in ("rollout-detail", "rollout-pause", "rollout-resume", "wave-release", "rollout-stop")
     },
+    **{
+        f"incidents:{name}": lambda o: [o.incident.number]
+        for name in ("incident-detail", "note-create", "deployment-link", "severity-change", "resolution")
+    },
     "policies:proposal-detail": lambda o: [o.proposal.pk],
     "policies:proposal-decision": lambda o: [o.proposal.pk],
     "policies:proposal-simulation": lambda o: [o.proposal.pk],
@@ -165,6 +176,7 @@ LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
     "approvals:inbox", "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
     "audit:event-list", "calendar:calendar", "releases:release-create",
+    "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
 
@@ -179,7 +191,14 @@ OPEN = {
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
 PROGRAMS = {"calendar:feed", "api:releases", "api:evidence", "api:git-webhook", "api:alertmanager-webhook"}
 
-SECRETS = ("postgresql://db.example", "A secret reason", "Greeter", "The Staging of the tests", "EAIP platform")
+SECRETS = (
+    "postgresql://db.example",
+    "A secret reason",
+    "A secret incident",
+    "Greeter",
+    "The Staging of the tests",
+    "EAIP platform",
+)
 
 
 def test_every_address_is_listed() -> None:

@@ -20,6 +20,7 @@ from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
 from apps.health import actions as health_actions
+from apps.incidents import actions as incident_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
@@ -105,6 +106,14 @@ def _check(name: str, world: World) -> str:
     values = {"name": CHECK["name"], "url": CHECK["url"], "by": world.cast.devops, "now": NOW}
     check = health_actions.create_check(world.lane(world.staging), **values)
     return reverse(f"health:{name}", args=[check.pk])
+
+
+INCIDENT = {"title": "Sign-in fails", "severity": "SEV2"}
+
+
+def _incident(name: str, world: World) -> str:
+    incident = incident_actions.declare(world.cast.platform, **INCIDENT, by=world.cast.devops, now=NOW)
+    return reverse(f"incidents:{name}", args=[incident.number])
 
 
 def _local(world: World) -> Any:
@@ -360,6 +369,26 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "check.created",
         lambda w: Call(w.cast.devops, reverse("health:check-create", args=[w.lane(w.staging).pk]), CHECK),
     ),
+    (
+        "incidents:incident-create",
+        "incident.declared",
+        lambda w: Call(w.cast.devops, reverse("incidents:incident-create"), INCIDENT),
+    ),
+    (
+        "incidents:note-create",
+        "incident.noted",
+        lambda w: Call(w.cast.devops, _incident("note-create", w), {"text": "Seen in the logs"}),
+    ),
+    (
+        "incidents:severity-change",
+        "incident.severity_changed",
+        lambda w: Call(w.cast.devops, _incident("severity-change", w), {"severity": "SEV1"}),
+    ),
+    (
+        "incidents:resolution",
+        "incident.resolved",
+        lambda w: Call(w.cast.devops, _incident("resolution", w), {"resolution": "Rolled back"}),
+    ),
     ("health:check-change", "check.changed", lambda w: Call(w.cast.devops, _check("check-change", w), CHECK)),
     ("health:check-remove", "check.removed", lambda w: Call(w.cast.devops, _check("check-remove", w), {})),
     (
@@ -469,6 +498,13 @@ def _release_wave(stage: Stage) -> Call:
     return _steer("wave-release", stage, rollout, {"wave": "2"})
 
 
+def _link(stage: Stage) -> Call:
+    last = stage.deploy()
+    with stage.everything():
+        address = _incident("deployment-link", stage.world)
+    return Call(stage.world.cast.devops, address, {"deployment": str(last.number)})
+
+
 # Doors that need something deployed, or about to be.
 STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ("approvals:decision-create", "decision.approved", _decision),
@@ -495,6 +531,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ("deployments:report", "deployment.reported", _report),
     ("deployments:look-again", "deployment.look_requested", _look_again),
     ("deployments:hold-lift", "hold.lifted", _hold),
+    ("incidents:deployment-link", "incident.deployment_linked", _link),
     ("deployments:rollout-create", "rollout.started", _create_rollout),
     ("deployments:rollout-pause", "rollout.paused", lambda s: _steer("rollout-pause", s, _rollout(s), {})),
     ("deployments:rollout-resume", "rollout.resumed", _resume),

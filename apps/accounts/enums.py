@@ -19,6 +19,7 @@ class Capability(models.TextChoices):
     FREEZE = "FREEZE", "freeze and unfreeze"
     CONFIGURE = "CONFIGURE", "write configuration versions"
     QUARANTINE = "QUARANTINE", "quarantine a release and lift it"
+    INCIDENT_HANDLE = "INCIDENT_HANDLE", "declare incidents, note what happens and resolve them"
     POLICY_CHANGE = "POLICY_CHANGE", "propose policies, and decide on those of others"
     AUDIT_READ = "AUDIT_READ", "read the audit trail"
     AUDIT_EXPORT = "AUDIT_EXPORT", "export the audit trail"

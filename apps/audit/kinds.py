@@ -116,6 +116,11 @@ KINDS: dict[str, str] = {
     "check.removed": "removed a health check",
     "check.health_changed": "changed a health check's verdict",
     "queries.changed": "changed how users' traffic is measured",
+    "incident.declared": "declared an incident",
+    "incident.noted": "added a note to an incident",
+    "incident.deployment_linked": "linked a deployment to an incident",
+    "incident.severity_changed": "changed an incident's severity",
+    "incident.resolved": "resolved an incident",
     "audit.exported": "exported the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

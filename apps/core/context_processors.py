@@ -38,6 +38,7 @@ ENTRIES = (
     Entry("Services", "Services", "boxes", "releases:service-list", ("releases:service-",), key="s"),
     Entry("Environments", "Places", "server", "environments:environment-list", ("environments:", "health:"), key="e"),
     Entry("Calendar", "Calendar", "calendar-clock", "calendar:calendar", ("calendar:",)),
+    Entry("Incidents", "Incidents", "siren", "incidents:incident-list", ("incidents:",), key="i"),
     Entry("Policies", "Rules", "file-check", "policies:policy-list", ("policies:",), group="Govern"),
     Entry("Audit trail", "Audit", "scroll-text", "audit:event-list", ("audit:",), key="l", group="Govern"),
 )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery, Sum
@@ -17,7 +18,8 @@ from apps.dashboards.cells import UNSUCCESSFUL
 from apps.dashboards.places import Place
 from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
-from apps.environments.models import Hold
+from apps.environments.models import Hold, Lane
+from apps.environments.querysets import LaneQuerySet
 from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
@@ -25,11 +27,12 @@ MOST_FAILURES = 5
 
 @dataclass(frozen=True)
 class Figures:
-    """How much is going on: over the workspaces in question."""
+    """How much is going on: over the workspaces in question. What there is none of needs no query of its own."""
 
     deploying: int
     awaiting: int
     on_hold: int
+    drifting: int
 
 
 def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
@@ -42,11 +45,12 @@ def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
         deploying=Coalesce(Sum(_counted(Deployment.objects.open())), 0),
         awaiting=Coalesce(Sum(_counted(awaiting)), 0),
         on_hold=Coalesce(Sum(_counted(Hold.objects.open())), 0),
+        drifting=Coalesce(Sum(_counted(_adrift())), 0),
     )
     return Figures(**found)
 
 
-def _counted(rows: "QuerySet[Deployment] | QuerySet[Promotion] | QuerySet[Hold]") -> Subquery:
+def _counted(rows: "QuerySet[Any]") -> Subquery:
     of_workspace = rows.filter(workspace=OuterRef("pk")).order_by().values("workspace").annotate(n=Count("pk"))
     return Subquery(of_workspace.values("n"))
 
@@ -58,6 +62,16 @@ def failures(workspaces: tuple[UUID, ...]) -> "QuerySet[Deployment]":
         ~Exists(newer), state__in=list(UNSUCCESSFUL), lane__removed_at=None
     )
     return last.exclude(lane__live_release=F("release")).with_subject().order_by("-number")
+
+
+def drifting(workspaces: tuple[UUID, ...]) -> list[Lane]:
+    """Return lanes that run something else than was deployed there, the oldest first. Queries: one."""
+    lanes = _adrift().visible_in(workspaces).select_related("service", "environment__workspace")
+    return list(lanes.order_by("drift_since")[:MOST_FAILURES])
+
+
+def _adrift() -> LaneQuerySet:
+    return Lane.objects.standing().exclude(drift="")
 
 
 def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:

@@ -25,6 +25,8 @@ from apps.health import links, standing
 from apps.health.links import Link
 from apps.health.models import Alert, HealthSample
 from apps.health.standing import Standing
+from apps.incidents import permissions as incident_permissions
+from apps.incidents.models import Incident
 from apps.policies.clauses import Gate
 
 SAMPLES = 60
@@ -173,6 +175,11 @@ def freezes_of(environment: Environment, freezes: Sequence[Freeze]) -> list[Free
     ]
 
 
+def open_incidents(environment: Environment) -> "QuerySet[Incident]":
+    """Return what goes wrong there now, or in all of its workspace; the newest of a storm."""
+    return Incident.objects.open().touching(environment).order_by("-number")[:5]
+
+
 def verdicts(user: User, environment: Environment) -> dict[str, Any]:
     """Return what this person may do here. Queries: the same number for every environment."""
     return {
@@ -183,6 +190,7 @@ def verdicts(user: User, environment: Environment) -> dict[str, Any]:
             user, environment.workspace, scope=FreezeScope.ENVIRONMENT, environment=environment
         ),
         "may_watch": permissions.may_watch_closely(user, environment),
+        "may_declare": incident_permissions.may_declare(user, environment.workspace),
         "is_local": environment.tier == Tier.LOCAL,
     }
 

@@ -67,16 +67,16 @@ def _activity(ask: live.Ask) -> str:
 
 def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
     awaited = attention.deciders(ask.workspaces, now=ask.now)
-    failures = page.failures(ask.workspaces)
+    everybodys = {"failures": page.failures(ask.workspaces), "drifting": attention.drifting(ask.workspaces)}
 
-    nobodys = _needs_parts([], failures)
-    parts = {user_id: _needs_parts(mine, failures) for user_id, mine in awaited.items()}
+    nobodys = _needs_parts([], everybodys)
+    parts = {user_id: _needs_parts(mine, everybodys) for user_id, mine in awaited.items()}
     return lambda viewer: parts.get(viewer.user_id, nobodys)
 
 
-def _needs_parts(awaiting: list[Promotion], failures: list[Any]) -> list[live.Part]:
+def _needs_parts(awaiting: list[Promotion], everybodys: dict[str, Any]) -> list[live.Part]:
     count = f'<span class="pill wait">{len(awaiting)}</span>' if awaiting else ""
-    listed = render_to_string("dashboards/_needs.html", {"awaiting": awaiting, "failures": failures})
+    listed = render_to_string("dashboards/_needs.html", {"awaiting": awaiting, **everybodys})
     return [live.Part("#needs", listed), live.Part("#needs-count", count)]
 
 
@@ -117,7 +117,7 @@ live.page(
     "dashboard",
     live.region("matrix", topics=(*LANES, *SHAPE), render=_matrix, is_moving=_is_deploying),
     live.region("strip", topics=(*LANES, *SHAPE, "decision:*"), render=_strip),
-    live.region("needs", topics=PEOPLE, render=_needs),
+    live.region("needs", topics=(*PEOPLE, "lane:*"), render=_needs),
     live.region("activity", topics=("audit",), render=_activity),
 )
 live.page("navigation")

@@ -20,6 +20,8 @@ from apps.environments import permissions as environment_permissions
 from apps.environments.models import Hold, Lane
 from apps.health import links
 from apps.health.links import Link
+from apps.incidents import permissions as incident_permissions
+from apps.incidents.models import Incident
 
 
 def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         "changed_keys": _changed_keys(deployment),
         "hold": hold,
         "links": _links(deployment, now=now),
+        **_incidents(deployment, by=by),
         "is_watched": _is_current(deployment) and deployment.lane.is_watched_closely(now),
     }
 
@@ -93,6 +96,14 @@ def _links(deployment: Deployment, *, now: datetime) -> list[Link]:
         since=began - links.BEFORE,
         until=min(watching.over_at(deployment, deployment.lane) or now, now),
     )
+
+
+def _incidents(deployment: Deployment, *, by: User) -> dict[str, Any]:
+    """Return the incidents that it is linked to, and whether one may be declared of what ended badly or was undone."""
+    found: dict[str, Any] = {"incidents": Incident.objects.filter(entries__deployment=deployment).order_by("-number")}
+    if deployment.tone == "bad" or deployment.kind == DeploymentKind.ROLLBACK or deployment.rollbacks.exists():
+        found["may_declare"] = incident_permissions.may_declare(by, deployment.lane.environment.workspace)
+    return found
 
 
 def _is_current(deployment: Deployment) -> bool:

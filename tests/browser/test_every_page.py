@@ -14,6 +14,7 @@ from apps.health import actions as health_actions
 from apps.health import endpoints
 from apps.health.endpoints import Finding
 from apps.health.models import EndpointCheck
+from apps.incidents import actions as incident_actions
 from tests.browser import crawl
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
@@ -43,6 +44,9 @@ EXPECTED = {
     "health:check-remove",
     "health:lane-queries",
     "health:service-queries",
+    "incidents:incident-list",
+    "incidents:incident-create",
+    "incidents:incident-detail",
     "audit:event-list",
     "accounts:preferences",
 }
@@ -68,6 +72,13 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
         )
         _roll_out(stage)
         _check(stage)
+        incident_actions.declare(
+            stage.world.cast.platform,
+            title="Sign-in fails",
+            severity="SEV2",
+            by=stage.world.cast.devops,
+            now=timezone.now(),
+        )
         health_actions.watch_closely(
             stage.lane(),
             until=timezone.now() + timedelta(hours=1),

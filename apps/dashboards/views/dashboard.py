@@ -24,12 +24,13 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
     filters = Filters.read(request.GET)
     stream = live.stream("dashboard", query={**filters.__dict__, "ws": request.GET.get("ws", "")})
     places = page.standing_places(workspaces, frame.freezes, now=now)
-    failures = page.failures(workspaces)
+    figures, failures = attention.figures_of(workspaces), page.failures(workspaces)
     context = {
         **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
-        **page.strip(attention.figures_of(workspaces), failures, places, now=now),
+        **page.strip(figures, failures, places, now=now),
         **page.feed(workspaces),
         "awaiting": inbox(request.user, workspaces, now=now).order_by("requested_at"),
+        "drifting": attention.drifting(workspaces) if figures.drifting else [],
         "coming": attention.coming_up(places),
         "filters": filters,
         "planes": Plane.choices,

@@ -77,6 +77,7 @@ def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> Htt
         "lanes": estate.lanes(environment, now=now),
         "windows": estate.windows(environment, now=now, zone=timezone.get_current_timezone()),
         "standing_freezes": freezes,
+        "incidents": estate.open_incidents(environment),
         "resources": environment.resources.filter(released_at=None),
         **estate.verdicts(request.user, environment),
         **forms,

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.approvals import transitions as promotions
 from apps.deployments import rollout_transitions as rollouts
 from apps.deployments import transitions as deployments
+from apps.incidents import transitions as incidents
 from apps.releases import transitions as releases
 
 PLACE = Path("docs/reference/states.md")
@@ -91,6 +92,14 @@ SECTIONS = (
         "rollout.started",
         lambda before, after: rollouts.KINDS[after],
         rollouts.WHEN,
+    ),
+    Section(
+        "Incident",
+        "It is open until somebody says what resolved it.",
+        incidents.TABLE,
+        "incident.declared",
+        lambda before, after: incidents.KINDS[after],
+        incidents.WHEN,
     ),
 )
 

@@ -1,0 +1,42 @@
+from django.db import models
+
+
+class Severity(models.TextChoices):
+    SEV1 = "SEV1", "SEV1 · customers can't work"
+    SEV2 = "SEV2", "SEV2 · customers work with difficulty"
+    SEV3 = "SEV3", "SEV3 · customers hardly notice"
+    SEV4 = "SEV4", "SEV4 · nobody outside notices"
+
+    @property
+    def tone(self) -> str:
+        return {Severity.SEV1: "bad", Severity.SEV2: "bad", Severity.SEV3: "warn"}.get(self, "idle")
+
+
+class IncidentState(models.TextChoices):
+    OPEN = "OPEN", "Open"
+    RESOLVED = "RESOLVED", "Resolved"
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self == IncidentState.OPEN else "ok"
+
+
+class EntryKind(models.TextChoices):
+    """What an entry of the timeline is: people write notes, everything else is a fact that the portal saw."""
+
+    DECLARED = "DECLARED", "Declared"
+    NOTE = "NOTE", "Note"
+    SEVERITY = "SEVERITY", "Severity changed"
+    DEPLOYMENT = "DEPLOYMENT", "Deployment linked"
+    RESOLVED = "RESOLVED", "Resolved"
+
+    @property
+    def icon(self) -> str:
+        return {
+            EntryKind.DECLARED: "siren", EntryKind.NOTE: "message-square", EntryKind.SEVERITY: "triangle-alert",
+            EntryKind.DEPLOYMENT: "rocket", EntryKind.RESOLVED: "circle-check",
+        }[self]  # fmt: skip
+
+    @property
+    def tone(self) -> str:
+        return {EntryKind.DECLARED: "bad", EntryKind.SEVERITY: "warn", EntryKind.RESOLVED: "ok"}.get(self, "idle")
