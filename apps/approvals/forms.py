@@ -11,6 +11,8 @@ from apps.approvals.enums import Choice
 from apps.core.form_fields import LineField, LinesField
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import MembershipQuerySet
+from apps.environments.models import Lane
+from apps.incidents.models import Incident
 
 
 class DecisionForm(forms.Form):
@@ -42,11 +44,26 @@ class PromotionForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "What is it for?", "autocomplete": "off"}),
         help_text="Approvers read it. Kept in the audit trail.",
     )
+    incident = forms.ModelChoiceField(
+        Incident.objects.none(),
+        label="As an emergency",
+        required=False,
+        empty_label="No, as usual",
+        help_text="For an open incident, a patch of what Production runs passes freezes and windows. All see why.",
+    )
     waits = forms.BooleanField(
         label="Wait for a person before it starts",
         required=False,
         help_text="Otherwise it starts by itself as soon as every gate lets it pass.",
     )
+
+    def __init__(self, *args: Any, lane: Lane, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["incident"]
+        field.queryset = Incident.objects.open().concerning(lane)  # type: ignore[attr-defined]
+        field.label_from_instance = lambda found: f"{found} {found.severity}: {found.title}"  # type: ignore[attr-defined]
+        if not field.queryset:  # type: ignore[attr-defined]
+            del self.fields["incident"]
 
 
 class _Moment(forms.DateTimeInput):

@@ -14,6 +14,7 @@ from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.gates import TITLES
+from apps.incidents.models import Incident
 from apps.releases.models import Release
 from apps.workspaces.models import Membership, TenantModel
 
@@ -23,6 +24,7 @@ class Promotion(TenantModel):
 
     `plan` is what approvers are shown and `plan_hash` the SHA-256 (hex) over its canonical JSON; `gates` is the last
     evaluation: a list of {"name", "outcome", "sentence", "evidence", "who", "next_open"} in the policy's order.
+    With an `incident` it was asked for as an emergency; it is one while that is open.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("promotion_number"), function="nextval"), editable=False)
@@ -37,6 +39,7 @@ class Promotion(TenantModel):
     policy_version = models.PositiveIntegerField()
     starts_by_itself = models.BooleanField(default=True)
     reason = models.CharField(max_length=300, blank=True)
+    incident = models.ForeignKey(Incident, null=True, blank=True, on_delete=models.PROTECT, related_name="promotions")
     requested_at = models.DateTimeField()
     requested_by = person(null=True, blank=True)
     requested_by_label = models.CharField(max_length=150)
@@ -76,6 +79,11 @@ class Promotion(TenantModel):
     @property
     def is_open(self) -> bool:
         return self.state in OPEN_PROMOTION
+
+    @property
+    def is_emergency(self) -> bool:
+        """Whether the incident that lets it pass is still open: needs `with_subject`."""
+        return self.incident is not None and self.incident.is_open
 
     @property
     def subject(self) -> str:

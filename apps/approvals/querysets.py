@@ -26,6 +26,7 @@ class PromotionQuerySet(TenantQuerySet):
             "lane__live_configuration",
             "lane__previous_release",
             "configuration",
+            "incident",
             "requested_by",
         )
 

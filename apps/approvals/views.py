@@ -71,13 +71,13 @@ def promotion_create(request: AuthedRequest, release_id: UUID, lane_id: UUID) ->
     )
     right = rights.may(request.user, Capability.PROMOTION_REQUEST, lane.workspace_id, lane.environment)
     right.require()
-    form = PromotionForm(request.POST or None)
+    form = PromotionForm(request.POST or None, lane=lane)
     if request.method != "POST" or not form.is_valid():
         return _create_page(request, release, lane, form)
     now, starts_by_itself = timezone.now(), not form.cleaned_data["waits"]
     promotion = actions.request_promotion(
         release, lane=lane, by=request.user, now=now, reason=form.cleaned_data["reason"],
-        starts_by_itself=starts_by_itself,
+        starts_by_itself=starts_by_itself, incident=form.cleaned_data.get("incident"),
     )  # fmt: skip
     messages.success(request, f"Asked for {release.service} {release.version} in {lane.environment}.")
     return redirect("approvals:promotion-detail", promotion.number)

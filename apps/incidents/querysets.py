@@ -2,6 +2,7 @@ from typing import Any, Self
 
 from django.db.models import Q
 
+from apps.environments.enums import Tier
 from apps.incidents.enums import IncidentState
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -13,6 +14,14 @@ class IncidentQuerySet(TenantQuerySet):
     def with_subject(self) -> Self:
         """Return incidents with all that a line about them shows, in one query."""
         return self.select_related("workspace", "environment__workspace", "service", "declared_by", "resolved_by")
+
+    def concerning(self, lane: Any) -> Self:
+        """Return incidents that may be about this lane, or about one further on the way to Production."""
+        tiers = list(Tier.values)
+        ahead = tiers[tiers.index(lane.environment.tier) + 1 :]
+        of_place = Q(environment_id=lane.environment_id) | Q(environment=None) | Q(environment__tier__in=ahead)
+        of_service = Q(service_id=lane.service_id) | Q(service=None)
+        return self.filter(of_place, of_service, workspace_id=lane.workspace_id)
 
     def touching(self, environment: Any) -> Self:
         """Return incidents of this environment, and those of its workspace that name none."""

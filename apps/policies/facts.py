@@ -169,11 +169,19 @@ class WaiverFacts:
 
 
 @dataclass(frozen=True)
+class EmergencyFacts:
+    """The open incident for which an emergency was asked, such as "#3", and what Production runs, None for nothing."""
+
+    incident: str
+    production: ReleaseFacts | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
 
     `window` is None where no window is set; `fallbacks` is empty where nothing runs yet; `api` is None where nothing
-    runs in Production yet.
+    runs in Production yet; `emergency` is None in an ordinary case.
     """
 
     at: datetime
@@ -192,3 +200,4 @@ class Facts:
     window: WindowFacts | None = None
     requirements: tuple[RequirementFacts, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
+    emergency: EmergencyFacts | None = None

@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from apps.policies import compatibility, evidence
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
-from apps.policies.facts import ArtifactFacts, Facts, FallbackFacts, RequirementFacts, TierPassed, WaiverFacts
+from apps.policies.facts import (
+    ArtifactFacts,
+    Facts,
+    FallbackFacts,
+    ReleaseFacts,
+    RequirementFacts,
+    TierPassed,
+    WaiverFacts,
+)
 from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, listed, moment, not_asked
 
 TITLES: dict[Gate, str] = {
@@ -74,6 +82,13 @@ def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:
 def lets_pass(results: tuple[GateResult, ...]) -> bool:
     """This function will say whether every gate lets the deployment start."""
     return all(result.outcome.lets_pass for result in results)
+
+
+def is_hotfix(release: ReleaseFacts, production: ReleaseFacts | None) -> bool:
+    """This function will say whether a release is a patch of what Production runs, and nothing more than that."""
+    if production is None or release.is_prerelease:
+        return False
+    return release.order[:2] == production.order[:2] and release.order > production.order
 
 
 def counts(requirement: RequirementFacts, facts: Facts) -> bool:
@@ -187,6 +202,14 @@ def _version_order(policy: TierPolicy, clause: Clause | None, facts: Facts) -> J
         return Judgement(
             Outcome.FAILED, f"{release.version} is a pre-release; {policy.label} takes none.", who=ENGINEERS
         )
+    emergency = facts.emergency
+    if emergency is not None and not is_hotfix(release, emergency.production):
+        return Judgement(
+            Outcome.FAILED,
+            f"An emergency takes only a patch of what Production runs, {_version(emergency.production)}; "
+            f"{release.version} is none.",
+            who=ENGINEERS,
+        )
     if live is None:
         return Judgement(Outcome.PASSED, f"Nothing runs there yet; {release.version} is the first.")
     if release.order < live.order:
@@ -245,11 +268,19 @@ def _freeze(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
     ends = [freeze.ends_at for freeze in facts.freezes]
     last = max((end for end in ends if end is not None), default=None) if None not in ends else None
     first = facts.freezes[0]
+    told = tuple(f"{freeze.scope}: {freeze.reason}" for freeze in facts.freezes)
+    if facts.emergency is not None:
+        return Judgement(
+            Outcome.PASSED,
+            f"Passed because of incident {facts.emergency.incident}, although frozen by {first.by} ({first.scope}): "
+            f"“{first.reason}”.",
+            told,
+        )
     return Judgement(
         Outcome.WAITING,
         f"Frozen by {first.by} ({first.scope}): “{first.reason}”. "
         + (f"Ends at {moment(last)}." if last else "It has no end: somebody must lift it."),
-        tuple(f"{freeze.scope}: {freeze.reason}" for freeze in facts.freezes),
+        told,
         who="Whoever may lift a freeze",
         next_open=last,
     )
@@ -274,6 +305,10 @@ def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
         )
     if facts.window.is_open:
         return Judgement(Outcome.PASSED, facts.window.sentence)
+    if facts.emergency is not None:
+        return Judgement(
+            Outcome.PASSED, f"Passed because of incident {facts.emergency.incident}. {facts.window.sentence}"
+        )
     return Judgement(Outcome.WAITING, facts.window.sentence, next_open=facts.window.next_open)
 
 
@@ -338,6 +373,10 @@ def _lack(fallback: FallbackFacts) -> str:
 
 def _held(artifact: ArtifactFacts) -> str:
     return f"{artifact.stored} of {artifact.parts} files"
+
+
+def _version(release: ReleaseFacts | None) -> str:
+    return release.version if release else "nothing"
 
 
 def _short(digest: str) -> str:

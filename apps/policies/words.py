@@ -22,12 +22,12 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.SECURITY_SCAN: "no scanner's newest report has a finding above that, but for what security accepted",
     Gate.PARTS_LIST: "there is a CycloneDX document",
     Gate.API_COMPATIBILITY: "no change of the API breaks callers of what runs in Production, or the release is major",
-    Gate.VERSION_ORDER: "it is not lower than what runs",
+    Gate.VERSION_ORDER: "it is not lower than what runs; in an emergency, a patch of what Production runs",
     Gate.QUARANTINE: "it is sealed, and neither in quarantine nor retired",
     Gate.ROLLBACK_READINESS: "what runs can be brought back",
-    Gate.FREEZE: "nothing is frozen there",
+    Gate.FREEZE: "nothing is frozen there, or it is an emergency",
     Gate.HOLD: "no hold is on the lane",
-    Gate.WINDOW: "a window is open for as long",
+    Gate.WINDOW: "a window is open for as long, or it is an emergency",
     Gate.APPROVALS: "distinct people have approved this plan, in time, and hold their roles",
 }
 _WHERE = {Owner.ALL: "", Owner.PLATFORM: " (platform)", Owner.CUSTOMER: " (customers' own)"}

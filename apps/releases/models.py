@@ -313,6 +313,8 @@ class Acceptance(TenantModel):
     def lasts_until(self) -> datetime:
         """When it ends, or ended."""
         return min(self.expires_at, self.ended_at) if self.ended_at else self.expires_at
+
+
 class ApiComparison(TenantModel):
     """What differs between two API descriptions: found once for each pair of originals, whichever releases they are of.
 

@@ -13,6 +13,7 @@ from apps.policies.facts import (
     ApiFacts,
     ArtifactFacts,
     DecisionFacts,
+    EmergencyFacts,
     Facts,
     FallbackFacts,
     FreezeFacts,
@@ -23,7 +24,7 @@ from apps.policies.facts import (
     WaiverFacts,
     WindowFacts,
 )
-from apps.policies.gates import counts, evaluate, lets_pass
+from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
 from tests.policies.facts import AT, PLAN, REPORTS, report
 
@@ -138,6 +139,7 @@ all_facts = st.builds(
     window=st.none()
     | st.builds(WindowFacts, is_open=st.booleans(), sentence=st.just("The window."), next_open=st.none() | moments),
     requirements=st.lists(requirements, max_size=3).map(tuple),
+    emergency=st.none() | st.builds(EmergencyFacts, incident=texts, production=st.none() | releases),
 )
 policies = st.builds(
     lambda gates, roles, sunset: make_policy(*sorted(gates), roles=tuple(sorted(roles)), sunset=sunset),
@@ -251,7 +253,23 @@ def test_nothing_passes_without_every_requirement_met_on_this_plan(policy, facts
 
 
 @given(policies, all_facts)
-def test_a_freeze_stops_everything_whatever_else_is_true(policy, facts):
-    frozen = replace(facts, freezes=(FreezeFacts("All", "reason", "Somebody"),))
+def test_a_freeze_stops_everything_but_an_emergency_whatever_else_is_true(policy, facts):
+    frozen = replace(facts, freezes=(FreezeFacts("All", "reason", "Somebody"),), emergency=None)
 
     assert not lets_pass(evaluate(policy, frozen))
+
+
+@given(policies, all_facts, releases)
+def test_an_emergency_opens_freeze_and_window_alone_and_asks_for_a_patch(policy, facts, production):
+    emergency = EmergencyFacts("#3", production)
+
+    ordinary = evaluate(policy, replace(facts, emergency=None))
+    hurried = evaluate(policy, replace(facts, emergency=emergency))
+
+    for then, now in zip(ordinary, hurried, strict=True):
+        if now.name in (Gate.FREEZE, Gate.WINDOW):
+            assert now.outcome.lets_pass
+        elif now.name == Gate.VERSION_ORDER and not is_hotfix(facts.release, production):
+            assert now.outcome == Outcome.FAILED
+        else:
+            assert then == now

@@ -8,6 +8,7 @@ from apps.policies.enums import Outcome
 from apps.policies.facts import (
     AcceptedFacts,
     ArtifactFacts,
+    EmergencyFacts,
     FallbackFacts,
     FreezeFacts,
     HoldFacts,
@@ -41,6 +42,8 @@ STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
 PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)
 HALF = ArtifactFacts(DIGEST, DIGEST, parts=3, stored=1)
 FREEZE = FreezeFacts("One environment", "audit week", "DevOps", AT + timedelta(hours=2))
+EMERGENCY = EmergencyFacts("#3", LIVE)
+PATCH = ReleaseFacts("1.0.1", (1, 0, 1, "~"), "SEALED")
 CLOSED = WindowFacts(is_open=False, sentence="The window is closed.", next_open=AT + timedelta(days=1))
 
 
@@ -168,6 +171,17 @@ TABLE = [
     ("freeze", {"freezes": (FREEZE, replace(FREEZE, ends_at=None))}, Outcome.WAITING, "It has no end"),
     ("hold", {}, Outcome.PASSED, "No hold on this lane."),
     ("hold", {"hold": HoldFacts("rolled back", AT)}, Outcome.WAITING, "since 2026-11-18 19:00 UTC: “rolled back”."),
+    (
+        "freeze",
+        {"freezes": (FREEZE,), "emergency": EMERGENCY},
+        Outcome.PASSED,
+        "Passed because of incident #3, although frozen by DevOps (One environment): “audit week”.",
+    ),
+    ("freeze", {"emergency": EMERGENCY}, Outcome.PASSED, "Nothing is frozen here."),
+    ("window", {"window": CLOSED, "emergency": EMERGENCY}, Outcome.PASSED, "incident #3. The window is closed."),
+    ("version_order", {"release": PATCH, "emergency": EMERGENCY}, Outcome.PASSED, "1.0.1 is higher than 1.0.0"),
+    ("version_order", {"emergency": EMERGENCY}, Outcome.FAILED, "a patch of what Production runs, 1.0.0; 1.1.0 is"),
+    ("version_order", {"release": PATCH, "emergency": EmergencyFacts("#3")}, Outcome.FAILED, "runs, nothing; 1.0.1"),
     ("window", {}, Outcome.PASSED, "The window is open."),
     ("window", {"window": None}, Outcome.NOT_REQUIRED, "any time will do"),
     ("window", {"window": CLOSED}, Outcome.WAITING, "The window is closed."),

@@ -28,6 +28,7 @@ from apps.policies.facts import (
     AcceptedFacts,
     ApiFacts,
     DecisionFacts,
+    EmergencyFacts,
     Facts,
     FallbackFacts,
     FreezeFacts,
@@ -118,7 +119,30 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         window=_window(case, now),
         requirements=requirement_facts(case, requirements, decisions, now=now),
         waivers=_waivers(case),
+        emergency=emergency_facts(case.promotion),
     )
+
+
+def emergency_facts(promotion: Promotion) -> EmergencyFacts | None:
+    """This function will tell of the incident that lets a promotion pass, and what Production runs (one query).
+
+    Shapes: None unless the promotion was asked for with an incident that is open. What Production runs is that of the
+    incident's environment; where it names none, of the first Production of the workspace.
+    """
+    incident = promotion.incident
+    if incident is None or not incident.is_open:
+        return None
+    lanes = Lane.objects.standing().filter(
+        service_id=promotion.lane.service_id,
+        workspace_id=promotion.workspace_id,
+        environment__tier=Tier.PRODUCTION,
+        live_release__isnull=False,
+    )
+    if incident.environment_id:
+        lanes = lanes.filter(environment_id=incident.environment_id)
+    lane = lanes.select_related("live_release").order_by("environment__position", "environment__name").first()
+    production = release_facts(lane.live_release) if lane and lane.live_release else None
+    return EmergencyFacts(str(incident), production)
 
 
 def release_facts(release: Release) -> ReleaseFacts:

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals import permissions
-from apps.approvals.actions.facts import open_case, order_of, path_of
+from apps.approvals.actions.facts import emergency_facts, open_case, order_of, path_of, release_facts
 from apps.approvals.actions.requirements import ask_for
 from apps.approvals.actions.settling import lock, settle_locked
 from apps.approvals.enums import WAITING, PromotionState
@@ -19,7 +19,9 @@ from apps.configuration.models import ConfigurationVersion
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
 from apps.environments.models import Lane
+from apps.incidents.models import Incident
 from apps.policies.clauses import Gate
+from apps.policies.gates import is_hotfix
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 from apps.workspaces import rights
@@ -58,6 +60,13 @@ class VersionTooLow(Conflict):
     next_step = "To go back, use the rollback of the service in this environment."
 
 
+class NoEmergency(Conflict):
+    """The incident is over, or concerns something else, or the release is more than a patch of what Production runs."""
+
+    code = "no_emergency"
+    next_step = "Ask for it as an ordinary promotion, or release a patch of what Production runs."
+
+
 class AlreadyRuns(Conflict):
     code = "already_runs"
     next_step = "To change its settings, write a new configuration version and ask for that."
@@ -80,12 +89,15 @@ def request_promotion(
     configuration: ConfigurationVersion | None = None,
     reason: str = "",
     starts_by_itself: bool = True,
+    incident: Incident | None = None,
 ) -> Promotion:
     """This function will ask that a release comes to a lane, with its newest configuration there or the one given.
 
-    Waiting promotions of lower versions to the same lane are superseded. The gates are judged at once.
+    With an open incident that concerns the lane it is an emergency: freezes and windows let a patch of what Production
+    runs pass while the incident is open (ADR 0087). Waiting promotions of lower versions to the same lane are
+    superseded. The gates are judged at once.
     Raises Denied: `by` may not ask. Raises WrongLane, LaneGone, NoConfiguration, NotDeployable, TierSkipped,
-    VersionTooLow, AlreadyRuns, AlreadyOpen: as they say. Raises TextInvalid: for the reason.
+    VersionTooLow, NoEmergency, AlreadyRuns, AlreadyOpen: as they say. Raises TextInvalid: for the reason.
     """
     reason = one_line(reason, name="The reason", limit=300, required=False)
     _take_turns(lane)
@@ -99,6 +111,7 @@ def request_promotion(
         configuration=_configuration(lane, configuration),
         starts_by_itself=starts_by_itself,
         reason=reason,
+        incident=incident,
         requested_at=now,
         requested_by=by if isinstance(by, User) else None,
         requested_by_label=actor_of(by).label[:150],
@@ -108,6 +121,8 @@ def request_promotion(
     needs_people = bool(case.policy.clauses_of(Gate.APPROVALS))
     permissions.may_request(by, right=right, needs_people=needs_people).require()
     _require_release(release, lane, asks_for_previous=case.policy.clause_of(Gate.PREVIOUS_TIER) is not None)
+    if incident is not None:
+        _require_emergency(promotion, incident)
     _require_news(promotion)
     promotion.plan, promotion.plan_hash = case.plan, case.plan_hash
     promotion.policy_version = case.policy_version
@@ -162,6 +177,16 @@ def _require_release(release: Release, lane: Lane, *, asks_for_previous: bool) -
         raise VersionTooLow(f"{named} is lower than {lane.live_release}, which runs in {lane.environment}.")
 
 
+def _require_emergency(promotion: Promotion, incident: Incident) -> None:
+    lane, release = promotion.lane, promotion.release
+    if not Incident.objects.open().concerning(lane).filter(pk=incident.pk).exists():
+        raise NoEmergency(f"Incident {incident} is not an open one of {lane.service} in {lane.environment}.")
+    facts = emergency_facts(promotion)
+    if facts is None or not is_hotfix(release_facts(release), facts.production):
+        runs = facts.production.version if facts and facts.production else "nothing"
+        raise NoEmergency(f"{release.service} {release} is not a patch of what Production runs: {runs}.")
+
+
 def _require_news(promotion: Promotion) -> None:
     lane, release = promotion.lane, promotion.release
     if (release.pk, promotion.configuration.pk) == (lane.live_release_id, lane.live_configuration_id):
@@ -180,16 +205,21 @@ def _record(promotion: Promotion, *, by: User | Actor) -> None:
     record(
         promotion,
         "promotion.requested",
-        f"was asked for by {promotion.requested_by_label}",
+        f"was asked for by {promotion.requested_by_label}{_why_emergency(promotion)}",
         by=by,
         after={
             "release": promotion.release.version,
             "configuration": promotion.configuration.number,
             "plan_hash": promotion.plan_hash,
             "starts_by_itself": promotion.starts_by_itself,
+            **({"incident": promotion.incident.number} if promotion.incident else {}),
         },
         reason=promotion.reason,
     )
+
+
+def _why_emergency(promotion: Promotion) -> str:
+    return f" as an emergency, for incident {promotion.incident}" if promotion.incident else ""
 
 
 def _supersede_lower(promotion: Promotion, *, by: User | Actor, now: datetime) -> None:
