@@ -9,10 +9,10 @@ from apps.accounts.models import User
 from apps.approvals.actions.waivers import LONGEST_HOURS
 from apps.approvals.enums import Choice
 from apps.core.form_fields import LineField, LinesField
-from apps.workspaces.models import Membership
-from apps.workspaces.querysets import MembershipQuerySet
 from apps.environments.models import Lane
 from apps.incidents.models import Incident
+from apps.workspaces.models import Membership
+from apps.workspaces.querysets import MembershipQuerySet
 
 
 class DecisionForm(forms.Form):

@@ -12,9 +12,9 @@ from apps.approvals.querysets import (
 )
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
+from apps.incidents.models import Incident
 from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.gates import TITLES
-from apps.incidents.models import Incident
 from apps.releases.models import Release
 from apps.workspaces.models import Membership, TenantModel
 
@@ -24,7 +24,8 @@ class Promotion(TenantModel):
 
     `plan` is what approvers are shown and `plan_hash` the SHA-256 (hex) over its canonical JSON; `gates` is the last
     evaluation: a list of {"name", "outcome", "sentence", "evidence", "who", "next_open"} in the policy's order.
-    With an `incident` it was asked for as an emergency; it is one while that is open.
+    With an `incident` it was asked for as an emergency, and is one while that is open; `was_emergency`: it started as
+    one.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("promotion_number"), function="nextval"), editable=False)
@@ -40,6 +41,7 @@ class Promotion(TenantModel):
     starts_by_itself = models.BooleanField(default=True)
     reason = models.CharField(max_length=300, blank=True)
     incident = models.ForeignKey(Incident, null=True, blank=True, on_delete=models.PROTECT, related_name="promotions")
+    was_emergency = models.BooleanField(default=False)
     requested_at = models.DateTimeField()
     requested_by = person(null=True, blank=True)
     requested_by_label = models.CharField(max_length=150)

@@ -27,7 +27,7 @@ from apps.health.models import Alert, HealthSample
 from apps.health.standing import Standing
 from apps.incidents import permissions as incident_permissions
 from apps.incidents.models import Incident
-from apps.policies.clauses import Gate
+from apps.policies.clauses import Gate, When
 
 SAMPLES = 60
 LOCKED = ("environment", "service", "live_release", "live_configuration")
@@ -50,7 +50,9 @@ def approval_of(place: Place, labels: dict[str, str]) -> Approval:
     clauses = [
         clause
         for clause in (place.document or {}).get("clauses", ())
-        if clause["gate"] == Gate.APPROVALS and clause.get("owner", "ALL") in ("ALL", owner)
+        if clause["gate"] == Gate.APPROVALS
+        and clause.get("when") != When.EMERGENCY
+        and clause.get("owner", "ALL") in ("ALL", owner)
     ]
     roles = [str(clause.get("settings", {}).get("role", "")) for clause in clauses]
     return Approval(tuple(labels.get(role, role) for role in roles), tuple(clause["id"] for clause in clauses))

@@ -13,7 +13,7 @@ from django.db.models.functions import JSONObject
 from apps.environments.enums import FreezeScope, Tier
 from apps.environments.models import Environment, Freeze, Window
 from apps.environments.windows import WindowRule, WindowState, window_state
-from apps.policies.clauses import Gate
+from apps.policies.clauses import Gate, When
 from apps.policies.models import PolicyVersion
 
 ICONS = {Tier.LOCAL: "monitor", Tier.DEV: "sprout", Tier.QA: "flask-conical", Tier.STAGING: "git-compare",
@@ -110,7 +110,8 @@ def rule_of(document: Mapping[str, Any] | None) -> str:
     """Say in a few words what a tier's policy asks for: who approves, and how many other gates there are."""
     if document is None:
         return "No policy"
-    gates = [clause["gate"] for clause in document.get("clauses", ()) if clause.get("owner") != "CUSTOMER"]
+    usual = [clause for clause in document.get("clauses", ()) if clause.get("when") != When.EMERGENCY]
+    gates = [clause["gate"] for clause in usual if clause.get("owner") != "CUSTOMER"]
     approvals = gates.count(Gate.APPROVALS)
     if not approvals:
         return f"Automatic, {len(set(gates))} gates"

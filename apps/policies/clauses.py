@@ -44,6 +44,14 @@ class Owner(StrEnum):
     CUSTOMER = "CUSTOMER"
 
 
+class When(StrEnum):
+    """In which cases a clause holds: in an emergency, in every other case, or in both."""
+
+    ALWAYS = "ALWAYS"
+    ORDINARY = "ORDINARY"
+    EMERGENCY = "EMERGENCY"
+
+
 @dataclass(frozen=True)
 class Clause:
     """One rule with the id by which people cite it, such as PROD-3. `digest` covers all but its wording."""
@@ -55,6 +63,7 @@ class Clause:
     owner: Owner
     settings: Mapping[str, object] = field(default_factory=dict)
     digest: str = ""
+    when: When = When.ALWAYS
 
     def number(self, name: str) -> int:
         """Return a setting that the document must have as a whole number."""
@@ -75,6 +84,9 @@ class Clause:
     def applies_to(self, owner: Owner) -> bool:
         return self.owner in {Owner.ALL, owner}
 
+    def holds(self, *, in_emergency: bool) -> bool:
+        return self.when in {When.ALWAYS, When.EMERGENCY if in_emergency else When.ORDINARY}
+
 
 @dataclass(frozen=True)
 class TierPolicy:
@@ -93,9 +105,10 @@ class TierPolicy:
     verification: Terms = field(default_factory=Terms)
     reminders: Reminders = field(default_factory=Reminders)
 
-    def for_owner(self, owner: Owner) -> "TierPolicy":
-        """Return the policy with only the clauses that apply to environments of this owner."""
-        return replace(self, clauses=tuple(clause for clause in self.clauses if clause.applies_to(owner)))
+    def for_owner(self, owner: Owner, *, in_emergency: bool = False) -> "TierPolicy":
+        """Return the policy with only the clauses that apply to environments of this owner, as usual or then."""
+        of_owner = (clause for clause in self.clauses if clause.applies_to(owner))
+        return replace(self, clauses=tuple(each for each in of_owner if each.holds(in_emergency=in_emergency)))
 
     def clauses_of(self, gate: Gate) -> tuple[Clause, ...]:
         return tuple(clause for clause in self.clauses if clause.gate == gate)

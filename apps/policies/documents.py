@@ -9,7 +9,7 @@ from typing import Any
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
-from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
+from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
 from apps.policies.reminders import Reminders, problem_of
 from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, is_whole
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
@@ -38,7 +38,8 @@ def parse(document: object) -> TierPolicy:
     """This function will read the rules of a tier from its document.
 
     Shapes: {"schema": 1, "tier": "QA", "strategy": "BLUE_GREEN", "limits": {"request_days", "decision_days",
-    "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL), "settings"}],
+    "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL),
+    "when" (default ALWAYS), "settings"}],
     "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`)}.
     Raises InvalidPolicy: with every mistake that was found.
     """
@@ -67,10 +68,12 @@ def terms_of(row: Mapping[str, Any]) -> Terms:
 
 
 def _clause(row: Mapping[str, Any]) -> Clause:
-    owner, settings = row.get("owner", Owner.ALL), dict(row.get("settings", {}))
+    owner, settings, when = row.get("owner", Owner.ALL), dict(row.get("settings", {})), When(row.get("when", "ALWAYS"))
     judged = {"id": row["id"], "gate": row["gate"], "owner": owner, "settings": settings}
+    if when != When.ALWAYS:  # clauses of before keep their digests, and with them plans and approvals
+        judged["when"] = when
     return Clause(
-        row["id"], Gate(row["gate"]), row["text"], row["source"], Owner(owner), settings, digest=sha256_of(judged)
+        row["id"], Gate(row["gate"]), row["text"], row["source"], Owner(owner), settings, sha256_of(judged), when
     )
 
 
@@ -143,13 +146,28 @@ def _problems_of_clauses(clauses: object) -> Iterator[str]:
             yield f"{place}: expected an object."
     rows = [clause for clause in clauses if isinstance(clause, Mapping)]
     yield from _repeated("id", [str(row.get("id")) for row in rows])
-    yield from _repeated("gate", [str(row.get("gate")) for row in rows if row.get("gate") != Gate.APPROVALS])
+    cases = [
+        [row for row in rows if row.get("when", When.ALWAYS) in (When.ALWAYS, case)]
+        for case in (When.ORDINARY, When.EMERGENCY)
+    ]
+    gates = [[str(row.get("gate")) for row in case if row.get("gate") != Gate.APPROVALS] for case in cases]
+    yield from dict.fromkeys(problem for case in gates for problem in _repeated("gate", case))
+    yield from _unapproved(rows)
     present = [row.get("gate") for row in rows]
     yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
 
 
+def _unapproved(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    """An emergency may ask fewer people, but not nobody where somebody is asked otherwise."""
+    approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS]
+    for owner in (Owner.PLATFORM, Owner.CUSTOMER):
+        asked = [row for row in approvals if row.get("owner", Owner.ALL) in (Owner.ALL, owner)]
+        if asked and all(row.get("when") == When.ORDINARY for row in asked):
+            yield f"clauses: no approval of {owner} holds in an emergency; at least one has to."
+
+
 def _problems_of_clause(place: str, clause: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unknown(place, clause, {"id", "gate", "text", "source", "owner", "settings"})
+    yield from _unknown(place, clause, {"id", "gate", "text", "source", "owner", "when", "settings"})
     if not isinstance(clause.get("id"), str) or not _CLAUSE_ID.fullmatch(clause["id"]):
         yield f"{place}id: expected letters and a number, such as PROD-3."
     for name in ("text", "source"):
@@ -157,11 +175,15 @@ def _problems_of_clause(place: str, clause: Mapping[str, Any]) -> Iterator[str]:
             yield f"{place}{name}: expected a text."
     if clause.get("owner", Owner.ALL) not in list(Owner):
         yield f"{place}owner: expected one of {', '.join(Owner)}."
+    if clause.get("when", When.ALWAYS) not in list(When):
+        yield f"{place}when: expected one of {', '.join(When)}."
     if clause.get("gate") not in list(Gate):
         yield f"{place}gate: expected one of {', '.join(Gate)}."
         return
     if clause["gate"] in ALWAYS and clause.get("owner", Owner.ALL) != Owner.ALL:
         yield f"{place}owner: the gate {clause['gate']} stands for everybody."
+    if clause["gate"] in ALWAYS and clause.get("when", When.ALWAYS) != When.ALWAYS:
+        yield f"{place}when: the gate {clause['gate']} stands always."
     yield from _problems_of_settings(place, Gate(clause["gate"]), clause.get("settings", {}))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from apps.environments.enums import Tier
 from apps.policies import documents
-from apps.policies.clauses import Gate, Owner
+from apps.policies.clauses import Gate, Owner, When
 from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
@@ -16,7 +16,7 @@ def policy_schema() -> dict[str, Any]:
     """This function will describe a policy document in JSON Schema 2020-12.
 
     Not said by it, and found by `documents.parse`: ids and gates that stand twice, more breaches than samples, an
-    escalation before its reminder.
+    escalation before its reminder, emergencies that nobody approves.
     """
     verification = _object(
         {
@@ -50,6 +50,7 @@ def _clauses() -> dict[str, Any]:
             "text": _TEXT,
             "source": _TEXT,
             "owner": {"enum": list(Owner)},
+            "when": {"enum": list(When)},
             "settings": {"type": "object"},
         },
         required=("id", "gate", "text", "source"),
@@ -67,7 +68,7 @@ def _of_gate(gate: Gate) -> dict[str, Any]:
     if expected:
         rule["required"] = ["settings"]
     if gate in documents.ALWAYS:
-        rule["properties"]["owner"] = {"const": Owner.ALL}
+        rule["properties"] |= {"owner": {"const": Owner.ALL}, "when": {"const": When.ALWAYS}}
     return {"if": {"properties": {"gate": {"const": gate}}}, "then": rule}
 
 

@@ -177,7 +177,7 @@ def _shown(
         gate=clause.gate,
         gate_title=TITLES[clause.gate],
         asked=words.asked(clause, roles),
-        owner=words.OWNERS[clause.owner],
+        owner=words.holds_for(clause),
         source=clause.source,
     )
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from apps.policies.clauses import Clause, Gate, Owner, TierPolicy
+from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
 from apps.policies.evidence import SUITES
 from apps.policies.judgement import listed
 from apps.policies.verification import Terms, WithoutTraffic
 
 OWNERS = {Owner.ALL: "Everybody", Owner.PLATFORM: "The platform's environments", Owner.CUSTOMER: "Customers' own"}
+CASES = {When.ORDINARY: ", not in an emergency", When.EMERGENCY: ", in an emergency only"}
 STRATEGIES = {
     "BLUE_GREEN": "Blue-green: the new release starts beside the one that runs, and users are brought over once it is "
     "healthy. What ran before stands ready until then.",
@@ -65,6 +66,11 @@ def asked(clause: Clause, roles: Mapping[str, str]) -> str:
     return "; ".join(_setting(name, value, roles) for name, value in clause.settings.items())
 
 
+def holds_for(clause: Clause) -> str:
+    """This function will say whose environments a clause is about, and in which cases."""
+    return OWNERS[clause.owner] + CASES.get(clause.when, "")
+
+
 def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
     """This function will say how long requests and decisions count, and when people hear of a missing one."""
     ready, told = policy.ready_lasts, policy.reminders
@@ -111,9 +117,12 @@ def _ways(policy: TierPolicy, before: str, roles: Mapping[str, str]) -> Iterator
     else:
         yield f"after {before}" if policy.clause_of(Gate.PREVIOUS_TIER) else f"{before} is not asked for"
     for owner, where in _WHERE.items():
-        clauses = [clause for clause in policy.clauses_of(Gate.APPROVALS) if clause.owner == owner]
-        if clauses:
-            yield f"approved by {listed([asked(clause, roles) for clause in clauses])}{where}"
+        of_owner = [clause for clause in policy.clauses_of(Gate.APPROVALS) if clause.owner == owner]
+        if usual := [asked(clause, roles) for clause in of_owner if clause.holds(in_emergency=False)]:
+            yield f"approved by {listed(usual)}{where}"
+        if any(clause.when != When.ALWAYS for clause in of_owner):
+            then = [asked(clause, roles) for clause in of_owner if clause.holds(in_emergency=True)]
+            yield f"in an emergency by {listed(then)}{where}"
     if policy.clause_of(Gate.WINDOW):
         yield "inside the windows of the environment"
 

@@ -54,6 +54,7 @@ def approve_all(promotion: Promotion, world: World, *, now: datetime = NOW) -> P
         "ENGINEERING_MANAGER": world.cast.engineering_manager,
         "DEVOPS": world.cast.devops,
         "CUSTOMER_OPERATOR": world.cast.customer_operator,
+        "SENIOR_ENGINEER": world.cast.second_devops,
     }
     for requirement in promotion.requirements.standing():
         promotion = say(promotion, requirement.role_id, people[requirement.role_id], now=now)

@@ -1,5 +1,6 @@
 """The emergency path: what an open incident lets pass, for which releases, and what stays as it is."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,15 +9,31 @@ from django.urls import reverse
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
+from apps.audit.actors import SYSTEM
+from apps.core.verdict import Denied
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.incidents import actions as incident_actions
 from apps.incidents.models import Incident
+from apps.policies.models import PolicyVersion
 from apps.releases.models import Release
-from tests.approvals.promotions import approve_all, ask, bring, move, outcome_of, sentence_of
+from apps.workspaces import actions as workspace_actions
+from tests.approvals.promotions import (
+    approve_all,
+    ask,
+    bring,
+    deploy,
+    lane_of,
+    move,
+    outcome_of,
+    put_in_force,
+    say,
+    sentence_of,
+)
 from tests.cast import NOW
 from tests.drill import get, post, text_of
 from tests.incidents.test_incidents import declare
+from tests.policies.documents import clause
 from tests.world import World, last_event
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +42,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def hotfix(world: World) -> Release:
     """1.0.0 runs in Production, which is frozen; 1.0.1 has come as far as Staging."""
+    workspace_actions.grant_role(
+        world.cast.second_devops, role="SENIOR_ENGINEER", workspace=world.cast.platform, by=SYSTEM, now=NOW
+    )
     bring(world, world.production)
     patch = world.next_release("1.0.1")
     bring(world, world.staging, patch)
@@ -62,6 +82,57 @@ def test_it_is_no_emergency_any_more_once_the_incident_is_resolved(world: World,
     assert not all(result.outcome.lets_pass for result in actions.recheck(promotion, now=NOW))
     promotion = actions.settle(promotion, now=NOW)
     assert (promotion.state, outcome_of(promotion, "freeze")) == (PromotionState.PENDING, "WAITING")
+
+
+def roles_of(promotion: Promotion) -> list[str]:
+    return list(promotion.requirements.standing().values_list("role_id", flat=True))
+
+
+def test_one_senior_engineer_approves_who_had_no_part_in_it(world: World, hotfix: Release) -> None:
+    for person in (world.cast.release_engineer, world.cast.engineering_manager):
+        workspace_actions.grant_role(person, role="SENIOR_ENGINEER", workspace=world.cast.platform, by=SYSTEM, now=NOW)
+    promotion = hurry(world, hotfix, declare(world))
+
+    assert roles_of(promotion) == ["SENIOR_ENGINEER"]
+    with pytest.raises(Denied):  # who asked for it, and wrote it
+        say(promotion, "SENIOR_ENGINEER", world.cast.release_engineer)
+    assert say(promotion, "SENIOR_ENGINEER", world.cast.engineering_manager).state == PromotionState.READY
+
+
+def test_an_approval_that_has_no_case_stays_in_an_emergency(world: World, hotfix: Release) -> None:
+    document = PolicyVersion.objects.in_force("PRODUCTION").get().document
+    migrations = clause(13, "approvals", settings={"role": "SECURITY"})
+    put_in_force("PRODUCTION", clauses=[*document["clauses"], migrations])
+
+    assert roles_of(hurry(world, hotfix, declare(world))) == ["SENIOR_ENGINEER", "SECURITY"]
+
+
+def test_staging_takes_a_patch_that_was_in_no_tier_before(world: World) -> None:
+    bring(world, world.production)
+    patch, incident = world.next_release("1.0.1"), declare(world)
+    with pytest.raises(actions.TierSkipped):
+        ask(world, world.staging, patch)
+
+    promotion = deploy(ask(world, world.staging, patch, incident=incident))
+
+    assert promotion.state == PromotionState.COMPLETED
+    assert hurry(world, patch, incident).state == PromotionState.PENDING
+    with pytest.raises(actions.TierSkipped, match=r"Missing: Staging\."):
+        hurry(world, world.next_release("1.0.2"), incident)
+
+
+def test_what_came_in_an_emergency_is_watched_closely_for_a_day(world: World, hotfix: Release) -> None:
+    assert not lane_of(world.production, world).is_watched_closely(NOW)
+    incident = declare(world)
+
+    promotion = deploy(approve_all(hurry(world, hotfix, incident), world))
+
+    lane = lane_of(world.production, world)
+    assert (promotion.was_emergency, lane.close_watch_until) == (True, NOW + timedelta(hours=24))
+    assert lane.close_watch_reason == f"Emergency for incident {incident}: Greeter 1.0.1"
+    incident_actions.resolve(incident, resolution="Patched", by=world.cast.devops, now=NOW)
+    page = text_of(get(world.cast.auditor, reverse("approvals:promotion-detail", args=[promotion.number])))
+    assert "Emergency:" in page
 
 
 def test_only_a_patch_of_what_production_runs_and_only_for_an_incident_there(world: World) -> None:

@@ -32,7 +32,7 @@ def test_the_wording_of_a_clause_takes_no_part_in_its_digest():
 
 @pytest.mark.parametrize(
     "change",
-    [{"id": "PROD-44"}, {"owner": "CUSTOMER"}, {"settings": {"lasting_minutes": 90}}],
+    [{"id": "PROD-44"}, {"owner": "CUSTOMER"}, {"when": "ORDINARY"}, {"settings": {"lasting_minutes": 90}}],
     ids=lambda row: next(iter(row)),
 )
 def test_what_a_clause_rules_takes_part_in_its_digest(change):
@@ -52,6 +52,28 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
     }
 
     assert roles == {Owner.PLATFORM: ["DEVOPS"], Owner.CUSTOMER: ["CUSTOMER_OPERATOR"]}
+
+
+def test_a_clause_holds_as_usual_in_an_emergency_or_both():
+    before = parse(make_document("window")).clauses[-1].digest
+    document = make_document("window", roles=("DEVOPS", "SECURITY", "ENGINEERING_MANAGER"))
+    document["clauses"][-4]["when"] = "ALWAYS"
+    document["clauses"][-3]["when"], document["clauses"][-2]["when"] = "ORDINARY", "EMERGENCY"
+    policy = parse(document)
+
+    roles = [
+        [found.settings["role"] for found in chosen.clauses_of(Gate.APPROVALS)]
+        for chosen in (policy.for_owner(Owner.PLATFORM), policy.for_owner(Owner.PLATFORM, in_emergency=True))
+    ]
+
+    assert roles == [["DEVOPS", "ENGINEERING_MANAGER"], ["SECURITY", "ENGINEERING_MANAGER"]]
+    assert policy.clause_of(Gate.WINDOW).digest == before, "what always holds is what it was"
+
+
+def _two(*cases):
+    return make_document(
+        clauses=[clause(n, "previous_tier", when=case) for n, case in enumerate(cases, 1)] + make_document()["clauses"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,6 +99,15 @@ def test_a_clause_is_about_the_platform_a_customer_or_both():
         (make_document(clauses=[clause(1, "hold", why="x")]), "clauses[0].why: unknown."),
         (make_document(clauses=[clause(1, "hold", owner="ME")]), "clauses[0].owner: expected one of ALL, PLATFORM"),
         (make_document(clauses=[clause(1, "hold", owner="PLATFORM")]), "clauses[0].owner: the gate hold stands for"),
+        (make_document(clauses=[clause(1, "hold", when="NEVER")]), "clauses[0].when: expected one of ALWAYS, ORDINARY"),
+        (make_document(clauses=[clause(1, "hold", when=["ALWAYS"])]), "clauses[0].when: expected one of ALWAYS"),
+        (make_document(clauses=[clause(1, "hold", when="ORDINARY")]), "clauses[0].when: the gate hold stands always."),
+        (_two("ORDINARY", "ORDINARY"), "clauses: the gate previous_tier stands there twice."),
+        (_two("ALWAYS", "EMERGENCY"), "clauses: the gate previous_tier stands there twice."),
+        (
+            make_document(clauses=[clause(1, "approvals", settings={"role": "A"}, when="ORDINARY")]),
+            "clauses: no approval of PLATFORM holds in an emergency; at least one has to.",
+        ),
         (make_document(clauses=[clause(1, "karma")]), "clauses[0].gate: expected one of previous_tier, artifact"),
         (make_document(clauses=[clause(1, "hold", settings=1)]), "clauses[0].settings: expected an object."),
         (make_document(clauses=[clause(1, "hold", settings={"a": 1})]), "clauses[0].settings.a: unknown."),

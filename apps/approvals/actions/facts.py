@@ -78,7 +78,7 @@ def open_case(promotion: Promotion) -> Case:
     version = PolicyVersion.objects.in_force(tier).first()
     if version is None:
         raise NoPolicy(f"No policy is in force for {Tier(tier).label}.")
-    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane))
+    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane), in_emergency=promotion.is_emergency)
     return Case(promotion, policy, version.number, plan_of(promotion, policy))
 
 

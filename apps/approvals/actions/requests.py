@@ -120,7 +120,8 @@ def request_promotion(
     right = rights.may(by, Capability.PROMOTION_REQUEST, lane.workspace_id, lane.environment)
     needs_people = bool(case.policy.clauses_of(Gate.APPROVALS))
     permissions.may_request(by, right=right, needs_people=needs_people).require()
-    _require_release(release, lane, asks_for_previous=case.policy.clause_of(Gate.PREVIOUS_TIER) is not None)
+    asks_for_previous = case.policy.clause_of(Gate.PREVIOUS_TIER) is not None
+    _require_release(release, lane, asks_for_previous=asks_for_previous, in_emergency=promotion.is_emergency)
     if incident is not None:
         _require_emergency(promotion, incident)
     _require_news(promotion)
@@ -160,14 +161,14 @@ def _configuration(lane: Lane, wanted: ConfigurationVersion | None) -> Configura
     return found
 
 
-def _require_release(release: Release, lane: Lane, *, asks_for_previous: bool) -> None:
+def _require_release(release: Release, lane: Lane, *, asks_for_previous: bool, in_emergency: bool) -> None:
     named = f"{release.service} {release.version}"
     if release.state != ReleaseState.SEALED:
         why = f": “{release.quarantine_reason}”" if release.quarantine_reason else ""
         raise NotDeployable(f"{named} is {release.label.lower()}{why}.")
     path = path_of(release, lane.environment.tier) if asks_for_previous else ()
     if path and path[-1].at is None:
-        missing = [passed.tier for passed in path if passed.at is None]
+        missing = [passed.tier for passed in (path[-1:] if in_emergency else path) if passed.at is None]
         raise TierSkipped(
             f"{named} has not succeeded in {path[-1].tier} yet, so it can't come to {lane.environment}. "
             f"Missing: {', '.join(missing)}.",

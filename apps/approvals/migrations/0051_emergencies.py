@@ -21,5 +21,6 @@ class Migration(migrations.Migration):
                 to="incidents.incident",
             ),
         ),
+        migrations.AddField(model_name="promotion", name="was_emergency", field=models.BooleanField(default=False)),
         same_workspace("approvals_promotion", "incident_id", "incidents_incident"),
     ]

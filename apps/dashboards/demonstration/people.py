@@ -22,6 +22,7 @@ class Account:
     platform_role: str = ""
     customer_role: str = ""
     told: str = ""
+    also: str = ""  # another role in the platform
 
 
 ACCOUNTS = (
@@ -34,7 +35,7 @@ ACCOUNTS = (
         "engineering-manager", "Engineering manager", "ENGINEERING_MANAGER", "",
         "approves what comes to Production",
     ),
-    Account("devops", "DevOps", "DEVOPS", "", "approves, operates, freezes, rolls back"),
+    Account("devops", "DevOps", "DEVOPS", "", "approves, operates, freezes, rolls back", also="SENIOR_ENGINEER"),
     Account("security", "Security", "SECURITY", "", "quarantines, freezes, reads the audit trail"),
     Account("auditor", "Auditor", "AUDITOR", "", "reads and exports the audit trail"),
     Account(
@@ -50,7 +51,9 @@ def load(platform: Workspace, customer: Workspace, *, now: datetime) -> Mapping[
     held = set(Membership.objects.current().values_list("user_id", "role_id", "workspace_id"))
     for account in ACCOUNTS:
         person = people[account.username]
-        for workspace, role in ((platform, account.platform_role), (customer, account.customer_role)):
+        for workspace, role in (
+            (platform, account.platform_role), (platform, account.also), (customer, account.customer_role)
+        ):  # fmt: skip
             if role and (person.pk, role, workspace.pk) not in held:
                 actions.grant_role(person, role=role, workspace=workspace, by=SYSTEM, now=now)
     return people
