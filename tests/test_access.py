@@ -91,6 +91,7 @@ def objects(world: World) -> Objects:
             world.cast.platform, title="A secret incident", severity="SEV1", environment=world.staging,
             by=world.cast.devops, now=NOW,
         )  # fmt: skip
+        incident_actions.owe(incident, promotion_id=promotion.pk, subject="A secret", roles=(), now=NOW)
         proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
         delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
     return Objects(
@@ -165,6 +166,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"incidents:{name}": lambda o: [o.incident.number]
         for name in ("incident-detail", "note-create", "deployment-link", "severity-change", "resolution")
     },
+    "incidents:debt-pay": lambda o: [o.incident.number, o.incident.debts.first().pk],
     "policies:proposal-detail": lambda o: [o.proposal.pk],
     "policies:proposal-decision": lambda o: [o.proposal.pk],
     "policies:proposal-simulation": lambda o: [o.proposal.pk],

@@ -116,6 +116,12 @@ def _incident(name: str, world: World) -> str:
     return reverse(f"incidents:{name}", args=[incident.number])
 
 
+def _debt(world: World) -> str:
+    incident = incident_actions.declare(world.cast.platform, **INCIDENT, by=world.cast.devops, now=NOW)
+    [debt, _] = incident_actions.owe(incident, promotion_id=world.release.pk, subject="It", roles=(), now=NOW)
+    return reverse("incidents:debt-pay", args=[incident.number, debt.pk])
+
+
 def _local(world: World) -> Any:
     return make_environment(world.cast.platform, "Local", Tier.LOCAL)
 
@@ -388,6 +394,11 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "incidents:resolution",
         "incident.resolved",
         lambda w: Call(w.cast.devops, _incident("resolution", w), {"resolution": "Rolled back"}),
+    ),
+    (
+        "incidents:debt-pay",
+        "incident.paid",
+        lambda w: Call(w.cast.devops, _debt(w), {"words": "wiki/1"}),
     ),
     ("health:check-change", "check.changed", lambda w: Call(w.cast.devops, _check("check-change", w), CHECK)),
     ("health:check-remove", "check.removed", lambda w: Call(w.cast.devops, _check("check-remove", w), {})),

@@ -41,7 +41,7 @@ class Promotion(TenantModel):
     starts_by_itself = models.BooleanField(default=True)
     reason = models.CharField(max_length=300, blank=True)
     incident = models.ForeignKey(Incident, null=True, blank=True, on_delete=models.PROTECT, related_name="promotions")
-    was_emergency = models.BooleanField(default=False)
+    was_emergency = models.BooleanField(default=False, db_default=False)
     requested_at = models.DateTimeField()
     requested_by = person(null=True, blank=True)
     requested_by_label = models.CharField(max_length=150)

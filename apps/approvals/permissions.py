@@ -133,6 +133,24 @@ def may_waive(by: User | Actor, role: str, promotion: Promotion, *, holds_role: 
     return Verdict(tuple(reasons))
 
 
+def may_approve_afterwards(by: User, promotion: Promotion, role: str, label: str, facts: VotingFacts) -> Verdict:
+    """This function will say whether somebody may give an approval that an emergency left owed, as this role.
+
+    `facts.votes` are all that were given on the promotion, before and after it: one person counts once.
+    """
+    reasons = [*_own_part(by.pk, promotion)]
+    if not by.is_active:
+        reasons.append(Reason("account_closed", "This account is closed."))
+    if role not in facts.roles:
+        reasons.append(Reason("role_missing", f"This needs somebody who is {label} there."))
+    reasons += [
+        Reason("counted_already", f"You decided as {vote.role_label}, and one person counts once.")
+        for vote in facts.votes
+        if vote.person_id == by.pk
+    ]
+    return Verdict(tuple(reasons))
+
+
 def may_withdraw(by: User | Actor, promotion: Promotion, *, right: Verdict) -> Verdict:
     """This function will say whether somebody may withdraw it: who asked, or whose roles let them (`right`)."""
     if isinstance(by, User) and by.is_active and by.pk == promotion.requested_by_id:

@@ -120,6 +120,8 @@ KINDS: dict[str, str] = {
     "incident.noted": "added a note to an incident",
     "incident.deployment_linked": "linked a deployment to an incident",
     "incident.severity_changed": "changed an incident's severity",
+    "incident.owed": "left debts of an emergency",
+    "incident.paid": "paid a debt of an emergency",
     "incident.resolved": "resolved an incident",
     "audit.exported": "exported the audit trail",
     "demonstration.loaded": "loaded the demonstration",

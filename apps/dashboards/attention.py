@@ -20,6 +20,7 @@ from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
 from apps.environments.models import Hold, Lane
 from apps.environments.querysets import LaneQuerySet
+from apps.incidents.models import Debt
 from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
@@ -33,6 +34,7 @@ class Figures:
     awaiting: int
     on_hold: int
     drifting: int
+    owed: int
 
 
 def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
@@ -46,6 +48,7 @@ def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
         awaiting=Coalesce(Sum(_counted(awaiting)), 0),
         on_hold=Coalesce(Sum(_counted(Hold.objects.open())), 0),
         drifting=Coalesce(Sum(_counted(_adrift())), 0),
+        owed=Coalesce(Sum(_counted(Debt.objects.unpaid())), 0),
     )
     return Figures(**found)
 
@@ -72,6 +75,12 @@ def drifting(workspaces: tuple[UUID, ...]) -> list[Lane]:
 
 def _adrift() -> LaneQuerySet:
     return Lane.objects.standing().exclude(drift="")
+
+
+def debts(workspaces: tuple[UUID, ...], *, now: datetime) -> list[dict[str, Any]]:
+    """Return what emergencies left owed, the most urgent first, and whether it is late. Queries: one."""
+    unpaid = Debt.objects.visible_in(workspaces).unpaid().with_subject().order_by("due_at")[:MOST_FAILURES]
+    return [{"debt": debt, "is_overdue": debt.is_overdue(now)} for debt in unpaid]
 
 
 def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:

@@ -11,5 +11,6 @@ urlpatterns = [
     path("<int:number>/notes/", incidents.note_create, name="note-create"),
     path("<int:number>/deployments/", incidents.deployment_link, name="deployment-link"),
     path("<int:number>/severity/", incidents.severity_change, name="severity-change"),
+    path("<int:number>/debts/<uuid:debt_id>/", incidents.debt_pay, name="debt-pay"),
     path("<int:number>/resolution/", incidents.resolution, name="resolution"),
 ]

@@ -67,7 +67,11 @@ def _activity(ask: live.Ask) -> str:
 
 def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
     awaited = attention.deciders(ask.workspaces, now=ask.now)
-    everybodys = {"failures": page.failures(ask.workspaces), "drifting": attention.drifting(ask.workspaces)}
+    everybodys = {
+        "failures": page.failures(ask.workspaces),
+        "drifting": attention.drifting(ask.workspaces),
+        "debts": attention.debts(ask.workspaces, now=ask.now),
+    }
 
     nobodys = _needs_parts([], everybodys)
     parts = {user_id: _needs_parts(mine, everybodys) for user_id, mine in awaited.items()}
@@ -117,7 +121,7 @@ live.page(
     "dashboard",
     live.region("matrix", topics=(*LANES, *SHAPE), render=_matrix, is_moving=_is_deploying),
     live.region("strip", topics=(*LANES, *SHAPE, "decision:*"), render=_strip),
-    live.region("needs", topics=(*PEOPLE, "lane:*"), render=_needs),
+    live.region("needs", topics=(*PEOPLE, "lane:*", "incident:*"), render=_needs),
     live.region("activity", topics=("audit",), render=_activity),
 )
 live.page("navigation")

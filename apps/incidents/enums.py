@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.db import models
 
 
@@ -29,14 +31,32 @@ class EntryKind(models.TextChoices):
     SEVERITY = "SEVERITY", "Severity changed"
     DEPLOYMENT = "DEPLOYMENT", "Deployment linked"
     RESOLVED = "RESOLVED", "Resolved"
+    FACT = "FACT", "Seen by the portal"
 
     @property
     def icon(self) -> str:
         return {
             EntryKind.DECLARED: "siren", EntryKind.NOTE: "message-square", EntryKind.SEVERITY: "triangle-alert",
             EntryKind.DEPLOYMENT: "rocket", EntryKind.RESOLVED: "circle-check",
+            EntryKind.FACT: "info",
         }[self]  # fmt: skip
 
     @property
     def tone(self) -> str:
         return {EntryKind.DECLARED: "bad", EntryKind.SEVERITY: "warn", EntryKind.RESOLVED: "ok"}.get(self, "idle")
+
+
+class DebtKind(models.TextChoices):
+    """What an emergency leaves owed."""
+
+    APPROVAL = "APPROVAL", "Approval afterwards"
+    POST_MORTEM = "POST_MORTEM", "Post-mortem"
+    PUBLICATION = "PUBLICATION", "Publication of the post-mortem"
+
+
+# How long after the emergency each may take, as the deployment policies say.
+LASTS = {
+    DebtKind.APPROVAL: timedelta(hours=24),
+    DebtKind.POST_MORTEM: timedelta(hours=48),
+    DebtKind.PUBLICATION: timedelta(days=5),
+}

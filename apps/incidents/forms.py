@@ -96,5 +96,9 @@ class SeverityForm(forms.Form):
     severity = forms.ChoiceField(label="Severity", choices=Severity.choices)
 
 
+class DebtForm(forms.Form):
+    words = _lines("What you found, or where it is", "Kept on the timeline.")
+
+
 class ResolutionForm(forms.Form):
     resolution = _lines("What resolved it", "Everybody who looks back reads it first.")

@@ -1,11 +1,12 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Func, Q, Value
 
-from apps.environments.models import Environment, person
-from apps.incidents.enums import EntryKind, IncidentState, Severity
-from apps.incidents.querysets import IncidentQuerySet
+from apps.accounts.models import Role
+from apps.environments.models import Environment, all_or_none, person
+from apps.incidents.enums import DebtKind, EntryKind, IncidentState, Severity
+from apps.incidents.querysets import DebtQuerySet, IncidentQuerySet
 from apps.releases.models import Service
 from apps.workspaces.models import TenantModel
 
@@ -106,3 +107,57 @@ class Entry(TenantModel):
     @property
     def tone(self) -> str:
         return EntryKind(self.kind).tone
+
+
+class Debt(TenantModel):
+    """What an emergency leaves owed until `due_at`: an approval by a role that was not asked before, or a document.
+
+    `role` and `promotion` are those of an approval. `words` say where it is, or what was looked at. Paid, it stays so.
+    """
+
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="debts")
+    kind = models.CharField(max_length=11, choices=DebtKind)
+    role = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    promotion = models.ForeignKey(
+        "approvals.Promotion", null=True, blank=True, on_delete=models.PROTECT, related_name="debts"
+    )
+    owed_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True, blank=True)
+    paid_by = person(null=True, blank=True)
+    words = models.CharField(max_length=2000, blank=True)
+
+    objects = DebtQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["due_at", "kind", "role"]
+        constraints = [
+            models.UniqueConstraint(
+                name="debt_document_once", fields=["incident", "kind"], condition=~Q(kind=DebtKind.APPROVAL)
+            ),
+            models.UniqueConstraint(
+                name="debt_approval_once", fields=["promotion", "role"], condition=Q(kind=DebtKind.APPROVAL)
+            ),
+            models.CheckConstraint(
+                name="debt_kind_matches",
+                condition=Q(kind=DebtKind.APPROVAL, role__isnull=False, promotion__isnull=False)
+                | Q(kind__in=[DebtKind.POST_MORTEM, DebtKind.PUBLICATION], role=None, promotion=None),
+            ),
+            all_or_none("debt_paid_whole", "paid_at", "paid_by"),
+        ]
+        indexes = [models.Index(name="debt_unpaid", fields=["workspace", "due_at"], condition=Q(paid_at=None))]
+
+    def __str__(self) -> str:
+        return self.what
+
+    @property
+    def what(self) -> str:
+        label = DebtKind(self.kind).label
+        return f"{label} as {self.role}" if self.role else label
+
+    @property
+    def was_late(self) -> bool:
+        return self.paid_at is not None and self.paid_at > self.due_at
+
+    def is_overdue(self, now: datetime) -> bool:
+        return self.paid_at is None and now > self.due_at

@@ -28,3 +28,11 @@ class IncidentQuerySet(TenantQuerySet):
         return self.filter(
             Q(environment_id=environment.pk) | Q(environment=None, workspace_id=environment.workspace_id)
         )
+
+
+class DebtQuerySet(TenantQuerySet):
+    def unpaid(self) -> Self:
+        return self.filter(paid_at=None)
+
+    def with_subject(self) -> Self:
+        return self.select_related("role", "incident", "promotion__release__service", "paid_by")

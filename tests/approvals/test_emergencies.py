@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from apps.approvals import actions
@@ -115,7 +116,9 @@ def test_staging_takes_a_patch_that_was_in_no_tier_before(world: World) -> None:
 
     promotion = deploy(ask(world, world.staging, patch, incident=incident))
 
-    assert promotion.state == PromotionState.COMPLETED
+    assert (promotion.state, promotion.was_emergency) == (PromotionState.COMPLETED, True)
+    assert not incident.debts.exists()
+    assert not lane_of(world.staging, world).is_watched_closely(NOW)
     assert hurry(world, patch, incident).state == PromotionState.PENDING
     with pytest.raises(actions.TierSkipped, match=r"Missing: Staging\."):
         hurry(world, world.next_release("1.0.2"), incident)
@@ -133,6 +136,66 @@ def test_what_came_in_an_emergency_is_watched_closely_for_a_day(world: World, ho
     incident_actions.resolve(incident, resolution="Patched", by=world.cast.devops, now=NOW)
     page = text_of(get(world.cast.auditor, reverse("approvals:promotion-detail", args=[promotion.number])))
     assert "Emergency:" in page
+
+
+def test_who_was_not_asked_is_asked_afterwards_and_people_learn_from_it(world: World, hotfix: Release) -> None:
+    cast, incident = world.cast, declare(world)
+    deploy(approve_all(hurry(world, hotfix, incident), world))
+
+    debts = {debt.what: debt for debt in incident.debts.all()}
+
+    assert {what: (debt.due_at - NOW).total_seconds() / 3600 for what, debt in debts.items()} == {
+        "Approval afterwards as Engineering manager": 24,
+        "Approval afterwards as DevOps": 24,
+        "Post-mortem": 48,
+        "Publication of the post-mortem": 120,
+    }
+    owed = debts["Approval afterwards as DevOps"]
+    for person, why in (
+        (cast.second_devops, "one person counts once"),  # approved as senior engineer
+        (cast.security, "who is DevOps"),
+        (cast.release_engineer, "You asked for this"),
+    ):
+        with pytest.raises(Denied, match=why):
+            actions.approve_afterwards(owed, words="Fine", by=person, now=NOW)
+    assert actions.approve_afterwards(owed, words="Fine", by=cast.devops, now=NOW).paid_by == cast.devops
+    workspace_actions.grant_role(cast.devops, role="ENGINEERING_MANAGER", workspace=cast.platform, by=SYSTEM, now=NOW)
+    other = debts["Approval afterwards as Engineering manager"]
+    with pytest.raises(Denied, match="one person counts once"):
+        actions.approve_afterwards(other, words="Fine", by=cast.devops, now=NOW)
+    with pytest.raises(incident_actions.NotADocument):
+        incident_actions.pay(other, words="Fine", by=cast.devops, now=NOW)
+    with pytest.raises(incident_actions.NotAnApproval):
+        actions.approve_afterwards(debts["Post-mortem"], words="Fine", by=cast.devops, now=NOW)
+    late = incident_actions.pay(debts["Post-mortem"], words="wiki/1", by=cast.devops, now=NOW + timedelta(days=3))
+    assert late.was_late
+    assert last_event("incident.paid").summary.endswith(", late")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        incident.debts.filter(pk=late.pk).update(paid_at=NOW)
+
+
+def test_what_is_owed_stands_on_the_incident_and_on_the_front_page(world: World, hotfix: Release) -> None:
+    with world.everything():
+        incident = declare(world)
+        promotion = deploy(approve_all(hurry(world, hotfix, incident), world))
+        document = incident.debts.get(kind="POST_MORTEM")
+        approval = incident.debts.get(role="DEVOPS")
+    page = reverse("incidents:incident-detail", args=[incident.number])
+    pay, approve = (reverse("incidents:debt-pay", args=[incident.number, debt.pk]) for debt in (document, approval))
+
+    front = text_of(get(world.cast.devops, "/"))
+    assert f"Post-mortem, incident #{incident.number}" in front
+    assert "overdue since" in front  # NOW is some days ago
+    assert pay in text_of(get(world.cast.devops, page))
+    assert f"promotion #{promotion.number}" in text_of(get(world.cast.devops, page))
+    for address in (pay, approve):
+        assert post(world.cast.outsider, address, {"words": "wiki/1"}).status_code == 404
+        assert post(world.cast.auditor, address, {"words": "wiki/1"}).status_code == 403
+        assert get(world.cast.devops, address).status_code == 405
+        assert post(world.cast.devops, address, {}).status_code == 422
+        assert post(world.cast.devops, address, {"words": "wiki/1"})["Location"] == page
+    assert post(world.cast.devops, pay, {"words": "wiki/2"}).status_code == 409
+    assert f"Post-mortem, incident #{incident.number}" not in text_of(get(world.cast.devops, "/"))
 
 
 def test_only_a_patch_of_what_production_runs_and_only_for_an_incident_there(world: World) -> None:

@@ -1,6 +1,7 @@
 """What can be done with an incident: by whom, when, and what stays of it."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -126,3 +127,17 @@ def test_two_who_resolve_at_once_and_a_third_who_changes_the_severity(world: Wor
         assert Incident.objects.get(pk=incident.pk).severity == ("SEV1" if changed else "SEV2")
         assert AuditEvent.objects.filter(kind="incident.resolved").count() == 1
         assert kinds(incident).count("SEVERITY") == changed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_pay_the_same_debt_at_once(world: World) -> None:
+    with world.everything():
+        incident = declare(world)
+        [debt, _] = actions.owe(incident, promotion_id=uuid4(), subject="It", roles=(), now=NOW)
+        assert actions.owe(incident, promotion_id=uuid4(), subject="Another", roles=(), now=NOW) == []
+
+    paid = at_once(world, *[lambda: actions.pay(debt, words="wiki/1", by=world.cast.devops, now=NOW)] * 2)
+
+    assert sorted(type(each).__name__ for each in paid) == ["Debt", "DebtPaid"]
+    with world.everything():
+        assert AuditEvent.objects.filter(kind="incident.paid").count() == 1

@@ -106,8 +106,8 @@ def _queries(client: Client, address: str) -> int:
     return len(asked)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_words_are_shown_as_text(world: World, text: str) -> None:
+def test_hostile_words_are_shown_as_text(world: World) -> None:
+    text = " ".join(HOSTILE)
     with world.everything():
         incident = declare(world, title=text, what=text)
 

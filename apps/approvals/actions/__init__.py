@@ -17,6 +17,7 @@ from apps.approvals.actions.delegations import (
     end_delegation,
     void_delegations,
 )
+from apps.approvals.actions.emergencies import approve_afterwards, may_approve_afterwards
 from apps.approvals.actions.endings import mark, withdraw
 from apps.approvals.actions.facts import NoPolicy
 from apps.approvals.actions.requests import (
@@ -61,11 +62,13 @@ __all__ = [
     "WaiverInvalid",
     "WrongLane",
     "accept_finding",
+    "approve_afterwards",
     "decide",
     "delegate",
     "end_delegation",
     "longest_acceptance",
     "mark",
+    "may_approve_afterwards",
     "recheck",
     "request_promotion",
     "settle",

@@ -1,6 +1,6 @@
 """How promotions leave the list: people take them back, and the engine says what became of them."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -9,6 +9,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.decisions import NotWaiting
+from apps.approvals.actions.emergencies import follow_up
 from apps.approvals.actions.facts import order_of
 from apps.approvals.actions.settling import lock, settle_locked, write
 from apps.approvals.enums import WAITING, PromotionState
@@ -16,11 +17,7 @@ from apps.approvals.models import Promotion
 from apps.approvals.transitions import advance
 from apps.audit.actors import SYSTEM, Actor
 from apps.core.texts import one_line
-from apps.health import actions as health_actions
 from apps.workspaces import rights
-
-# How long a lane is watched closely after an emergency: a day and night of traffic.
-CLOSE_WATCH = timedelta(hours=24)
 
 # What the engine may say, and the words for it in the trail.
 SENTENCES: dict[PromotionState, str] = {
@@ -90,18 +87,9 @@ def mark(
         return settle_locked(promotion, now=now)
     if state == PromotionState.COMPLETED:
         if promotion.was_emergency:
-            _watch_closely(promotion, now=now)
+            follow_up(promotion, now=now)
         _settle_others(promotion, now=now)
     return promotion
-
-
-def _watch_closely(promotion: Promotion, *, now: datetime) -> None:
-    """What came past freezes, windows and most approvals is looked at more closely, and the incident says so."""
-    incident, lane = promotion.incident, promotion.lane
-    if incident is None or lane.removed_at is not None:
-        return
-    reason = f"Emergency for incident {incident}: {promotion.release.service} {promotion.release}"[:300]
-    health_actions.watch_closely(lane, until=now + CLOSE_WATCH, reason=reason, by=SYSTEM, now=now)
 
 
 def _settle_others(ended: Promotion, *, now: datetime) -> None:

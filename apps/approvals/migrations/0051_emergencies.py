@@ -21,6 +21,8 @@ class Migration(migrations.Migration):
                 to="incidents.incident",
             ),
         ),
-        migrations.AddField(model_name="promotion", name="was_emergency", field=models.BooleanField(default=False)),
+        migrations.AddField(
+            model_name="promotion", name="was_emergency", field=models.BooleanField(default=False, db_default=False)
+        ),
         same_workspace("approvals_promotion", "incident_id", "incidents_incident"),
     ]

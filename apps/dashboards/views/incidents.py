@@ -1,4 +1,5 @@
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -9,14 +10,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.enums import Capability
 from apps.accounts.requests import AuthedRequest
+from apps.approvals import actions as approval_actions
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.models import Deployment
 from apps.incidents import actions, permissions
 from apps.incidents.actions import Attempt
+from apps.incidents.enums import DebtKind
 from apps.incidents.filters import IncidentFilter
-from apps.incidents.forms import IncidentForm, LinkForm, NoteForm, ResolutionForm, SeenForm, SeverityForm
+from apps.incidents.forms import DebtForm, IncidentForm, LinkForm, NoteForm, ResolutionForm, SeenForm, SeverityForm
 from apps.incidents.models import Incident
 
 
@@ -99,10 +102,24 @@ def resolution(request: AuthedRequest, number: int) -> HttpResponse:
     return redirect("incidents:incident-detail", number)
 
 
+@require_POST
+def debt_pay(request: AuthedRequest, number: int, debt_id: UUID) -> HttpResponse:
+    incident, form = _visible(request, number), DebtForm(request.POST)
+    debt = get_object_or_404(incident.debts.with_subject(), pk=debt_id)
+    pay = approval_actions.approve_afterwards if debt.kind == DebtKind.APPROVAL else actions.pay
+    if not form.is_valid():
+        return _page(request, incident, debt_form=form)
+    pay(debt, words=form.cleaned_data["words"], by=request.user, now=timezone.now())
+    messages.success(request, f"{debt.what} is done.")
+    return redirect("incidents:incident-detail", number)
+
+
 def _page(request: AuthedRequest, incident: Incident, **bound: Any) -> HttpResponse:
     context = {
         "incident": incident,
         "page": page_of(incident.entries.select_related("deployment"), request.GET, moment="at"),
+        "debts": _debts(request, incident),
+        "debt_form": DebtForm(),
         "may_add": permissions.may_add(request.user, incident),
         "may_steer": permissions.may_steer(request.user, incident),
         "note_form": NoteForm(),
@@ -113,6 +130,20 @@ def _page(request: AuthedRequest, incident: Incident, **bound: Any) -> HttpRespo
         "form": next(iter(bound.values()), None),
     }
     return render_page(request, "incidents/incident_detail.html", context, part="timeline")
+
+
+def _debts(request: AuthedRequest, incident: Incident) -> list[dict[str, Any]]:
+    """Return what the incident leaves owed, and whether this person may pay it. Queries: four, or one for none."""
+    debts, now = list(incident.debts.with_subject()), timezone.now()
+    if not debts:
+        return []
+    roles = request.rights.roles.get(incident.workspace_id, frozenset())
+    of_approvals = approval_actions.may_approve_afterwards(debts, by=request.user, roles=roles)
+    of_documents = permissions.may_add(request.user, incident)
+    return [
+        {"debt": debt, "is_overdue": debt.is_overdue(now), "may_pay": of_approvals.get(debt.pk, of_documents)}
+        for debt in debts
+    ]
 
 
 def _initial(seen: dict[str, Any], deployment: Deployment | None) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
-from apps.audit.actors import actor_of
+from apps.audit.actors import Actor, actor_of
 from apps.core import live
 from apps.core.texts import many_lines, one_line
 from apps.core.verdict import Conflict, Invalid
@@ -69,11 +69,11 @@ def declare(
     )
     incident.refresh_from_db(fields=["number"])
     text = many_lines(what, name="What is known", limit=TEXT)
-    _write(incident, EntryKind.DECLARED, text, by=by, now=now)
+    write(incident, EntryKind.DECLARED, text, by=by, now=now)
     after = {"title": incident.title, "severity": severity}
-    _record(incident, "incident.declared", f"Declared incident {incident}: {incident.title}", by=by, after=after)
-    if attempt is not None:
-        _link(incident, attempt, by=by, now=now)
+    record(incident, "incident.declared", f"Declared incident {incident}: {incident.title}", by=by, after=after)
+    if attempt is not None:  # after the declaration, also where lines are sorted by their moment
+        _link(incident, attempt, by=by, now=now + timedelta(microseconds=1))
     return incident
 
 
@@ -82,8 +82,8 @@ def add_note(incident: Incident, *, text: str, by: User, now: datetime) -> Entry
     """This function will add what a person writes to the timeline, also when the incident is resolved."""
     incident = _locked(incident)
     permissions.may_add(by, incident).require()
-    note = _write(incident, EntryKind.NOTE, _required(text, "The note"), by=by, now=now)
-    _record(incident, "incident.noted", f"Added a note to incident {incident}", by=by, reason=note.text[:300])
+    note = write(incident, EntryKind.NOTE, _required(text, "The note"), by=by, now=now)
+    record(incident, "incident.noted", f"Added a note to incident {incident}", by=by, reason=note.text[:300])
     return note
 
 
@@ -115,11 +115,9 @@ def change_severity(incident: Incident, *, severity: str, by: User, now: datetim
         raise IncidentInvalid(f"Incident {incident} is {before} already. Choose another severity.")
     incident.severity = severity
     incident.save(update_fields=["severity"])
-    _write(incident, EntryKind.SEVERITY, f"{before} to {severity}", by=by, now=now)
+    write(incident, EntryKind.SEVERITY, f"{before} to {severity}", by=by, now=now)
     did = f"Changed incident {incident} from {before} to {severity}"
-    _record(
-        incident, "incident.severity_changed", did, by=by, before={"severity": before}, after={"severity": severity}
-    )
+    record(incident, "incident.severity_changed", did, by=by, before={"severity": before}, after={"severity": severity})
     return incident
 
 
@@ -130,8 +128,8 @@ def resolve(incident: Incident, *, resolution: str, by: User, now: datetime) -> 
     permissions.may_declare(by, incident.workspace).require()
     text = _required(resolution, "What resolved it")
     kind = advance(incident, IncidentState.RESOLVED, resolved_at=now, resolved_by=by, resolution=text)
-    _write(incident, EntryKind.RESOLVED, text, by=by, now=now)
-    _record(incident, kind, f"Resolved incident {incident}: {incident.title}", by=by, reason=text[:300],
+    write(incident, EntryKind.RESOLVED, text, by=by, now=now)
+    record(incident, kind, f"Resolved incident {incident}: {incident.title}", by=by, reason=text[:300],
             before={"state": IncidentState.OPEN}, after={"state": incident.state})  # fmt: skip
     return incident
 
@@ -150,7 +148,8 @@ def _required(text: str, name: str) -> str:
     return many_lines(text, name=name, limit=TEXT, required=True)
 
 
-def _write(incident: Incident, kind: EntryKind, text: str, *, by: User, now: datetime, **more: Any) -> Entry:
+def write(incident: Incident, kind: EntryKind, text: str, *, by: User | Actor, now: datetime, **more: Any) -> Entry:
+    """This function will add a line to the timeline of an incident; its event is the caller's."""
     label = actor_of(by).label[:150]
     return Entry.objects.create(
         workspace_id=incident.workspace_id, incident=incident, kind=kind, at=now, by_label=label, text=text, **more
@@ -160,13 +159,16 @@ def _write(incident: Incident, kind: EntryKind, text: str, *, by: User, now: dat
 def _link(incident: Incident, attempt: Attempt, *, by: User, now: datetime) -> Entry:
     if attempt.workspace_id != incident.workspace_id:
         raise IncidentInvalid(f"{attempt.label} is not a deployment of {incident.workspace}.")
-    entry = _write(incident, EntryKind.DEPLOYMENT, attempt.label, by=by, now=now, deployment_id=attempt.pk)
+    entry = write(incident, EntryKind.DEPLOYMENT, attempt.label, by=by, now=now, deployment_id=attempt.pk)
     did = f"Linked {attempt.label} to incident {incident}"
-    _record(incident, "incident.deployment_linked", did, by=by, after={"deployment": attempt.label})
+    record(incident, "incident.deployment_linked", did, by=by, after={"deployment": attempt.label})
     return entry
 
 
-def _record(incident: Incident, kind: str, did: str, *, by: User, **more: Mapping[str, Any] | str | None) -> None:
+def record(
+    incident: Incident, kind: str, did: str, *, by: User | Actor, **more: Mapping[str, Any] | str | None
+) -> None:
+    """This function will write an event about an incident, and let the page of its environment show it anew."""
     audit.record(
         kind,
         by=by,
