@@ -138,15 +138,15 @@ def may_approve_afterwards(by: User, promotion: Promotion, role: str, label: str
 
     `facts.votes` are all that were given on the promotion, before and after it: one person counts once.
     """
-    reasons = [*_own_part(by.pk, promotion)]
+    reasons = [*_own_part(by.pk, promotion, "You")]
     if not by.is_active:
         reasons.append(Reason("account_closed", "This account is closed."))
     if role not in facts.roles:
         reasons.append(Reason("role_missing", f"This needs somebody who is {label} there."))
     reasons += [
-        Reason("counted_already", f"You decided as {vote.role_label}, and one person counts once.")
+        _counted("You" if vote.person_id == by.pk else "Your delegate", vote)
         for vote in facts.votes
-        if vote.person_id == by.pk
+        if by.pk in {vote.person_id, vote.holder_id}
     ]
     return Verdict(tuple(reasons))
 

@@ -51,7 +51,7 @@ def person(**options):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("approvals", "0050_tiers_soaked"), ("workspaces", "0002_tenancy")]
+    dependencies = [("approvals", "0051_emergencies"), ("workspaces", "0002_tenancy")]
 
     operations = [
         migrations.CreateModel(
