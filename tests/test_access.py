@@ -28,6 +28,7 @@ from apps.releases import actions as release_actions
 from apps.releases.models import Finding
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
+from tests.accounts.factors import register_app
 from tests.approvals.promotions import lend
 from tests.cast import NOW
 from tests.drill import get, post
@@ -171,6 +172,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "policies:proposal-decision": lambda o: [o.proposal.pk],
     "policies:proposal-simulation": lambda o: [o.proposal.pk],
     "audit:event-detail": lambda o: [o.event.pk],
+    "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
 # Addresses of no single object; the second test reads them.
@@ -186,6 +188,8 @@ LISTS = {
 OPEN = {
     "policies:policy-list", "policies:policy-detail", "policies:policy-version", "policies:policy-source",
     "policies:proposal-create", "policies:strategy", "policies:strategy-markdown", "policies:strategy-pdf",
+    "accounts:factor-list", "accounts:app-create", "accounts:passkey-create", "accounts:passkey-options",
+    "accounts:recovery-code-create",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
     "calendar:feed-create", "calendar:feed-end", "core:styleguide", "audit:export-create",
 }  # fmt: skip

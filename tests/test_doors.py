@@ -13,6 +13,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from apps.accounts import codes
+from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
 from apps.deployments import rollouts, runner
@@ -26,6 +28,7 @@ from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
+from tests.accounts.factors import register_app
 from tests.approvals.promotions import ask, lend
 from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
@@ -173,6 +176,21 @@ def _waiver(world: World) -> Call:
     return Call(world.cast.devops, address, {"plan_hash": promotion.plan_hash, "hours": "2", **REASON})
 
 
+def _app(person: Any) -> dict[str, Any]:
+    form = AppForm(user=person)
+    shown = codes.code_at(form.app_secret, timezone.now())
+    return {"name": "Phone", "secret": form.initial["secret"], "app_code": shown, "password": PASSWORD}
+
+
+def _recovery_code(person: Any) -> dict[str, Any]:
+    return {"code": register_app(person).recovery_codes[0]}
+
+
+def _removal(person: Any) -> tuple[str, dict[str, Any]]:
+    given = _recovery_code(person)
+    return reverse("accounts:factor-removal", args=[person.second_factors.get().pk]), given
+
+
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
 def _with_an_address(world: World) -> Call:
     environment_actions.open_feed(by=world.cast.devops, now=NOW)
@@ -197,6 +215,17 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         lambda w: Call(w.cast.devops, reverse("calendar:feed-create"), {}),
     ),
     ("calendar:feed-end", "calendar_feed.ended", _with_an_address),
+    (
+        "accounts:app-create",
+        "factor.registered",
+        lambda w: Call(w.cast.devops, reverse("accounts:app-create"), _app(w.cast.devops)),
+    ),
+    ("accounts:factor-removal", "factor.removed", lambda w: Call(w.cast.devops, *_removal(w.cast.devops))),
+    (
+        "accounts:recovery-code-create",
+        "recovery_codes.renewed",
+        lambda w: Call(w.cast.devops, reverse("accounts:recovery-code-create"), _recovery_code(w.cast.devops)),
+    ),
     (
         "policies:proposal-create",
         "policy.proposed",
@@ -553,6 +582,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
 # Doors whose events are asserted where their surroundings are: the test that does it.
 ELSEWHERE = {
     "accounts:sign-in": "tests/test_doors.py::test_sign_in_leaves_its_event",
+    "accounts:passkey-create": "tests/accounts/test_factors.py",
     "api:releases": "tests/api/test_create_release.py",
     "api:evidence": "tests/releases/test_evidence.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",

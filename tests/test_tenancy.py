@@ -5,7 +5,9 @@ from django.db import connection
 
 # Tables without a tenant, each with the reason why nobody's data is in it.
 SHARED = {
+    "accounts_recoverycode": "a person's own, in no workspace; asked for by the person alone, kept as digests",
     "accounts_role": "what a role may do is the same everywhere",
+    "accounts_secondfactor": "a person's own, in no workspace; asked for by the person alone, its secret is sealed",
     "accounts_user": "a person may be a member of many workspaces",
     "accounts_user_groups": "Django's; unused",
     "accounts_user_user_permissions": "Django's; unused",

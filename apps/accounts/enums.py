@@ -7,6 +7,20 @@ class Theme(models.TextChoices):
     DARK = "DARK", "Dark"
 
 
+class FactorKind(models.TextChoices):
+    TOTP = "TOTP", "Authenticator app"
+    PASSKEY = "PASSKEY", "Passkey"
+
+
+class Proof(models.TextChoices):
+    """By what somebody confirmed that it is them; the labels follow "confirmed with"."""
+
+    PASSKEY = "PASSKEY", "a passkey"
+    TOTP = "TOTP", "an authenticator app"
+    RECOVERY_CODE = "RECOVERY_CODE", "a recovery code"
+    PASSWORD = "PASSWORD", "the password"
+
+
 class Capability(models.TextChoices):
     """What a role lets somebody do in the workspaces where they hold it."""
 

@@ -1,11 +1,17 @@
+from base64 import b32decode, b32encode
+from datetime import timedelta
 from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.core.signing import BadSignature, TimestampSigner
 
+from apps.accounts import codes
 from apps.accounts.enums import Theme
 from apps.accounts.models import User, validate_time_zone
+from apps.accounts.passkeys import LARGEST
+from apps.core.form_fields import LineField
 
 
 class SignInForm(AuthenticationForm):
@@ -56,3 +62,62 @@ class PreferencesForm(forms.Form):
     @classmethod
     def for_user(cls, user: User) -> "PreferencesForm":
         return cls(initial={name: getattr(user, name) for name in cls.base_fields})
+
+
+class AppForm(forms.Form):
+    """Registers an authenticator app. The secret comes back signed: nothing is kept of it until the code is right."""
+
+    LASTS = timedelta(minutes=30)
+
+    name = LineField(label="Name", max_length=60, initial="Authenticator app", help_text="By which you know it again.")
+    app_code = forms.CharField(
+        label="Code that the app shows",
+        max_length=12,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "numeric"}),
+    )
+    secret = forms.CharField(label="QR code", widget=forms.HiddenInput, max_length=200)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user, self.signer = user, TimestampSigner(salt=f"app.{user.pk}")
+        self.app_secret = self._sent_secret() or codes.new_secret()
+        self.initial["secret"] = self.signer.sign(b32encode(self.app_secret).decode())
+
+    @property
+    def qr_code(self) -> str:
+        return codes.qr_code(self.app_secret, self.user.username)
+
+    @property
+    def typed_secret(self) -> str:
+        return codes.typed_secret(self.app_secret)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return {
+            "name": self.cleaned_data["name"], "code": self.cleaned_data["app_code"], "secret": self.app_secret
+        }  # fmt: skip
+
+    def clean_secret(self) -> str:
+        if self._sent_secret() is None:
+            raise forms.ValidationError("The QR code was shown too long ago: load this page anew and scan it again.")
+        return ""
+
+    def _sent_secret(self) -> bytes | None:
+        try:
+            return b32decode(self.signer.unsign(self.data.get("secret", ""), max_age=self.LASTS))
+        except BadSignature:
+            return None
+
+
+class PasskeyForm(forms.Form):
+    """Registers a passkey; `creation` is what the browser made, put there by static/js/passkeys.js."""
+
+    name = LineField(
+        label="Name", max_length=60, initial="Passkey", help_text="By which you know it again, such as the device."
+    )
+    creation = forms.CharField(
+        label="Passkey",
+        widget=forms.HiddenInput(attrs={"data-passkey": "creation"}),
+        max_length=LARGEST,
+        error_messages={"required": "The browser made no passkey. It needs JavaScript, and a secure connection."},
+    )

@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from apps.accounts.enums import Capability, Theme
+from apps.accounts.enums import Capability, FactorKind, Theme
 
 
 def validate_time_zone(value: str) -> None:
@@ -22,6 +22,10 @@ class User(AbstractUser):
     theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
     time_zone = models.CharField(max_length=64, blank=True, validators=[validate_time_zone])
     single_key_shortcuts = models.BooleanField(default=True)
+    # What somebody may try when they confirm that it is them (apps/accounts/actions/confirmations.py).
+    failed_proofs = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
+    failed_proof_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_challenge = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
         constraints = [models.CheckConstraint(name="user_theme_known", condition=models.Q(theme__in=Theme.values))]
@@ -32,6 +36,62 @@ class User(AbstractUser):
     @property
     def initials(self) -> str:
         return "".join(word[0] for word in str(self).split()[:2]).upper()
+
+
+class SecondFactor(models.Model):
+    """What somebody has beside their password: an authenticator app, or a passkey. Removed with its secret.
+
+    `secret` is sealed (apps/core/sealing.py); `last_step` is the last one whose code was used (Unit: 30 s).
+    `credential` is a passkey's id and public key as FIDO2 writes them; `sign_count` the last one that was seen.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="second_factors")
+    kind = models.CharField(max_length=7, choices=FactorKind)
+    name = models.CharField(max_length=60)
+    registered_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    secret = models.BinaryField(null=True)
+    last_step = models.BigIntegerField(null=True)
+    credential_id = models.BinaryField(null=True, unique=True)
+    credential = models.BinaryField(null=True)
+    sign_count = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["registered_at", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                name="factor_whole",
+                condition=models.Q(
+                    kind=FactorKind.TOTP, secret__isnull=False, last_step__isnull=False,
+                    credential_id=None, credential=None, sign_count=None,
+                ) | models.Q(
+                    kind=FactorKind.PASSKEY, secret=None, last_step=None,
+                    credential_id__isnull=False, credential__isnull=False, sign_count__isnull=False,
+                ),
+            ),
+            models.UniqueConstraint(
+                name="factor_app_once", fields=["user"], condition=models.Q(kind=FactorKind.TOTP)
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RecoveryCode(models.Model):
+    """Stands in once for second factors that are lost. `digest` is the SHA-256 of its text, which is not kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="recovery_code_once", fields=["user", "digest"])]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.user_id}"
 
 
 class Role(models.Model):

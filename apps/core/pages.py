@@ -33,6 +33,12 @@ def render_page(
     return response
 
 
+def kept(response: HttpResponse) -> HttpResponse:
+    """This function will mark a refusal whose request is committed all the same: what was counted stays counted."""
+    response.is_kept = True  # type: ignore[attr-defined]  # read by apps/workspaces/middleware.py
+    return response
+
+
 def moved(request: HttpRequest, view: str, *arguments: object) -> HttpResponse:
     """This function will send the browser to another page after a change, also when HTMX has sent the form."""
     if not wants_fragment(request):

@@ -24,6 +24,6 @@ class ScopeMiddleware:
         with transaction.atomic():
             enter_scope(request.workspaces, actor=request.user.pk)
             response = self.get_response(request)
-            if response.status_code >= 400:
+            if response.status_code >= 400 and not getattr(response, "is_kept", False):
                 transaction.set_rollback(True)
         return response

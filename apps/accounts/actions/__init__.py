@@ -1,0 +1,38 @@
+"""The use cases of a person's account."""
+
+from apps.accounts.actions.accounts import (
+    AccountInvalid,
+    SignInRefused,
+    change_preferences,
+    create_account,
+    end_session,
+    start_session,
+)
+from apps.accounts.actions.confirmations import Attempt, confirm
+from apps.accounts.actions.factors import (
+    FactorInvalid,
+    Registered,
+    register_app,
+    register_passkey,
+    remove_factor,
+    remove_lost_factors,
+    renew_recovery_codes,
+)
+
+__all__ = [
+    "AccountInvalid",
+    "Attempt",
+    "FactorInvalid",
+    "Registered",
+    "SignInRefused",
+    "change_preferences",
+    "confirm",
+    "create_account",
+    "end_session",
+    "register_app",
+    "register_passkey",
+    "remove_factor",
+    "remove_lost_factors",
+    "renew_recovery_codes",
+    "start_session",
+]

@@ -1,0 +1,67 @@
+"""Where requests and confirmations meet: what a form carries, what the session remembers, what is asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from apps.accounts import actions, permissions
+from apps.accounts.actions import Attempt
+from apps.accounts.confirmation import Confirmation, Given, remember, remembered
+from apps.accounts.enums import FactorKind
+from apps.accounts.passkeys import LARGEST, Place
+from apps.accounts.requests import AuthedRequest
+from apps.core.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class ProofAsk:
+    """What a form asks for so that its sender confirms that it is them (templates/accounts/_proof.html)."""
+
+    verdict: Verdict
+    confirmation: Confirmation | None
+    kinds: frozenset[str]
+    needs_factor: bool
+    error: str
+
+    @property
+    def has_passkey(self) -> bool:
+        return FactorKind.PASSKEY in self.kinds
+
+    @property
+    def has_app(self) -> bool:
+        return FactorKind.TOTP in self.kinds
+
+
+def proof_of(request: AuthedRequest, *, now: datetime) -> Attempt:
+    """This function will confirm by what the form carries; else it returns what the session remembers."""
+    given = Given(
+        request.POST.get("code", "")[:64].strip(),
+        request.POST.get("password", "")[:4096],
+        request.POST.get("passkey", "")[:LARGEST],
+    )
+    if not given:
+        return Attempt(remembered(request.session))
+    return actions.confirm(request.user, given, place=place_of(request), now=now)
+
+
+def keep_proof(request: AuthedRequest, confirmation: Confirmation | None) -> None:
+    """This function will let the session remember a confirmation that it does not know; the answer is committed."""
+    if confirmation is not None and confirmation != remembered(request.session):
+        remember(request.session, confirmation)
+
+
+def proof_ask(request: AuthedRequest, *, now: datetime, error: str = "", needs_factor: bool = False) -> ProofAsk:
+    """This function will say what a form has to ask for (one query)."""
+    kinds = dict(request.user.second_factors.values_list("pk", "kind"))
+    confirmation = remembered(request.session)
+    verdict = permissions.is_confirmed(
+        request.user, confirmation, factors=kinds.keys(), now=now, needs_factor=needs_factor
+    )
+    return ProofAsk(verdict, confirmation, frozenset(kinds.values()), needs_factor, error)
+
+
+def place_of(request: AuthedRequest) -> Place:
+    host = request.get_host()
+    scheme = "https" if settings.HTTPS else request.scheme
+    return Place(f"{scheme}://{host}", host.rsplit(":", 1)[0], str(request.session.session_key))

@@ -1,0 +1,25 @@
+"""Second factors of the tests' people, registered by the product's actions."""
+
+from datetime import datetime, timedelta
+
+from apps.accounts import actions, codes
+from apps.accounts.actions import Registered
+from apps.accounts.confirmation import Confirmation
+from apps.accounts.enums import Proof
+from apps.accounts.models import User
+from tests.cast import NOW
+
+SECRET = b"12345678901234567890"
+
+
+def by_password(person: User, now: datetime = NOW) -> Confirmation:
+    return Confirmation(person.pk, Proof.PASSWORD, now)
+
+
+def register_app(person: User, *, now: datetime = NOW) -> Registered:
+    """Register an app; the code by which it was registered is an hour old."""
+    then = now - timedelta(hours=1)
+    return actions.register_app(
+        person, name="Phone", secret=SECRET, code=codes.code_at(SECRET, then),
+        confirmation=by_password(person, then), now=then,
+    )  # fmt: skip
