@@ -459,6 +459,7 @@ def _decision(stage: Stage) -> Call:
     with stage.everything():
         requirement = promotion.requirements.get(role_id="DEVOPS")
     data = {"requirement": requirement.pk, "plan_hash": promotion.plan_hash, "choice": "APPROVE", "comment": "Seen"}
+    data["password"] = PASSWORD
     return Call(world.cast.devops, reverse("approvals:decision-create", args=[promotion.number]), data)
 
 

@@ -1,6 +1,7 @@
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
+from apps.accounts.enums import Proof
 from apps.accounts.models import Role
 from apps.approvals.enums import OPEN_PROMOTION, Choice, NoticeKind, PromotionState
 from apps.approvals.querysets import (
@@ -190,6 +191,7 @@ class Decision(TenantModel):
     """What one person said on one requirement, bound to the plan that was shown. Voided, never changed.
 
     `on_behalf_of` lent them the role by `delegation`; without, they hold it themselves.
+    `confirmed_with` says how they confirmed that it is them; empty where the policy did not ask.
     """
 
     requirement = models.ForeignKey(Requirement, on_delete=models.PROTECT, related_name="decisions")
@@ -203,6 +205,7 @@ class Decision(TenantModel):
     delegation = models.ForeignKey(Delegation, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     # Said by the query `with_backing`.
     is_backed: bool
+    confirmed_with = models.CharField(max_length=13, choices=Proof, blank=True, db_default="", default="")
     voided_at = models.DateTimeField(null=True, blank=True)
     void_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
 
@@ -221,6 +224,9 @@ class Decision(TenantModel):
             models.CheckConstraint(name="decision_of_two_people", condition=~Q(decided_by=F("on_behalf_of"))),
             all_or_none("decision_delegated_whole", "on_behalf_of", "delegation"),
             models.CheckConstraint(name="decision_choice_known", condition=Q(choice__in=Choice.values)),
+            models.CheckConstraint(
+                name="decision_proof_known", condition=Q(confirmed_with="") | Q(confirmed_with__in=Proof.values)
+            ),
             all_or_none("decision_voided_whole", "voided_at", "void_reason"),
         ]
 

@@ -19,7 +19,7 @@ from apps.changelogs.enums import ChangeKind
 from apps.changelogs.models import ChangelogEntry
 from apps.configuration.difference import ChangedKey, changed_keys
 from apps.environments.models import Lane
-from apps.policies.clauses import Gate
+from apps.policies.clauses import Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
 from apps.releases.models import Release
@@ -73,6 +73,8 @@ class ShownBox:
     plan_hash: str
     plan_changes: tuple[str, ...]
     waivable: Mapping[str, str] = field(default_factory=dict)
+    step_up: StepUp | None = None
+    """How the viewer confirms that it is them when they decide."""
 
     @property
     def headline(self) -> str:
@@ -159,8 +161,9 @@ def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
     if promotion.state != PromotionState.PENDING:
         return ShownBox(box, promotion.plan_hash, ())
     case = open_case(promotion)
+    step_up = case.policy.step_up(*(row.requirement.role_id for row in box.mine))
     changed = plan_difference(promotion.plan, case.plan) if case.plan_hash != promotion.plan_hash else ()
-    return ShownBox(box, case.plan_hash, changed, _waivable(case, box))
+    return ShownBox(box, case.plan_hash, changed, _waivable(case, box), step_up)
 
 
 def _waivable(case: Case, box: GateBox) -> dict[str, str]:

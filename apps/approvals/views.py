@@ -7,6 +7,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.enums import Capability
+from apps.accounts.permissions import NotConfirmed
+from apps.accounts.proving import keep_proof, proof_of
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
@@ -22,10 +24,11 @@ from apps.approvals.inbox import inbox, inbox_entries, told_to
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
+from apps.approvals.proof import decision_proof
 from apps.approvals.simulation import simulate
 from apps.core import live
 from apps.core.keyset import page_of
-from apps.core.pages import moved, render_page
+from apps.core.pages import kept, moved, render_page
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
 from apps.policies.clauses import WAIVABLE
@@ -91,11 +94,17 @@ def decision_create(request: AuthedRequest, number: int) -> HttpResponse:
         return _promotion_page(request, promotion, form)
     given = dict(form.cleaned_data)
     requirement = get_object_or_404(promotion.requirements, pk=given.pop("requirement"))
+    now = timezone.now()
+    if (attempt := proof_of(request, now=now)).error:
+        return kept(_promotion_page(request, promotion, form, error=attempt.error))
     try:
-        decided = actions.decide(requirement, by=request.user, now=timezone.now(), **given)
-    except actions.StalePlan as refusal:
-        # Told beside the form, so that the comment stays and the difference stands above the same buttons.
-        return _promotion_page(request, promotion, form, refusal=refusal)
+        decided = actions.decide(requirement, by=request.user, now=now, confirmation=attempt.confirmation, **given)
+    except (actions.StalePlan, NotConfirmed) as refusal:
+        # Told beside the form, so that the comment stays and the difference stands above the same buttons. A proof
+        # that was accepted is used up: the session remembers it.
+        keep_proof(request, attempt.confirmation)
+        return kept(_promotion_page(request, promotion, form, refusal=refusal))
+    keep_proof(request, attempt.confirmation)
     verb = "approved" if given["choice"] == "APPROVE" else "rejected"
     messages.success(request, f"You {verb} {decided.subject}.")
     return moved(request, "approvals:promotion-detail", number)
@@ -205,11 +214,21 @@ def _visible(request: AuthedRequest, number: int) -> Promotion:
 
 
 def _promotion_page(
-    request: AuthedRequest, promotion: Promotion, form: DecisionForm | None = None, *, refusal: Refusal | None = None
+    request: AuthedRequest,
+    promotion: Promotion,
+    form: DecisionForm | None = None,
+    *,
+    refusal: Refusal | None = None,
+    error: str = "",
 ) -> HttpResponse:
     stream = live.stream("promotion", subject=promotion.pk) if promotion.is_open else None
-    page = promotion_page(promotion, by=request.user, now=timezone.now())
-    context = {**page, "decision_form": form, "told": refusal, "stream": stream}
+    now = timezone.now()
+    context = {**promotion_page(promotion, by=request.user, now=now), "decision_form": form, "stream": stream}
+    if isinstance(refusal, NotConfirmed):
+        error = refusal.sentence
+    else:
+        context["told"] = refusal
+    context["proof"] = decision_proof(request, context["shown"], now=now, error=error)
     status = 422 if form is not None else 200
     if refusal is not None:
         request.refusal, status = refusal, refusal.status

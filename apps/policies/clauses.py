@@ -52,6 +52,13 @@ class When(StrEnum):
     EMERGENCY = "EMERGENCY"
 
 
+class StepUp(StrEnum):
+    """With what somebody confirms that it is them before they decide. A password counts for who has no factor."""
+
+    SECOND_FACTOR = "second_factor"
+    SECOND_FACTOR_OR_PASSWORD = "second_factor_or_password"  # noqa: S105  a word of policies
+
+
 @dataclass(frozen=True)
 class Clause:
     """One rule with the id by which people cite it, such as PROD-3. `digest` covers all but its wording."""
@@ -112,6 +119,13 @@ class TierPolicy:
 
     def clauses_of(self, gate: Gate) -> tuple[Clause, ...]:
         return tuple(clause for clause in self.clauses if clause.gate == gate)
+
+    def step_up(self, *roles: str) -> StepUp | None:
+        """Return how somebody who decides for one of the roles confirms that it is them, the strictest way."""
+        asked = {
+            clause.settings.get("step_up") for clause in self.clauses_of(Gate.APPROVALS) if clause.word("role") in roles
+        }
+        return next((step_up for step_up in StepUp if step_up in asked), None)
 
     def clause_of(self, gate: Gate) -> Clause | None:
         return next(iter(self.clauses_of(gate)), None)

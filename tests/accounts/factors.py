@@ -1,6 +1,7 @@
 """Second factors of the tests' people, registered by the product's actions."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from apps.accounts import actions, codes
 from apps.accounts.actions import Registered
@@ -12,8 +13,8 @@ from tests.cast import NOW
 SECRET = b"12345678901234567890"
 
 
-def by_password(person: User, now: datetime = NOW) -> Confirmation:
-    return Confirmation(person.pk, Proof.PASSWORD, now)
+def by_password(person: Any, now: datetime = NOW) -> Confirmation | None:
+    return Confirmation(person.pk, Proof.PASSWORD, now) if isinstance(person, User) else None
 
 
 def register_app(person: User, *, now: datetime = NOW) -> Registered:

@@ -17,6 +17,7 @@ from apps.integrations.artifact_store import ArtifactStore
 from apps.policies.models import PolicyVersion
 from apps.releases.models import Release
 from apps.workspaces.models import Membership
+from tests.accounts.factors import by_password
 from tests.cast import NOW
 from tests.policies.documents import make_document
 from tests.world import World
@@ -39,6 +40,7 @@ def say(
     """Decide for a role on the plan that the page shows now."""
     requirement = promotion.requirements.get(role_id=role)
     values = {"plan_hash": Promotion.objects.get(pk=promotion.pk).plan_hash, "now": NOW, **fields}
+    values.setdefault("confirmation", by_password(by, values["now"]))
     return actions.decide(requirement, choice=choice, comment=comment, by=by, **values)
 
 

@@ -12,7 +12,7 @@ from apps.approvals.models import Decision, Promotion
 from apps.configuration import actions as configuration_actions
 from apps.core import live
 from tests.approvals.promotions import approve_all, ask, ask_for_production, bring, lane_of, move, say
-from tests.cast import NOW
+from tests.cast import NOW, PASSWORD
 from tests.drill import HTMX, get, post, signed_in, text_of
 from tests.world import HOSTILE, World
 
@@ -37,7 +37,7 @@ def asking(world: World, environment) -> str:
 def decision(promotion: Promotion, role: str, choice: str = "APPROVE", **changes: object) -> dict[str, object]:
     requirement = promotion.requirements.get(role_id=role)
     plan = {"requirement": requirement.pk, "plan_hash": promotion.plan_hash, "choice": choice, "comment": "Read it"}
-    return {**plan, **changes}
+    return {**plan, "password": PASSWORD, **changes}
 
 
 def fresh(world: World, promotion: Promotion) -> Promotion:

@@ -23,6 +23,7 @@ from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from deploy.launcher import ports
 from tests.approvals.promotions import ask_for_production
+from tests.cast import PASSWORD
 from tests.deployments.conftest import Stage, signed_in
 from tests.deployments.many_lanes import REAL_CLOCKS, ManyLanes
 from tests.processes import Child, eventually, start_web, start_worker
@@ -139,6 +140,7 @@ def _decide(stage: Stage, client: httpx2.Client, promotion: Promotion, role: str
         promotion.refresh_from_db()
         requirement = promotion.requirements.get(role_id=role)
     given = {"requirement": str(requirement.pk), "plan_hash": promotion.plan_hash, "choice": choice, "comment": "Read"}
+    given["password"] = PASSWORD
     return client.post(f"{address}decisions/", data=given, headers={"X-CSRFToken": client.cookies["csrftoken"]})
 
 

@@ -24,6 +24,7 @@ from apps.releases.enums import ArtifactKind, PushState, ReleaseState
 from apps.releases.models import PushedCommit, Release, Service
 from apps.workspaces.scope import workspace_scope
 from deploy.local import make_greeter, post_receive
+from tests.accounts.factors import by_password
 from tests.cast import Cast
 from tests.load import visiting
 from tests.processes import Child, WebServer, eventually
@@ -101,15 +102,17 @@ class Scene:
         return visiting(self.lanes[place].port, number=2, pause=0.04)
 
     def _approve(self, promotion: Promotion) -> None:
+        now = timezone.now()
         deciders = {"ENGINEERING_MANAGER": self.cast.engineering_manager, "DEVOPS": self.cast.devops}
         with self.everything():
             requirements = list(promotion.requirements.filter(ended_at=None))
         for requirement in requirements:
             with self.everything():
                 promotion.refresh_from_db()
+                by = deciders[requirement.role_id]
                 approval_actions.decide(
                     requirement, choice=Choice.APPROVE, comment="", plan_hash=promotion.plan_hash,
-                    by=deciders[requirement.role_id], now=timezone.now(),
+                    by=by, now=now, confirmation=by_password(by, now),
                 )  # fmt: skip
 
 

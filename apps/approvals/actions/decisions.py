@@ -4,8 +4,11 @@ from datetime import datetime
 
 from django.db import transaction
 
+from apps.accounts import permissions as account_permissions
+from apps.accounts.confirmation import Confirmation
 from apps.accounts.models import User
 from apps.approvals import permissions
+from apps.approvals.actions.facts import open_case
 from apps.approvals.actions.settling import lock, settle_locked, standing_decisions
 from apps.approvals.deciders import loan_of
 from apps.approvals.enums import Choice, PromotionState
@@ -17,7 +20,10 @@ from apps.approvals.transitions import advance
 from apps.audit.actors import Actor
 from apps.core.texts import many_lines
 from apps.core.verdict import Conflict, Invalid
+from apps.policies.clauses import StepUp
 from apps.workspaces.models import Membership
+
+CONFIRM = "Open the promotion's page and decide there: its form asks you to confirm that it is you."
 
 
 class UnknownChoice(Invalid):
@@ -45,12 +51,20 @@ class StalePlan(Conflict):
 
 @transaction.atomic
 def decide(
-    requirement: Requirement, *, choice: str, comment: str, plan_hash: str, by: User, now: datetime
+    requirement: Requirement,
+    *,
+    choice: str,
+    comment: str,
+    plan_hash: str,
+    by: User,
+    now: datetime,
+    confirmation: Confirmation | None = None,
 ) -> Promotion:
     """This function will approve or reject for one requirement, on the plan that was shown.
 
     The promotion is settled before, so that nobody agrees to what is no longer so, and after. To reject ends it.
-    Raises Denied: `by` may not decide. Raises AlreadyDecided, NotWaiting, StalePlan: as they say.
+    Raises Denied: `by` may not decide. Raises NotConfirmed: the policy asks that they confirm that it is them, and
+    `confirmation` does not count. Raises AlreadyDecided, NotWaiting, StalePlan: as they say.
     Raises UnknownChoice, TextInvalid: for the choice and the comment, which a rejection must have.
     """
     if choice not in Choice.values:
@@ -68,6 +82,7 @@ def decide(
     loan = permissions.loan_for(by, requirement, promotion, facts)
     if plan_hash != promotion.plan_hash:
         raise StalePlan(_what_changed(promotion, shown if known else None))
+    confirmed_with = _confirmed_with(requirement, promotion, by, confirmation, now)
     decision = Decision.objects.create(
         workspace_id=promotion.workspace_id,
         requirement=requirement,
@@ -79,6 +94,7 @@ def decide(
         decided_by=by,
         on_behalf_of=loan.holder if loan else None,
         delegation_id=loan.delegation_id if loan else None,
+        confirmed_with=confirmed_with,
     )
     _record(decision)
     if choice == Choice.REJECT:
@@ -103,6 +119,20 @@ def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decisio
     return VotingFacts(frozenset(roles.values_list("role_id", flat=True)), votes, loans)
 
 
+def _confirmed_with(
+    requirement: Requirement, promotion: Promotion, by: User, confirmation: Confirmation | None, now: datetime
+) -> str:
+    step_up = open_case(promotion).policy.step_up(requirement.role_id)
+    if step_up is None:
+        return ""
+    factors = frozenset(by.second_factors.values_list("pk", flat=True))
+    verdict = account_permissions.is_confirmed(
+        by, confirmation, factors=factors, now=now, needs_factor=step_up == StepUp.SECOND_FACTOR
+    )
+    account_permissions.require_confirmed(verdict, next_step=CONFIRM)
+    return confirmation.proof.value if confirmation else ""
+
+
 def _require_open(promotion: Promotion, requirement: Requirement, decisions: list[Decision]) -> None:
     for decision in decisions:
         if decision.requirement_id == requirement.pk:
@@ -124,10 +154,11 @@ def _what_changed(promotion: Promotion, shown: Plan | None) -> str:
 def _record(decision: Decision) -> None:
     promotion, requirement = decision.promotion, decision.requirement
     verb = "approved" if decision.choice == Choice.APPROVE else "rejected"
+    confirmed = f", confirmed with {decision.get_confirmed_with_display()}" if decision.confirmed_with else ""
     record(
         promotion,
         f"decision.{verb}",
-        f"was {verb} by {decision.people} as {requirement.role}",
+        f"was {verb} by {decision.people} as {requirement.role}{confirmed}",
         by=decision.decided_by,
         reason=decision.comment,
         approval={
@@ -140,5 +171,6 @@ def _record(decision: Decision) -> None:
                 if decision.on_behalf_of
                 else {}
             ),
+            **({"confirmed_with": decision.confirmed_with} if confirmed else {}),
         },
     )

@@ -7,12 +7,17 @@ killed goes on where it was.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
+from apps.accounts import actions as account_actions
+from apps.accounts.confirmation import Confirmation, Given
 from apps.accounts.models import User
+from apps.accounts.permissions import NotConfirmed
 from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
 from apps.approvals.models import Promotion
 from apps.core.verdict import Refusal
+from apps.dashboards.demonstration.people import PASSWORD
 from apps.deployments import actions as deployment_actions
 from apps.deployments.enums import DeploymentState
 from apps.environments.models import Lane
@@ -21,6 +26,8 @@ from apps.releases.models import Release
 
 ALL_THE_WAY = ("dev", "qa", "staging", "production")
 DECIDERS = {"ENGINEERING_MANAGER": "engineering-manager", "DEVOPS": "devops", "CUSTOMER_OPERATOR": "customer-operator"}
+
+GIVEN = Given(password=PASSWORD)
 
 MOST_ATTEMPTS = 3
 
@@ -68,6 +75,7 @@ class Journey:
         self.lanes, self.people, self.say = lanes, people, say
         self.goals = [goal for goal in goals if all((goal.service, place) in lanes for place in goal.environments)]
         self.told: set[tuple[str, str]] = set()
+        self.confirmed: dict[UUID, Confirmation | None] = {}
 
     def step(self, now: datetime) -> bool:
         """This function will do what can be done now and return whether anything is still to come.
@@ -132,17 +140,27 @@ class Journey:
             if requirement.decisions.filter(voided_at=None).exists():
                 continue
             promotion.refresh_from_db()
+            person = self.people[DECIDERS[requirement.role_id]]
             try:
                 actions.decide(
                     requirement,
                     choice=Choice.APPROVE,
                     comment="Seen in Staging",
                     plan_hash=promotion.plan_hash,
-                    by=self.people[DECIDERS[requirement.role_id]],
+                    by=person,
                     now=now,
+                    confirmation=self._confirmation(person, now),
                 )
-            except (actions.StalePlan, actions.NotWaiting, actions.AlreadyDecided):
+            except (actions.StalePlan, actions.NotWaiting, actions.AlreadyDecided, NotConfirmed):
                 return  # looked at again at the next step
+
+    def _confirmation(self, person: User, now: datetime) -> Confirmation | None:
+        """Confirm with the password that the person was given, as often as people have to."""
+        kept = self.confirmed.get(person.pk)
+        if kept is None or now >= kept.until:
+            kept = account_actions.confirm(person, GIVEN, place=None, now=now).confirmation
+            self.confirmed[person.pk] = kept
+        return kept
 
     def _start_again(self, promotion: Promotion, named: str, now: datetime) -> bool:
         """Return whether it goes on. What did not run is started again by a person alone."""

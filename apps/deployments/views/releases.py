@@ -4,6 +4,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.approvals.proof import decision_proof
 from apps.core import live
 from apps.core.pages import render_page
 from apps.deployments.release_page import release_page
@@ -15,7 +16,7 @@ def release_detail(request: AuthedRequest, service: str, version: str) -> HttpRe
     releases = Release.objects.readable_in(request.workspaces).select_related("service", "artifact")
     release = get_object_or_404(releases, service__slug=service, version=version)
     stream = live.stream("release", subject=release.pk)
-    context = release_page(
-        release, by=request.user, workspaces=request.workspaces, rights=request.rights, now=timezone.now()
-    )
-    return render_page(request, "releases/release_detail.html", {**context, "stream": stream})
+    now = timezone.now()
+    context = release_page(release, by=request.user, workspaces=request.workspaces, rights=request.rights, now=now)
+    proof = decision_proof(request, context.get("shown"), now=now)
+    return render_page(request, "releases/release_detail.html", {**context, "proof": proof, "stream": stream})

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_policies_are_changed_by_roles"),
+        ("accounts", "0005_senior_engineer"),
     ]
 
     operations = [
