@@ -90,15 +90,20 @@ def _lasting(accepted: tuple[AcceptedFacts, ...], clause: Clause, at: datetime) 
 
 
 def _told(accepted: Sequence[AcceptedFacts]) -> str:
-    """Say how many are not counted, by whose word, until when; the first that ends comes first."""
-    numbers: Counter[tuple[datetime, str]] = Counter()
+    """Say how many are not counted, by whose word, until when the first of them lasts; who ends first comes first."""
+    numbers: Counter[str] = Counter()
+    ends: dict[str, set[datetime]] = {}
     for each in accepted:
-        numbers[each.until, each.by] += each.count
-    said = [f"{count:,} accepted by {by} until {moment(until)}" for (until, by), count in sorted(numbers.items())]
-    if not said:
-        return ""
-    more = [f"{sum(count for _, count in sorted(numbers.items())[NAMED:]):,} more"] if len(said) > NAMED else []
-    return f"Not counted: {listed(said[:NAMED] + more)}."
+        numbers[each.by] += each.count
+        ends.setdefault(each.by, set()).add(each.until)
+    people = sorted(numbers, key=lambda by: (min(ends[by]), by))
+    said = [
+        f"{numbers[by]:,} accepted by {by}{', the first' if len(ends[by]) > 1 else ''} until {moment(min(ends[by]))}"
+        for by in people[:NAMED]
+    ]
+    if more := sum(numbers[by] for by in people[NAMED:]):
+        said.append(f"{more:,} more")
+    return f"Not counted: {listed(said)}." if said else ""
 
 
 def parts_list(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:

@@ -72,7 +72,7 @@ def test_it_ends_by_time_and_at_the_claim(world: World, promotion: Promotion) ->
 
 def test_it_is_void_once_the_plan_changes(world: World, promotion: Promotion) -> None:
     waive(promotion, world.cast.devops)
-    move(promotion.lane, world.next_release("0.9.0"))
+    move(promotion.lane, world.release)
 
     settled = actions.settle(promotion, now=NOW)
 

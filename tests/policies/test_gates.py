@@ -331,7 +331,7 @@ def accepted(days, *, severity="high", count=1, by="Security", since=AT - timede
 
 MANY = (
     *[accepted(20 + day, by=f"P{day}") for day in range(2)],
-    *[accepted(50 + day, severity="low", count=2) for day in range(3)],
+    *[accepted(50 + day, severity="low", count=2, by=f"P{day}") for day in range(2, 5)],
 )
 
 
@@ -351,7 +351,8 @@ MANY = (
             True,
             "Not counted: 1 accepted by Ann until 2026-11-28 19:00 UTC and 4 accepted by Security until 2026-12-08",
         ),
-        (MANY, {}, True, "and 4 more."),
+        (MANY, {}, True, "2 accepted by P2 until 2026-12-30 19:00 UTC and 4 more."),
+        ((accepted(30), accepted(20)), {}, True, "2 accepted by Security, the first until 2026-11-28 19:00 UTC."),
     ],
 )
 def test_accepted_findings_do_not_count_while_that_lasts(given, settings, passes, words):
