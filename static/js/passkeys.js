@@ -34,7 +34,7 @@
     told.textContent = words;
   }
 
-  // Before htmx, which listens on the form: what it would send is not there yet.
+  // Before portal.js, which lets a form go once, and htmx: what they would send is not there yet.
   document.addEventListener('submit', async (event) => {
     const form = event.target;
     const code = form.querySelector('[name=code]');
@@ -43,6 +43,8 @@
     if (!wanted.length) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    if (form.dataset.asking) return;
+    form.dataset.asking = '1';
     try {
       // The key that is there is asked before the new one is made.
       wanted.sort((a, b) => b.dataset.passkey.localeCompare(a.dataset.passkey));
@@ -51,6 +53,8 @@
       for (const field of wanted) field.value = '';
       tell(form, `${WORDS[error.name] || error.message} Nothing was sent.${code ? ' Try again, or type a code.' : ''}`);
       return;
+    } finally {
+      delete form.dataset.asking;
     }
     form.requestSubmit(event.submitter);
   }, true);
