@@ -597,6 +597,7 @@ TASKS = {
     "deployments.roll_out": "rollout.wave_begun",
     "api.build_pushed": "release.sealed",
     "approvals.mail": "notice.mailed",
+    "releases.compare_api": "api.compared",
 }
 
 

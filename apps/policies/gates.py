@@ -28,7 +28,7 @@ TITLES: dict[Gate, str] = {
     Gate.COVERAGE: "Coverage",
     Gate.SECURITY_SCAN: "Security scan",
     Gate.PARTS_LIST: "Parts list",
-    Gate.API_COMPATIBILITY: "API compatibility",
+    Gate.API_COMPATIBILITY: "Interface compatibility",
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",

@@ -142,7 +142,7 @@ def lines(section: Section) -> Iterator[str]:
     yield from (f"{name}: {said}" for name, said in section.facts)
     for clause in section.clauses:
         yield f"{clause.id}: {clause.text}"
-        yield "; ".join(f"{name}: {said}" for name, said in details(clause))
+        yield "; ".join(f"{name}: {said}" for name, said in (("Gate", clause.gate_title), *details(clause)))
     for part in section.sections:
         yield from lines(part)
 

@@ -58,7 +58,7 @@ def test_a_delegates_decision_counts_for_the_role_and_shows_both_names_everywher
     assert (decision.on_behalf_of, decision.delegation) == (cast.devops, delegation)
     assert f"DevOps: {both}" in next(gate["evidence"] for gate in promotion.gates if gate["name"] == "approvals")
     event = AuditEvent.objects.get(kind="decision.approved", actor_id=str(cast.auditor.pk))
-    assert event.summary.endswith(f"was approved by {both} as DevOps")
+    assert event.summary.endswith(f"was approved by {both} as DevOps, confirmed with the password")
     assert event.approval["on_behalf_of"] == "DevOps"
     given = AuditEvent.objects.get(kind="delegation.given")
     assert given.summary == f"Lent DevOps of DevOps to Auditor in {cast.platform}"

@@ -51,14 +51,14 @@ def test_who_approved_the_old_plan_may_approve_the_new_one(world, approved_once)
 
 
 def test_a_new_policy_asks_its_own_roles(world, approved_once):
-    newer = put_in_force("PRODUCTION", roles=("SECURITY", "ENGINEERING_MANAGER"))
+    version = put_in_force("PRODUCTION", roles=("SECURITY", "ENGINEERING_MANAGER"))
 
     promotion = actions.settle(approved_once, now=NOW)
 
     standing = promotion.requirements.standing().order_by("position")
     assert [row.role_id for row in standing] == ["SECURITY", "ENGINEERING_MANAGER"]
     assert promotion.requirements.get(role_id="DEVOPS").ended_at == NOW
-    assert promotion.policy_version == newer.number
+    assert promotion.policy_version == version.number
     assert "The policy's clause PROD-3 was changed." in promotion.outcome
 
 
@@ -75,11 +75,11 @@ def test_a_role_that_is_asked_for_again_stands_again(world, approved_once):
 
 def test_a_policy_that_only_says_it_otherwise_voids_nothing(world, approved_once):
     clauses = PolicyVersion.objects.in_force("PRODUCTION").get().document["clauses"]
-    newer = put_in_force("PRODUCTION", clauses=[{**clause, "text": "In other words."} for clause in clauses])
+    version = put_in_force("PRODUCTION", clauses=[{**clause, "text": "In other words."} for clause in clauses])
 
     promotion = actions.settle(approved_once, now=NOW)
 
-    assert promotion.policy_version == newer.number
+    assert promotion.policy_version == version.number
     assert Decision.objects.standing().count() == 1
 
 

@@ -162,7 +162,7 @@ def test_any_two_versions_of_a_tier_are_compared_in_words_and_as_yaml(world: Wor
     last, first = (text_of(get(world.cast.auditor, f"{address}{query}")) for query in ("", "?since=1"))
     back = text_of(get(world.cast.auditor, reverse("policies:policy-version", args=["qa", 1]) + "?since=3"))
 
-    assert "Asked: at least 70 % of the lines; Holds for: Everybody" in last
+    assert "Gate: Coverage; Asked: at least 70 % of the lines; Holds for: Everybody" in last
     assert "least_percent: 70" in last
     assert "What changed since version 1" in first
     assert "at least 70 %" not in first
