@@ -113,5 +113,9 @@ def _recipients(
 
 
 def _who_can_help(workspace_id: UUID) -> list[User]:
-    """Return who may give somebody the role, or else who may change what asks for it."""
-    return rights.administrators(workspace_id) or rights.capable(Capability.POLICY_CHANGE, workspace_id)
+    """Return who may give somebody the role, and who may change what asks for it, each once.
+
+    An administrator by a grant alone is no member and has no inbox there: the mail is all that reaches them.
+    """
+    able = (*rights.administrators(workspace_id), *rights.capable(Capability.POLICY_CHANGE, workspace_id))
+    return list({person.pk: person for person in able}.values())
