@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
+from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
 from apps.policies.judgement import listed
 from apps.policies.verification import Terms, WithoutTraffic
@@ -50,6 +50,8 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("prereleases", False): "no pre-release",
     ("sunset", True): "a major release takes away only what was announced to end (x-sunset), and is over",
     ("sunset", False): "a major release may take away anything",
+    ("step_up", StepUp.SECOND_FACTOR): "confirmed with a second factor",
+    ("step_up", StepUp.SECOND_FACTOR_OR_PASSWORD): "confirmed with a second factor, or the password of who has none",
 }
 _WITHOUT_TRAFFIC = {
     WithoutTraffic.PASS: "a healthy release stays",

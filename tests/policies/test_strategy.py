@@ -60,6 +60,11 @@ def test_every_gate_has_words_a_topic_and_its_row_in_the_reference() -> None:
         ("approvals", {"role": "DEVOPS"}, "DevOps"),
         ("approvals", {"role": "CAB"}, "CAB"),
         (
+            "approvals",
+            {"role": "DEVOPS", "step_up": "second_factor"},
+            "DevOps; confirmed with a second factor",
+        ),
+        (
             "previous_tier",
             {"soak_minutes": 60, "close_watch_soak_percent": 200},
             "60 min of soak there; 200 % of that after a close watch",
