@@ -64,9 +64,9 @@ REMINDERS: Mapping[str, Setting] = {
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
-    Gate.API_COMPATIBILITY: {"sunset": FLAG},
     Gate.APPROVALS: {"step_up": one_of(tuple(StepUp))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
+    Gate.API_COMPATIBILITY: {"sunset": FLAG, "waived_by": TEXT},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 from apps.core.row_level_security import immutable, protect, same_workspace
 
-WAIVABLE = ["tests", "coverage", "security_scan", "parts_list", "rollback_readiness", "window"]
+WAIVABLE = ["tests", "coverage", "security_scan", "parts_list", "api_compatibility", "rollback_readiness", "window"]
 GRANTED = (
     "workspace_id",
     "promotion_id",
