@@ -37,7 +37,7 @@ ALARM, REMINDER, ESCALATION = NoticeKind.ALARM, NoticeKind.REMINDER, NoticeKind.
         ({"waits_since": NOW + 20 * HOUR}, False, 23, []),
         ({}, True, 0, [ALARM]),
         ({"stuck_since": NOW}, True, 4, []),
-        ({"stuck_since": NOW}, True, 24, [ESCALATION]),
+        ({"stuck_since": NOW}, True, 24, []),
     ],
 )
 def test_what_is_told_of_a_requirement_and_when(fields, is_stuck, after, kinds):

@@ -47,10 +47,10 @@ def due(
 ) -> list[NoticeKind]:
     """This function will say what is to be told of a requirement on which nobody decided."""
     since = requirement.waits_since or promotion.requested_at
+    if is_stuck:
+        return [NoticeKind.ALARM] if requirement.stuck_since is None else []
     found = []
-    if is_stuck and requirement.stuck_since is None:
-        found.append(NoticeKind.ALARM)
-    if not is_stuck and requirement.reminded_at is None and terms.reminds(since, now):
+    if requirement.reminded_at is None and terms.reminds(since, now):
         found.append(NoticeKind.REMINDER)
     if requirement.escalated_at is None and terms.escalates(since, now):
         found.append(NoticeKind.ESCALATION)
