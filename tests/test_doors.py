@@ -13,7 +13,6 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from apps.accounts import codes
 from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
@@ -28,7 +27,7 @@ from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
-from tests.accounts.factors import register_app
+from tests.accounts.factors import code_at, register_app
 from tests.approvals.promotions import ask, lend
 from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
@@ -178,7 +177,7 @@ def _waiver(world: World) -> Call:
 
 def _app(person: Any) -> dict[str, Any]:
     form = AppForm(user=person)
-    shown = codes.code_at(form.app_secret, timezone.now())
+    shown = code_at(form.app_secret, timezone.now())
     return {"name": "Phone", "secret": form.initial["secret"], "app_code": shown, "password": PASSWORD}
 
 

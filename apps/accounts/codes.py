@@ -31,11 +31,6 @@ def step_of(code: str, secret: bytes, *, after: int, now: datetime) -> int | Non
     return next((step for step in matching if step > after), None)
 
 
-def code_at(secret: bytes, now: datetime) -> str:
-    """This function will return the code that an authenticator app shows at a moment."""
-    return _code(secret, int(now.timestamp()) // STEP_SECONDS).decode()
-
-
 def typed_secret(secret: bytes) -> str:
     """This function will return the secret as people type it into an app that can't read the QR code."""
     return " ".join(_in_fours(b32encode(secret).decode()))

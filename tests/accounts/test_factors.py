@@ -18,7 +18,7 @@ from apps.accounts.passkeys import Place
 from apps.accounts.permissions import NotConfirmed, is_confirmed
 from apps.audit.models import AuditEvent
 from tests.accounts.authenticator import Authenticator
-from tests.accounts.factors import SECRET, by_password, register_app
+from tests.accounts.factors import SECRET, by_password, code_at, register_app
 from tests.approvals.test_races import at_once
 from tests.cast import NOW, PASSWORD
 from tests.drill import signed_in
@@ -56,7 +56,7 @@ def test_an_app_is_registered_with_recovery_codes_and_nothing_readable_is_kept(c
 
 @pytest.mark.django_db
 def test_a_code_confirms_once(cast):
-    factor, code = register_app(cast.customer_operator).factor, codes.code_at(SECRET, NOW)
+    factor, code = register_app(cast.customer_operator).factor, code_at(SECRET, NOW)
 
     first, second = (confirm(cast.customer_operator, code=code) for _ in range(2))
 
@@ -91,7 +91,7 @@ def test_the_password_confirms_only_who_has_no_factor(cast):
 @pytest.mark.django_db
 def test_after_too_many_wrong_ones_nothing_is_looked_at_for_a_while(cast):
     register_app(cast.devops)
-    code = codes.code_at(SECRET, NOW + PAUSE)
+    code = code_at(SECRET, NOW + PAUSE)
 
     errors = [confirm(cast.devops, code="000000").error for _ in range(MOST_FAILURES + 1)]
 
@@ -133,7 +133,7 @@ def test_an_answer_of_a_passkey_that_does_not_count_is_used_up_too(cast):
 @pytest.mark.django_db
 def test_nothing_changes_without_a_confirmation_that_counts(cast):
     factor = register_app(cast.devops).factor
-    stale = confirm(cast.devops, code=codes.code_at(SECRET, NOW)).confirmation
+    stale = confirm(cast.devops, code=code_at(SECRET, NOW)).confirmation
 
     for confirmation, now in ((None, NOW), (by_password(cast.devops), NOW), (stale, NOW + timedelta(minutes=5))):
         with pytest.raises(NotConfirmed):
@@ -165,7 +165,7 @@ def test_of_two_who_use_one_code_at_once_one_is_confirmed(world):
     person = world.cast.devops
     with world.everything():
         register_app(person)
-    code = codes.code_at(SECRET, NOW)
+    code = code_at(SECRET, NOW)
 
     results = at_once(world, *[lambda: confirm(person, code=code)] * 2)
 
@@ -178,7 +178,7 @@ def test_an_app_is_registered_and_removed_on_the_pages(cast):
     page = client.get("/account/factors/app/").content.decode()
     signed = re.search(r'name="secret" value="([^"]+)"', page)[1]
     secret = b32decode(signed.split(":")[0])
-    given = {"name": "Phone", "secret": signed, "app_code": codes.code_at(secret, timezone.now())}
+    given = {"name": "Phone", "secret": signed, "app_code": code_at(secret, timezone.now())}
 
     without = client.post("/account/factors/app/", given)
     wrong = client.post("/account/factors/app/", {**given, "password": "wrong"})
@@ -215,7 +215,7 @@ def test_a_session_gets_another_key_with_its_confirmation_and_forgets_it_with_th
     client = signed_in(cast.devops)
     before = client.session.session_key
     factor = register_app(cast.devops).factor
-    code = codes.code_at(SECRET, timezone.now())
+    code = code_at(SECRET, timezone.now())
 
     client.post("/account/factors/recovery-codes/", {"code": code})
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.accounts import codes
 from apps.accounts.confirmation import Confirmation
 from apps.accounts.enums import Proof
 from apps.accounts.permissions import NotConfirmed
@@ -13,7 +12,7 @@ from apps.approvals import actions
 from apps.approvals.models import Decision
 from apps.policies.clauses import StepUp
 from apps.policies.documents import InvalidPolicy, parse
-from tests.accounts.factors import SECRET, by_password, register_app
+from tests.accounts.factors import SECRET, by_password, code_at, register_app
 from tests.approvals.promotions import ask_for_production, move, put_in_force, say
 from tests.approvals.test_page_approvals import address, decision, fresh
 from tests.cast import NOW, PASSWORD
@@ -156,7 +155,7 @@ def test_an_app_s_code_decides_once_and_is_shown(world, promotion):
     with world.everything():
         register_app(world.cast.devops, now=timezone.now())
     page = text_of(get(world.cast.devops, address(promotion)))
-    given = {**decision(promotion, "DEVOPS"), "code": codes.code_at(SECRET, timezone.now()), "password": ""}
+    given = {**decision(promotion, "DEVOPS"), "code": code_at(SECRET, timezone.now()), "password": ""}
 
     done = post(world.cast.devops, address(promotion, "decision-create"), given)
 
