@@ -151,6 +151,17 @@ def crash_scene(
         monkeypatch.setattr(configured, "IN_A_QUEUE", 8.0)
     settings.ENGINE_APPLY_LIMIT = timedelta(seconds=LIMIT_SECONDS)
     _forget_executors()
+    try:
+        with _scene_of(kind, cast, settings, monkeypatch, folder, built) as scene:
+            yield scene
+    finally:
+        _forget_executors()
+
+
+@contextmanager
+def _scene_of(
+    kind: str, cast: Any, settings: Any, monkeypatch: Any, folder: Path, built: Callable[[], Any]
+) -> Iterator[CrashScene]:
     if kind == "local":
         with _local(cast, folder, built()) as scene:
             yield scene
@@ -170,7 +181,7 @@ def crash_scene(
 
 
 def _forget_executors() -> None:
-    """This process keeps its executors, which know the places of the test before."""
+    """This process keeps its executors, which know the places of one test: neither take them over nor leave them."""
     orders._made.cache_clear()
     for kind in ("local", "helm", *CASES):
         getattr(configured, f"{kind}_executor").cache_clear()
