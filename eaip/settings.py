@@ -219,6 +219,8 @@ ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)
 ENGINE_BEAT = env.seconds("ENGINE_BEAT_SECONDS", 5)
 ENGINE_GUARD_SILENCE = env.seconds("ENGINE_GUARD_SILENCE_SECONDS", 20)
 ENGINE_SWEEP = env.seconds("ENGINE_SWEEP_SECONDS", 5)
+# What changes a gate has it judged at once; only what the clock alone brings (a window, a soak) waits for this.
+ENGINE_JUDGE = env.seconds("ENGINE_JUDGE_SECONDS", 15)
 ENGINE_UNCLAIMED = env.seconds("ENGINE_UNCLAIMED_SECONDS", 4)
 ENGINE_APPLY_LIMIT = env.seconds("ENGINE_APPLY_LIMIT_SECONDS", 600)
 ENGINE_STEP_GRACE = env.seconds("ENGINE_STEP_GRACE_SECONDS", 20)

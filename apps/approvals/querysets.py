@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from apps.approvals.enums import OPEN_PROMOTION, WAITING
 from apps.workspaces.models import Membership
@@ -30,8 +30,10 @@ class PromotionQuerySet(TenantQuerySet):
             "requested_by",
         )
 
-    def least_recently_judged(self) -> Self:
-        return self.order_by(F("gates_at").asc(nulls_first=True), "pk")
+    def judged_by(self, then: datetime) -> Self:
+        """Return those that nobody judged after `then`, the least recently judged first."""
+        never_or_before = Q(gates_at=None) | Q(gates_at__lte=then)
+        return self.filter(never_or_before).order_by(F("gates_at").asc(nulls_first=True), "pk")
 
 
 class RequirementQuerySet(TenantQuerySet):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from apps.approvals import actions as approval_actions
@@ -119,7 +120,7 @@ def _start(workspace_id: UUID, promotion_id: UUID) -> None:
 
 def _settle(workspace_id: UUID, _id: UUID) -> None:
     with workspace_scope([workspace_id]):
-        approval_actions.settle_waiting(workspace_id=workspace_id, now=clock.now())
+        approval_actions.settle_waiting(workspace_id=workspace_id, now=clock.now(), judged=settings.ENGINE_JUDGE)
 
 
 _HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "SETTLE": _settle}

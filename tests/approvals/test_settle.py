@@ -243,6 +243,15 @@ def test_all_that_waits_in_a_workspace_is_settled_the_least_recently_judged_firs
     assert first.state == PromotionState.SUPERSEDED
 
 
+def test_what_was_judged_a_moment_ago_is_left_to_the_next_time(world):
+    recent, older = ask(world, world.dev), ask_for_production(world, world.next_release("1.1.0"))
+    Promotion.objects.filter(pk=older.pk).update(gates_at=NOW - timedelta(seconds=15))
+
+    settled = actions.settle_waiting(workspace_id=PLATFORM_WORKSPACE_ID, now=NOW, judged=timedelta(seconds=15))
+
+    assert [promotion.pk for promotion in settled] == [older.pk] != [recent.pk]
+
+
 def test_one_that_can_not_be_judged_does_not_stop_the_others(world):
     ask(world, world.dev)
     other = ask_for_production(world, world.next_release("1.1.0"))

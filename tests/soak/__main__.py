@@ -21,7 +21,11 @@ def main() -> int:
             "EAIP_TARGET_DIR": str(folder / "target"),
         }
         if os.environ.get("CLOCKS") != "real":
-            os.environ |= QUICK_CLOCKS | {"ENGINE_VERIFY_INTERVAL_SECONDS": "0.05", "HEALTH_INTERVAL_SECONDS": "10"}
+            os.environ |= QUICK_CLOCKS | {
+                "ENGINE_VERIFY_INTERVAL_SECONDS": "0.05",
+                "HEALTH_INTERVAL_SECONDS": "10",
+                "ENGINE_JUDGE_SECONDS": "5",
+            }
         importlib.import_module("django").setup()
         # The settings must be there before anything of Django's is imported.
         run = importlib.import_module("tests.soak.run")

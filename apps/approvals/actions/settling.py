@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,12 +42,13 @@ def settle(promotion: Promotion, *, now: datetime) -> Promotion:
     return settle_locked(lock(promotion.pk), now=now)
 
 
-def settle_waiting(*, workspace_id: UUID, now: datetime) -> list[Promotion]:
-    """This function will settle what waits in a workspace, the least recently judged first, a bounded number at once.
+def settle_waiting(*, workspace_id: UUID, now: datetime, judged: timedelta = timedelta()) -> list[Promotion]:
+    """This function will settle what waits in a workspace and was judged so long ago, the longest first, a bounded
+    number at once.
 
     What somebody else is working on is left to them. A promotion that can't be judged is logged and left as it is.
     """
-    waiting = Promotion.objects.waiting().filter(workspace_id=workspace_id).least_recently_judged()
+    waiting = Promotion.objects.waiting().filter(workspace_id=workspace_id).judged_by(now - judged)
     settled = (_settle_if_free(pk, now=now) for pk in list(waiting.values_list("pk", flat=True)[:AT_ONCE]))
     return [promotion for promotion in settled if promotion is not None]
 
@@ -128,7 +129,7 @@ def _settle_if_free(pk: UUID, *, now: datetime) -> Promotion | None:
         with transaction.atomic():
             if not Promotion.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=pk).exists():
                 return None
-            return settle_locked(lock(pk), now=now)
+            return settle_locked(Promotion.objects.with_subject().get(pk=pk), now=now)
     except Refusal as refusal:
         log.warning("promotion %s can't be judged: %s", pk, refusal)
         return None
