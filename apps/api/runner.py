@@ -25,7 +25,7 @@ from apps.releases import actions as release_actions
 from apps.releases import versions
 from apps.releases.enums import PushState, ReleaseSource
 from apps.releases.models import PushedCommit, Release, Service
-from apps.releases.repositories import repository_of
+from apps.releases.repositories import declared_migrations, repository_of
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -111,11 +111,11 @@ def release_built(
     previous = _previous(service)
     since = previous.commit if previous else None
     changes = changes_of(repository, since, pushed.commit)
-    commit = repository.commit(pushed.commit)
+    commit, declared = repository.commit(pushed.commit), declared_migrations(repository, pushed.commit)
     release = release_actions.create_release(
         service,
         version=_version(pushed, service, previous, changes),
-        manifest=built.manifest,
+        manifest=built.manifest | ({"migrations": declared} if declared else {}),
         source=ReleaseSource.WEBHOOK,
         commit=pushed.commit,
         tag="" if pushed.ref == BRANCH else pushed.name,

@@ -22,7 +22,8 @@ from apps.environments.models import Lane
 from apps.policies.clauses import Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
-from apps.releases.models import Release
+from apps.releases import data_migrations
+from apps.releases.models import DataMigration, Release
 from apps.workspaces import rights
 
 CHANGES_SHOWN = 20
@@ -36,6 +37,7 @@ class Changes:
     after: Release
     entries: Sequence[ChangelogEntry]
     keys: tuple[ChangedKey, ...]
+    migrations: tuple[DataMigration, ...] = ()
 
     @property
     def first(self) -> Sequence[ChangelogEntry]:
@@ -56,6 +58,11 @@ class Changes:
     @property
     def dependencies(self) -> int:
         return sum(entry.kind == ChangeKind.DEPENDENCY for entry in self.entries)
+
+    @property
+    def forward_only(self) -> tuple[DataMigration, ...]:
+        """The migrations that let nobody but a person go back."""
+        return data_migrations.forward_only(self.migrations)
 
     @property
     def releases(self) -> int:
@@ -175,4 +182,5 @@ def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Ch
     """This function will tell what would be different in the lane. The lane comes `with_cell`."""
     before = lane.live_configuration.values if lane.live_configuration else {}
     entries = changelog_actions.between(release.service, lane.live_release, release)
-    return Changes(lane.live_release, release, entries, changed_keys(before, values))
+    migrations = data_migrations.between(lane.live_release, release)
+    return Changes(lane.live_release, release, entries, changed_keys(before, values), migrations)

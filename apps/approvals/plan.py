@@ -1,13 +1,13 @@
 """What exactly an approver agrees to. Any change of it voids the agreement."""
 
-from collections.abc import Iterator
-from typing import Any, TypedDict
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from apps.approvals.models import Promotion
 from apps.configuration.models import ConfigurationVersion
 from apps.core.canonical import sha256_of
 from apps.policies.clauses import TierPolicy
-from apps.releases.models import Release
+from apps.releases.models import DataMigration, Release
 
 
 class PlannedRelease(TypedDict):
@@ -18,6 +18,9 @@ class PlannedRelease(TypedDict):
 class PlannedConfiguration(TypedDict):
     number: int
     values: str
+
+
+PlannedMigration = TypedDict("PlannedMigration", {"id": str, "class": str, "sha256": str})
 
 
 class PlannedPolicy(TypedDict):
@@ -33,14 +36,16 @@ class Plan(TypedDict):
     configuration: PlannedConfiguration
     target: str
     strategy: str
-    migrations: list[dict[str, Any]]
+    migrations: list[PlannedMigration]
     live_release: PlannedRelease | None
     live_configuration: PlannedConfiguration | None
     policy: PlannedPolicy
 
 
-def plan_of(promotion: Promotion, policy: TierPolicy) -> Plan:
-    """This function will plan a promotion as the lane, and the clauses that apply to it, are now."""
+def plan_of(promotion: Promotion, policy: TierPolicy, migrations: Sequence[DataMigration] = ()) -> Plan:
+    """This function will plan a promotion as the lane, the migrations up to its release, and the clauses that apply to
+    it, are now.
+    """
     lane = promotion.lane
     return Plan(
         schema=1,
@@ -48,7 +53,7 @@ def plan_of(promotion: Promotion, policy: TierPolicy) -> Plan:
         configuration=_configuration(promotion.configuration),
         target=lane.target_key,
         strategy=policy.strategy,
-        migrations=[],
+        migrations=[{"id": row.name, "class": row.migration_class, "sha256": row.sha256} for row in migrations],
         live_release=_release(lane.live_release) if lane.live_release else None,
         live_configuration=_configuration(lane.live_configuration) if lane.live_configuration else None,
         policy=PlannedPolicy(tier=policy.tier, clauses={clause.id: clause.digest for clause in policy.clauses}),
@@ -80,7 +85,7 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
     if old["strategy"] != new["strategy"]:
         yield f"The strategy changed from {old['strategy']} to {new['strategy']}."
     if old["migrations"] != new["migrations"]:
-        yield "The database migrations changed."
+        yield "The data migrations changed."
     yield from _differences_of_policy(old["policy"], new["policy"])
     if old["schema"] != new["schema"]:
         yield "The portal writes plans in another form now."

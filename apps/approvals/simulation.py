@@ -16,7 +16,7 @@ from apps.approvals.enums import Choice
 from apps.approvals.models import Decision, Promotion
 from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
-from apps.policies.facts import AcceptedFacts, Facts, ReportFacts
+from apps.policies.facts import AcceptedFacts, Facts, MigrationFacts, ReportFacts
 from apps.policies.gates import RULES, TITLES
 from apps.policies.models import PolicyProposal
 from apps.releases.models import Evidence
@@ -80,7 +80,8 @@ def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: set[str]) -> t
         judgement = RULES[gate](draft, clauses[0], facts)
         return judgement.outcome.lets_pass, judgement.sentence
     if gate == Gate.APPROVALS:
-        missing = sorted({clause.word("role") for clause in clauses} - approved)
+        asked = {each.word("role") for each in clauses if each.concerns(migrates=bool(facts.migrations))}
+        missing = sorted(asked - approved)
         return not missing, f"Nobody approved as {', '.join(missing)}."
     if gate == Gate.VERSION_ORDER:
         is_taken = bool(clauses[0].settings.get("prereleases", True)) or not facts.release.is_prerelease
@@ -122,6 +123,9 @@ def _facts(promotion: Promotion, reports: list[Evidence], accepted: Accepted) ->
         plan_hash=promotion.plan_hash,
         release=release_facts(promotion.release),
         artifact=None,
+        migrations=tuple(
+            MigrationFacts(row["id"], row["class"], row["sha256"]) for row in promotion.plan["migrations"]
+        ),
         reports=_newest(reports, accepted, promotion.release.artifact_digest, None if promotion.is_open else at),
     )
 

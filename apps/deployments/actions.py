@@ -26,6 +26,7 @@ from apps.environments.windows import WindowRule, is_open
 from apps.releases.models import Release
 
 __all__ = [
+    "DataNotRestored",
     "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
     "cancel_deployment", "decline_abandonment", "look_again", "may_cancel", "roll_back", "rollback_target",
     "start_deployment",
@@ -35,6 +36,16 @@ __all__ = [
 class NoRollbackTarget(Conflict):
     code = "no_rollback_target"
     next_step = "Deploy a newer release instead."
+
+
+class DataNotRestored(Conflict):
+    """What would be brought back can't read the data as it is now."""
+
+    code = "data_not_restored"
+    next_step = (
+        "Nothing was changed. Restore the data as the procedure of the migration says and tick that it is done, or "
+        "deploy a newer release."
+    )
 
 
 @transaction.atomic
@@ -95,10 +106,20 @@ def may_cancel(by: User, deployment: Deployment) -> Verdict:
 
 
 @transaction.atomic
-def roll_back(lane: Lane, *, to: Release | None = None, reason: str, by: User | Actor, now: datetime) -> Deployment:
+def roll_back(
+    lane: Lane,
+    *,
+    to: Release | None = None,
+    reason: str,
+    is_restored: bool = False,
+    by: User | Actor,
+    now: datetime,
+) -> Deployment:
     """This function will bring back the release that ran well before, or `to`; freeze, hold and window do not stop it.
 
+    `is_restored`: the person says that the data is as it was before the forward-only migrations since.
     Raises NoRollbackTarget: with the reasons why none can be brought back. Raises LaneBusy: as `start_deployment`.
+    Raises DataNotRestored: a forward-only migration may have run since, and nobody says that the data was restored.
     """
     reason = one_line(reason, name="The reason", limit=300)
     lane = locks.lane(lane.pk)
@@ -107,7 +128,15 @@ def roll_back(lane: Lane, *, to: Release | None = None, reason: str, by: User | 
     target = rollback.target_for(lane) if to is None else _target_named(lane, to)
     if isinstance(target, Verdict):
         raise NoRollbackTarget(target.sentence)
-    return start.start_rollback(lane, target=target, reason=reason, why=_passed(lane, now), by=by, now=now)
+    why = _passed(lane, now)
+    if target.forward_only:
+        names = ", ".join(migration.name for migration in target.forward_only)
+        if not is_restored:
+            raise DataNotRestored(
+                f"{target.release.version} can't read the data since {names} ran, which is forward-only."
+            )
+        why = f"{why} The data was restored to before {names}, says {by}.".strip()
+    return start.start_rollback(lane, target=target, reason=reason, why=why, by=by, now=now)
 
 
 @transaction.atomic

@@ -37,6 +37,7 @@ class RollbackForm(ReasonForm):
     """`to` is the release that the page named, so that nobody goes back to another one than they read."""
 
     to = forms.UUIDField(widget=forms.HiddenInput)
+    restored = forms.BooleanField(label="The data was restored as the procedures say", required=False)
 
 
 class RolloutForm(forms.Form):

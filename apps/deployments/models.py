@@ -25,6 +25,8 @@ class Deployment(TenantModel):
 
     `fence` grows with each claim and guards every write of the claim's owner; `lease_token` is random per claim.
     All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
+    `rollback_withheld` says why nothing was brought back by itself after a failure, where that would harm data: the
+    target stays as it is, and a person decides.
     `terms` are those of its verification, as they were at the claim: the fields of `policies.verification.Terms`, the
     number of the "policy", what users got "before", the "limits", the "source" that counts, and where the proxy's
     counters stood at the "start"; empty before.
@@ -69,6 +71,7 @@ class Deployment(TenantModel):
     abandon_reason = models.CharField(max_length=300, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=500, blank=True)
+    rollback_withheld = models.CharField(max_length=300, blank=True, db_default="", default="")
     terms = models.JSONField(default=dict, blank=True)
     log_bytes = models.PositiveBigIntegerField(default=0)
     log_lines = models.PositiveIntegerField(default=0)
@@ -103,6 +106,7 @@ class Deployment(TenantModel):
             models.Index(name="deployment_by_lane", fields=["lane", "-number"]),
             models.Index(name="deployment_by_fence", fields=["lane", "-fence"]),
             models.Index(name="deployment_by_release", fields=["release", "-number"]),
+            models.Index(name="deployment_withheld", fields=["lane"], condition=~Q(rollback_withheld="")),
             models.Index(name="deployment_due", fields=["state", "lease_until"], condition=Q(state__in=OPEN)),
         ]
 

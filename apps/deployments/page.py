@@ -111,6 +111,14 @@ def _is_current(deployment: Deployment) -> bool:
     return deployment.is_open or deployment.lane.live_release_id == deployment.release_id
 
 
+def _is_left(deployment: Deployment) -> bool:
+    """Say whether it failed and stays as it is until a person goes back or on."""
+    if not deployment.rollback_withheld:
+        return False
+    later = Deployment.objects.filter(lane=deployment.lane, number__gt=deployment.number)
+    return not later.filter(state=DeploymentState.SUCCEEDED).exists()
+
+
 def _decisions(deployment: Deployment) -> list[Decision]:
     if deployment.promotion_id is None:
         return []
@@ -128,7 +136,7 @@ def _controls(deployment: Deployment, hold: Hold | None, *, by: User, now: datet
     controls: dict[str, Any] = {}
     if deployment.is_open:
         controls["may_cancel"] = actions.may_cancel(by, deployment)
-    elif _is_current(deployment):
+    elif _is_current(deployment) or _is_left(deployment):
         controls["may_roll_back"] = permissions.may_roll_back(by, deployment.lane)
         controls |= rollback_offer(deployment.lane) | {"rollback_form": RollbackForm()}
     promotion = deployment.promotion

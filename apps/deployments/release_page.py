@@ -92,6 +92,7 @@ def release_page(
         "files": manifests.files_of(artifact.manifest) if artifact else [],
         "notes": notes.to_html(release.notes),
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
+        "migrations": list(release.migrations.order_by("position")),
         "evidence": _evidence(release, workspaces),
         "brings": list(release.changes.order_by("position")),
         "stops": stops,

@@ -49,7 +49,7 @@ def report_problem(
     _record(deployment, harm, reason, by=by)
     why = wording.plain(f"{harm.label}, says {by}: {reason}", 300)
     endings.quarantine(serving.release, lane, reason=why, now=now)
-    target = rollback.target_for(lane)
+    target = rollback.target_by_itself(lane)
     if isinstance(target, Verdict):
         environment_actions.set_hold(lane, reason=why, deployment_id=deployment.pk, by=SYSTEM, now=now)
         endings.call_for_person(deployment, f"{why} {target.sentence}")

@@ -28,11 +28,13 @@ def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deploymen
     serving = rollback.live_deployment(lane)
     if serving is None or not _is_watched(serving, lane, since, now) or _is_busy(lane) or _is_answered(serving):
         return None
+    if rollback.left_at(lane):  # another release may serve than the one that would be blamed, and a person was called
+        return None
     serving = Deployment.objects.with_subject().get(pk=serving.pk)
     reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {why}", 300)
     environment_actions.set_hold(lane, reason=reason, deployment_id=serving.pk, by=SYSTEM, now=now)
     endings.blame(serving, reason=reason, now=now)
-    target = rollback.target_for(lane)
+    target = rollback.target_by_itself(lane)
     if isinstance(target, Verdict):
         endings.call_for_person(serving, f"{why} It can't be rolled back: {target.sentence}")
         return None

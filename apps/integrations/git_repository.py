@@ -81,6 +81,20 @@ class GitRepository:
         """Write the files of a commit as a tar file, the same bytes for the same commit."""
         self.run("archive", "--format=tar", f"--output={to}", _require_commit(commit))
 
+    def file(self, commit: str, path: str, *, limit: int) -> bytes:
+        """Return the content of a file at a commit. Raises UnknownRef: it has none. Raises GitError: over `limit`."""
+        name = f"{_require_commit(commit)}:{path}"
+        try:
+            size = int(self.run("cat-file", "-s", name))
+        except GitError as error:
+            raise UnknownRef(f"The commit {commit[:12]} has no file {path}.") from error
+        if size > limit:
+            raise GitError(f"The file {path} has {size:,} bytes, which is over {limit:,}.")
+        answer = _start([*self._git, "cat-file", "blob", name], cwd=self.path, timeout=self.timeout)
+        if answer.returncode:
+            raise UnknownRef(f"{path} is not a file in the commit {commit[:12]}.")
+        return bytes(answer.stdout)
+
     def changelog(self, since: str | None, until: str) -> list[dict[str, Any]]:
         """Return the releases between two tags as git-cliff sees them: commits with type, scope, breaking text, links.
 
@@ -111,10 +125,20 @@ class GitRepository:
         )
 
     def _call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return _run(["git", "-c", f"safe.directory={self.path}", *arguments], cwd=self.path, timeout=self.timeout)
+        return _run([*self._git, *arguments], cwd=self.path, timeout=self.timeout)
+
+    @property
+    def _git(self) -> list[str]:
+        return ["git", "-c", f"safe.directory={self.path}"]
 
 
 def _run(arguments: Sequence[str], *, cwd: Path, timeout: float) -> "subprocess.CompletedProcess[str]":
+    return _start(arguments, cwd=cwd, timeout=timeout, text=True, errors="replace")
+
+
+def _start(
+    arguments: Sequence[str], *, cwd: Path, timeout: float, **decoding: Any
+) -> "subprocess.CompletedProcess[Any]":
     # Neither the user's settings nor the machine's, no prompt, no pager, no protocol but the disk.
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -133,10 +157,9 @@ def _run(arguments: Sequence[str], *, cwd: Path, timeout: float) -> "subprocess.
             env=environment,
             timeout=timeout,
             capture_output=True,
-            text=True,
-            errors="replace",
             check=False,
             stdin=subprocess.DEVNULL,
+            **decoding,
         )
     except subprocess.TimeoutExpired as error:
         raise GitError(f"{Path(arguments[0]).name} took longer than {timeout:.0f} s.") from error

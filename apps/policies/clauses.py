@@ -19,6 +19,7 @@ class Gate(StrEnum):
     SECURITY_SCAN = "security_scan"
     PARTS_LIST = "parts_list"
     API_COMPATIBILITY = "api_compatibility"
+    MIGRATIONS = "migrations"
     VERSION_ORDER = "version_order"
     QUARANTINE = "quarantine"
     ROLLBACK_READINESS = "rollback_readiness"
@@ -50,6 +51,10 @@ class When(StrEnum):
     ALWAYS = "ALWAYS"
     ORDINARY = "ORDINARY"
     EMERGENCY = "EMERGENCY"
+
+
+# The setting of an approval that is only asked for where data is migrated, and its one word.
+ONLY_WITH, MIGRATIONS = "only_with", "migrations"
 
 
 class StepUp(StrEnum):
@@ -94,6 +99,9 @@ class Clause:
     def holds(self, *, in_emergency: bool) -> bool:
         return self.when in {When.ALWAYS, When.EMERGENCY if in_emergency else When.ORDINARY}
 
+    def concerns(self, *, migrates: bool) -> bool:
+        return migrates or self.settings.get(ONLY_WITH) != MIGRATIONS
+
 
 @dataclass(frozen=True)
 class TierPolicy:
@@ -112,9 +120,12 @@ class TierPolicy:
     verification: Terms = field(default_factory=Terms)
     reminders: Reminders = field(default_factory=Reminders)
 
-    def for_owner(self, owner: Owner, *, in_emergency: bool = False) -> "TierPolicy":
-        """Return the policy with only the clauses that apply to environments of this owner, as usual or then."""
-        of_owner = (clause for clause in self.clauses if clause.applies_to(owner))
+    def for_owner(self, owner: Owner, *, in_emergency: bool = False, migrates: bool = True) -> "TierPolicy":
+        """Return the policy with only the clauses that apply to environments of this owner, as usual or then, and
+        without those of data migrations where none runs.
+        """
+        concerned = (clause for clause in self.clauses if clause.concerns(migrates=migrates))
+        of_owner = (clause for clause in concerned if clause.applies_to(owner))
         return replace(self, clauses=tuple(each for each in of_owner if each.holds(in_emergency=in_emergency)))
 
     def clauses_of(self, gate: Gate) -> tuple[Clause, ...]:

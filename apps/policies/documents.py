@@ -9,7 +9,7 @@ from typing import Any
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
-from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
+from apps.policies.clauses import ONLY_WITH, Clause, Gate, Owner, TierPolicy, When
 from apps.policies.reminders import Reminders, problem_of
 from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, is_whole
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
@@ -153,6 +153,7 @@ def _problems_of_clauses(clauses: object) -> Iterator[str]:
     gates = [[str(row.get("gate")) for row in case if row.get("gate") != Gate.APPROVALS] for case in cases]
     yield from dict.fromkeys(problem for case in gates for problem in _repeated("gate", case))
     yield from _unapproved(rows)
+    yield from _merged(rows)
     present = [row.get("gate") for row in rows]
     yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
 
@@ -161,9 +162,27 @@ def _unapproved(rows: list[Mapping[str, Any]]) -> Iterator[str]:
     """An emergency may ask fewer people, but not nobody where somebody is asked otherwise."""
     approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS]
     for owner in (Owner.PLATFORM, Owner.CUSTOMER):
-        asked = [row for row in approvals if row.get("owner", Owner.ALL) in (Owner.ALL, owner)]
+        asked = [row for row in approvals if row.get("owner", Owner.ALL) in (Owner.ALL, owner) and not _only_with(row)]
         if asked and all(row.get("when") == When.ORDINARY for row in asked):
             yield f"clauses: no approval of {owner} holds in an emergency; at least one has to."
+
+
+def _merged(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Two approvals by one role are one: what is asked in some cases only would be asked always, or of nobody more."""
+    approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS]
+    roles = [_settings(row).get("role") for row in approvals]
+    for row, role in zip(approvals, roles, strict=True):
+        if _only_with(row) and roles.count(role) > 1:
+            yield f"clauses: the approval {row.get('id')} needs a role of its own; {role} approves in another clause."
+
+
+def _only_with(row: Mapping[str, Any]) -> bool:
+    return ONLY_WITH in _settings(row)
+
+
+def _settings(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    settings = row.get("settings")
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _problems_of_clause(place: str, clause: Mapping[str, Any]) -> Iterator[str]:

@@ -110,6 +110,20 @@ class FallbackFacts:
 
 
 @dataclass(frozen=True)
+class MigrationFacts:
+    """A data migration between what runs and what would, the version that brings it, its class as releases say it."""
+
+    name: str
+    migration_class: str
+    sha256: str
+    version: str = ""
+
+    @property
+    def is_forward_only(self) -> bool:
+        return self.migration_class == "FORWARD_ONLY"
+
+
+@dataclass(frozen=True)
 class FreezeFacts:
     scope: str
     reason: str
@@ -192,6 +206,7 @@ class Facts:
     artifact: ArtifactFacts | None
     reports: tuple[ReportFacts, ...] = ()
     api: ApiFacts | None = None
+    migrations: tuple[MigrationFacts, ...] = ()
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()

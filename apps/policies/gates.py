@@ -7,7 +7,7 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import compatibility, evidence
+from apps.policies import compatibility, data_migrations, evidence
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
@@ -29,6 +29,7 @@ TITLES: dict[Gate, str] = {
     Gate.SECURITY_SCAN: "Security scan",
     Gate.PARTS_LIST: "Parts list",
     Gate.API_COMPATIBILITY: "Interface compatibility",
+    Gate.MIGRATIONS: "Data migrations",
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",
@@ -257,9 +258,8 @@ def _rollback_readiness(policy: TierPolicy, clause: Clause | None, facts: Facts)
             who=OPERATORS,
         )
     limit = clause.number("limit_minutes")
-    return Judgement(
-        Outcome.PASSED, f"{ready} can run again: artifact and configuration are there. Limit: {limit} min.", evidence
-    )
+    words = f"{ready} can run again: artifact and configuration are there. Limit: {limit} min."
+    return Judgement(Outcome.PASSED, f"{words} {data_migrations.way_back(facts)}".strip(), evidence)
 
 
 def _freeze(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
@@ -338,6 +338,7 @@ RULES: dict[Gate, Rule] = {
     Gate.SECURITY_SCAN: evidence.security_scan,
     Gate.PARTS_LIST: evidence.parts_list,
     Gate.API_COMPATIBILITY: compatibility.api,
+    Gate.MIGRATIONS: data_migrations.migrations,
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
     Gate.ROLLBACK_READINESS: _rollback_readiness,

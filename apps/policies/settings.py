@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.policies.clauses import WAIVABLE, Gate, StepUp
+from apps.policies.clauses import MIGRATIONS, ONLY_WITH, WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
 from apps.policies.reminders import LONGEST_HOURS
 
@@ -62,11 +62,13 @@ REMINDERS: Mapping[str, Setting] = {
     "escalate_to": TEXT,
 }
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
-# without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are.
+# without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
+# without `only_with` an approval is asked for in every case.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
-    Gate.APPROVALS: {"step_up": one_of(tuple(StepUp))},
+    Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), ONLY_WITH: one_of((MIGRATIONS,))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
     Gate.API_COMPATIBILITY: {"sunset": FLAG, "waived_by": TEXT},
+    Gate.MIGRATIONS: {"tested": FLAG},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

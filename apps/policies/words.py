@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
+from apps.policies.clauses import MIGRATIONS, ONLY_WITH, Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
 from apps.policies.judgement import listed
 from apps.policies.verification import Terms, WithoutTraffic
@@ -23,6 +23,7 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.SECURITY_SCAN: "no scanner's newest report has a finding above that, but for what security accepted",
     Gate.PARTS_LIST: "there is a CycloneDX document",
     Gate.API_COMPATIBILITY: "no change of the API breaks callers of what runs in Production, or the release is major",
+    Gate.MIGRATIONS: "each data migration has a class, a checksum and a way back, and ran in the tier before",
     Gate.VERSION_ORDER: "it is not lower than what runs; in an emergency, a patch of what Production runs",
     Gate.QUARANTINE: "it is sealed, and neither in quarantine nor retired",
     Gate.ROLLBACK_READINESS: "what runs can be brought back",
@@ -50,6 +51,9 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("prereleases", False): "no pre-release",
     ("sunset", True): "a major release takes away only what was announced to end (x-sunset), and is over",
     ("sunset", False): "a major release may take away anything",
+    (ONLY_WITH, MIGRATIONS): "only where data is migrated",
+    ("tested", True): "each ran in the tier before, in a deployment of the same release that succeeded",
+    ("tested", False): "none has to have run before",
     ("step_up", StepUp.SECOND_FACTOR): "confirmed with a second factor",
     ("step_up", StepUp.SECOND_FACTOR_OR_PASSWORD): "confirmed with a second factor, or the password of who has none",
 }

@@ -84,6 +84,26 @@ class Suite(models.TextChoices):
     END_TO_END = "END_TO_END", "End-to-end tests"
 
 
+class MigrationClass(models.TextChoices):
+    """What can be done about a data migration that ran, once the release is to go back."""
+
+    REVERSIBLE = "REVERSIBLE", "Reversible"
+    FORWARD_COMPATIBLE = "FORWARD_COMPATIBLE", "Forward-compatible"
+    FORWARD_ONLY = "FORWARD_ONLY", "Forward-only"
+
+    @property
+    def tone(self) -> str:
+        return {"REVERSIBLE": "ok", "FORWARD_COMPATIBLE": "ok", "FORWARD_ONLY": "warn"}[self.value]
+
+    @property
+    def way_back(self) -> str:
+        return {
+            "REVERSIBLE": "A person has to run its rollback procedure.",
+            "FORWARD_COMPATIBLE": "The application goes back, its data stays as it is.",
+            "FORWARD_ONLY": "Nothing goes back by itself: a person restores the data first.",
+        }[self.value]
+
+
 class ChangeEffect(models.TextChoices):
     """What a change of an API does to callers; as `contracts.changes.Effect`."""
 

@@ -42,7 +42,8 @@ class ReleaseForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "class": "mono"}),
         help_text='JSON: {"program": …, "wheels": [{"name", "version", "filename", "sha256", "size"}, …]}; for a Helm '
         'chart {"program": …, "chart": {"name", "version", "filename", "sha256", "size", "source"}}, from “store” or '
-        "oci://…@sha256:…. Every file is verified against it before each deployment.",
+        "oci://…@sha256:…. Every file is verified against it before each deployment. Data migrations stand beside: "
+        '"migrations": [{"id", "class", "sha256", "rollback", "path", "reason", "critical"}, …].',
     )
     digest = forms.RegexField(
         label="Digest",

@@ -1,23 +1,30 @@
-"""What a release is made of: the program and the hash-locked wheels that it needs, or a Helm chart. Pure."""
+"""What a release is made of: the program and the hash-locked wheels that it needs, or a Helm chart; and the data
+migrations that it brings. Pure.
+"""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from apps.core.canonical import sha256_of
-from apps.releases.enums import ArtifactKind
+from apps.releases.enums import ArtifactKind, MigrationClass
 
 CHART = ArtifactKind.CHART
 STORE = "store"
 CHART_FIELDS = {"name": "", "version": "", "filename": "", "sha256": "", "size": 0, "source": STORE}
 WHEEL_FIELDS = {"name": "", "version": "", "filename": "", "sha256": "", "size": 0, "marker": "", "source": "index"}
-OPTIONAL = {"marker", "source"}  # of wheels; of a chart it is the source alone
+MIGRATION_FIELDS = {"id": "", "class": "", "sha256": "", "rollback": "", "path": "", "reason": "", "critical": False}
+# "marker" is of wheels, "source" of wheels and charts, the others of migrations.
+OPTIONAL = {"marker", "source", "path", "reason", "critical"}
 MOST_WHEELS = 500
+MOST_MIGRATIONS = 200
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _FILENAME = re.compile(r"[A-Za-z0-9._+!-]{1,200}\.whl")
 _ARCHIVE = re.compile(r"[A-Za-z0-9._+-]{1,200}\.tgz")
+_MIGRATION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,98}[A-Za-z0-9])?")
+_PATH = re.compile(r"(?!/)(?!.*\.\.)[A-Za-z0-9._/+-]{1,300}")
 _SOURCE = re.compile(r"oci://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
 
 
@@ -43,22 +50,31 @@ def files_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [CHART_FIELDS | manifest["chart"]] if "chart" in manifest else list(manifest.get("wheels", []))
 
 
+def migrations_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """This function will return the row of each data migration, in the order in which they run."""
+    return [MIGRATION_FIELDS | row for row in manifest.get("migrations", [])]
+
+
 def check(manifest: Any, *, program: str, kind: str = ArtifactKind.WHEELS) -> None:
     """This function will refuse what is not a manifest of the program.
 
     Shapes: for charts `{"program", "chart": {"name", "version", "filename", "sha256", "size", "source"}}`, where the
-    source is `store` or `oci://host/path@sha256:<hex>`; for all other kinds `{"program", "wheels": [...]}`.
+    source is `store` or `oci://host/path@sha256:<hex>`; for all other kinds `{"program", "wheels": [...]}`. Both may
+    have `"migrations": [{"id", "class", "sha256", "rollback", "path", "reason", "critical"}]`.
     Raises ManifestInvalid: with the first thing that is wrong with it.
     """
     if kind == CHART:
         _check_chart(manifest, program)
     else:
         _check_wheels(manifest, program)
+    _check_migrations(manifest.get("migrations", []))
 
 
 def _check_chart(manifest: Any, program: str) -> None:
-    if not isinstance(manifest, dict) or set(manifest) != {"program", "chart"}:
-        raise ManifestInvalid("The manifest of a chart has exactly two fields: program and chart.")
+    if not isinstance(manifest, dict) or set(manifest) - {"migrations"} != {"program", "chart"}:
+        raise ManifestInvalid(
+            "The manifest of a chart has exactly two fields: program and chart. It may have migrations, too."
+        )
     chart = manifest["chart"]
     _check_fields(chart, CHART_FIELDS, what="chart")
     if manifest["program"] != program or chart["name"] != program:
@@ -72,8 +88,8 @@ def _check_chart(manifest: Any, program: str) -> None:
 
 
 def _check_wheels(manifest: Any, program: str) -> None:
-    if not isinstance(manifest, dict) or set(manifest) != {"program", "wheels"}:
-        raise ManifestInvalid("A manifest has exactly two fields: program and wheels.")
+    if not isinstance(manifest, dict) or set(manifest) - {"migrations"} != {"program", "wheels"}:
+        raise ManifestInvalid("A manifest has exactly two fields: program and wheels. It may have migrations, too.")
     if manifest["program"] != program:
         raise ManifestInvalid(f"The manifest is of {manifest['program']!r}, the service runs {program!r}.")
     wheels = manifest["wheels"]
@@ -95,6 +111,45 @@ def _check_wheel(row: Any) -> None:
         raise ManifestInvalid(f"{row['filename']} has no SHA-256, no size or no name.")
     if row.get("source", "index") not in {"index", "build"}:
         raise ManifestInvalid(f"{row['filename']} comes from neither the index nor a build.")
+
+
+def _check_migrations(rows: Any) -> None:
+    if not isinstance(rows, list) or len(rows) > MOST_MIGRATIONS:
+        raise ManifestInvalid(f"The migrations of a manifest are a list of at most {MOST_MIGRATIONS}.")
+    for row in rows:
+        _check_fields(row, MIGRATION_FIELDS, what="migration")
+        _check_migration(MIGRATION_FIELDS | row)
+    ids = [row["id"] for row in rows]
+    if twice := next((each for each in ids if ids.count(each) > 1), None):
+        raise ManifestInvalid(f"The manifest lists the migration {twice} twice.")
+
+
+def _check_migration(row: Mapping[str, Any]) -> None:
+    if not _MIGRATION.fullmatch(row["id"]):
+        raise ManifestInvalid(f"{row['id'][:60]!r} is not the id of a migration, such as 0042_split_names.")
+    named = f"The migration {row['id']}"
+    if row["class"] not in MigrationClass.values:
+        raise ManifestInvalid(
+            f"{named} has the class {row['class'][:30]!r}. There are: {', '.join(MigrationClass.values)}."
+        )
+    if not _SHA256.fullmatch(row["sha256"]):
+        raise ManifestInvalid(f"{named} has no checksum: its sha256 is 64 hexadecimal digits.")
+    if row["path"] and not _PATH.fullmatch(row["path"]):
+        raise ManifestInvalid(f"{named} has the path {row['path'][:60]!r}, which is none inside of the repository.")
+    _check_way_back(named, row)
+
+
+def _check_way_back(named: str, row: Mapping[str, Any]) -> None:
+    is_forward_only = row["class"] == MigrationClass.FORWARD_ONLY
+    if not row["rollback"].strip():
+        what = "how the data is restored" if is_forward_only else "how it is rolled back, or where that is written"
+        raise ManifestInvalid(f"{named} has no rollback procedure: say {what}.")
+    if is_forward_only and not row["reason"].strip():
+        raise ManifestInvalid(f"{named} is forward-only without a reason: say why nothing less will do.")
+    if row["critical"] and row["class"] == MigrationClass.REVERSIBLE:
+        raise ManifestInvalid(
+            f"{named} is of critical data, which is never migrated back: it is FORWARD_COMPATIBLE or FORWARD_ONLY."
+        )
 
 
 def _check_fields(row: Any, fields: Mapping[str, Any], *, what: str) -> None:

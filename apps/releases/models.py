@@ -10,6 +10,7 @@ from apps.releases.enums import (
     ArtifactKind,
     ChangeEffect,
     EvidenceKind,
+    MigrationClass,
     Plane,
     PushState,
     ReleaseKind,
@@ -163,6 +164,69 @@ class Artifact(TenantModel):
 
     def __str__(self) -> str:
         return self.digest
+
+
+class DataMigration(TenantModel):
+    """A change of data that comes with a release, as its manifest declares it; it runs where the release starts.
+
+    `sha256` is of its file, which stands at `path` of the repository where one is named. `rollback` says how it is
+    undone, or where that is written: of a forward-only one, how the data is restored. The same `name` has the same
+    content in each release of a service. Insert-only, and only into a draft.
+    """
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="migrations")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=100)
+    migration_class = models.CharField(max_length=18, choices=MigrationClass)
+    sha256 = models.CharField(max_length=64)
+    path = models.CharField(max_length=300, blank=True)
+    rollback = models.TextField(max_length=4000)
+    reason = models.CharField(max_length=300, blank=True)
+    is_critical = models.BooleanField(default=False)
+    is_published = models.BooleanField(default=False)
+
+    objects = CatalogueQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["release", "position"]
+        constraints = [
+            models.UniqueConstraint(name="migration_once", fields=["release", "name"]),
+            models.CheckConstraint(
+                name="migration_class_known", condition=Q(migration_class__in=MigrationClass.values)
+            ),
+            models.CheckConstraint(name="migration_says_the_way_back", condition=~Q(rollback="")),
+            models.CheckConstraint(
+                name="migration_says_why_forward_only",
+                condition=~Q(migration_class=MigrationClass.FORWARD_ONLY) | ~Q(reason=""),
+            ),
+            models.CheckConstraint(
+                name="migration_keeps_critical_data",
+                condition=Q(is_critical=False) | ~Q(migration_class=MigrationClass.REVERSIBLE),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def label(self) -> str:
+        return MigrationClass(self.migration_class).label
+
+    @property
+    def tone(self) -> str:
+        return MigrationClass(self.migration_class).tone
+
+    @property
+    def way_back(self) -> str:
+        return MigrationClass(self.migration_class).way_back
+
+    @property
+    def is_forward_only(self) -> bool:
+        return self.migration_class == MigrationClass.FORWARD_ONLY
+
+    @property
+    def is_reversible(self) -> bool:
+        return self.migration_class == MigrationClass.REVERSIBLE
 
 
 class Evidence(TenantModel):

@@ -1,12 +1,19 @@
 """The Git repositories that the portal holds itself, and what a release may say of them."""
 
+import hashlib
+import json
 import re
+from typing import Any
 
 from django.conf import settings
 
 from apps.core.verdict import Invalid
-from apps.integrations.git_repository import GitRepository, UnknownRef
+from apps.integrations.git_repository import GitError, GitRepository, UnknownRef
 from apps.releases.models import Service
+
+FILE_LIMIT = 10_000_000  # bytes
+# Where the source of a service that is built on push names its data migrations.
+DECLARATION = ".eaip/migrations.json"
 
 
 class TagUnknown(Invalid):
@@ -21,6 +28,16 @@ class TagOfAnotherVersion(Invalid):
 
 class CommitUnknown(Invalid):
     code = "commit_unknown"
+
+
+class MigrationFileDiffers(Invalid):
+    code = "migration_file_differs"
+    next_step = "Nothing was created. Write the checksum of the file as it is at the release's commit."
+
+
+class DeclarationInvalid(Invalid):
+    code = "declaration_invalid"
+    next_step = f"Nothing was released. Correct {DECLARATION} and push again."
 
 
 class CommitOfAnotherTag(Invalid):
@@ -58,3 +75,45 @@ def commit_of(service: Service, *, version: str, tag: str, commit: str) -> str:
     if given and given != tagged:
         raise CommitOfAnotherTag(f"The tag {tag} names the commit {tagged[:12]}, not {given[:12]}.")
     return tagged
+
+
+def require_file(service: Service, *, commit: str, path: str, sha256: str) -> None:
+    """This function will refuse a checksum that is not of the file at a commit, where the portal holds the repository.
+
+    Raises MigrationFileDiffers: there is no such file, or it has another checksum.
+    """
+    repository = repository_of(service)
+    if not commit or not repository.path.is_dir():
+        return
+    found = _checksum(repository, commit, path)
+    if found != sha256:
+        raise MigrationFileDiffers(
+            f"The file {path} has the checksum {found} at the commit {commit[:12]}, the manifest says {sha256}."
+        )
+
+
+def declared_migrations(repository: GitRepository, commit: str) -> list[Any]:
+    """This function will return the data migrations that a commit declares, as a manifest lists them; most have none.
+
+    The checksum of a row that names its path may be left out: it is that of the file.
+    Raises DeclarationInvalid: the file is no list of objects in JSON. Raises MigrationFileDiffers: a path is no file.
+    """
+    try:
+        rows = json.loads(repository.file(commit, DECLARATION, limit=FILE_LIMIT))
+    except UnknownRef:
+        return []
+    except (ValueError, RecursionError) as error:
+        raise DeclarationInvalid(f"{DECLARATION} at the commit {commit[:12]} is not JSON: {error}.") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DeclarationInvalid(f"{DECLARATION} at the commit {commit[:12]} is not a list of objects.")
+    for row in rows:
+        if "sha256" not in row and isinstance(row.get("path"), str):
+            row["sha256"] = _checksum(repository, commit, row["path"])
+    return rows
+
+
+def _checksum(repository: GitRepository, commit: str, path: str) -> str:
+    try:
+        return hashlib.sha256(repository.file(commit, path, limit=FILE_LIMIT)).hexdigest()
+    except GitError as error:
+        raise MigrationFileDiffers(str(error)) from error

@@ -118,7 +118,7 @@ def test_the_name_of_the_environment_takes_no_part():
     [
         ("schema", 2, "The portal writes plans in another form now."),
         ("strategy", "CANARY", "The strategy changed from BLUE_GREEN to CANARY."),
-        ("migrations", [{"id": "1"}], "The database migrations changed."),
+        ("migrations", [{"id": "1"}], "The data migrations changed."),
         ("policy", {**PLAN["policy"], "tier": "STAGING"}, "The tier changed from PRODUCTION to STAGING."),
     ],
 )

@@ -11,6 +11,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "version_order": {"prereleases": True},
     "window": {"lasting_minutes": 15},
     "rollback_readiness": {"limit_minutes": 15},
+    "migrations": {"tested": True},
     "tests": {"suites": ["UNIT", "INTEGRATION"]},
     "coverage": {"least_percent": 70},
     "security_scan": {"tolerated": "medium"},

@@ -10,6 +10,7 @@ from apps.policies.facts import (
     DecisionFacts,
     Facts,
     FallbackFacts,
+    MigrationFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
@@ -58,6 +59,10 @@ REPORTS = (
 )
 
 API = ApiFacts("1.0.0", LIVE.order, is_described=True, is_version_described=True, is_compared=True, compatible=4)
+
+
+MIGRATION = MigrationFacts("0042", "REVERSIBLE", "a" * 64, "1.1.0")
+FORWARD_ONLY = MigrationFacts("0043", "FORWARD_ONLY", "b" * 64, "1.1.0")
 
 
 def decision(person: str = "devops", **fields: Any) -> DecisionFacts:

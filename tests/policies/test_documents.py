@@ -187,6 +187,38 @@ def test_all_mistakes_are_told_at_once():
     assert len(refusal.value.problems) == 2
 
 
+def _asking(role, **second):
+    rows = make_document(roles=("DEVOPS",))["clauses"]
+    settings = {"role": role, "only_with": "migrations"}
+    return make_document(clauses=[{**rows[-1], **second}, *rows[:-1], clause(20, "approvals", settings=settings)])
+
+
+def test_an_approval_may_be_asked_only_where_data_is_migrated():
+    policy = parse(_asking("MIGRATION_APPROVER"))
+
+    roles = [
+        [found.word("role") for found in policy.for_owner(Owner.PLATFORM, migrates=migrates).clauses_of(Gate.APPROVALS)]
+        for migrates in (True, False)
+    ]
+
+    assert roles == [["DEVOPS", "MIGRATION_APPROVER"], ["DEVOPS"]]
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (
+            _asking("DEVOPS"),
+            "clauses: the approval PROD-20 needs a role of its own; DEVOPS approves in another clause.",
+        ),
+        (_asking("MIGRATION_APPROVER", when="ORDINARY"), "clauses: no approval of PLATFORM holds in an emergency"),
+    ],
+)
+def test_it_stands_for_no_other_approval(document, problem):
+    with pytest.raises(InvalidPolicy, match=problem):
+        parse(document)
+
+
 def test_several_approvals_may_stand_in_one_document():
     assert len(parse(make_document(roles=("DEVOPS", "SECURITY"))).clauses_of(Gate.APPROVALS)) == 2
 

@@ -18,6 +18,7 @@ from apps.policies.facts import (
     FallbackFacts,
     FreezeFacts,
     HoldFacts,
+    MigrationFacts,
     ReleaseFacts,
     RequirementFacts,
     TierPassed,
@@ -28,7 +29,7 @@ from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
 from tests.policies.facts import AT, PLAN, REPORTS, report
 
-OPTIONAL = ("previous_tier", "rollback_readiness", "window", "api_compatibility", *REPORTED)
+OPTIONAL = ("previous_tier", "rollback_readiness", "window", "api_compatibility", "migrations", *REPORTED)
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
 POSSIBLE = {
@@ -41,6 +42,7 @@ POSSIBLE = {
     Gate.API_COMPATIBILITY: {
         Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
     },
+    Gate.MIGRATIONS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
@@ -127,6 +129,16 @@ all_facts = st.builds(
     artifact=st.none() | artifacts,
     reports=st.lists(reports, max_size=6, unique_by=lambda each: (each.kind, each.subject)).map(tuple),
     api=st.none() | apis,
+    migrations=st.lists(
+        st.builds(
+            MigrationFacts,
+            name=texts,
+            migration_class=st.sampled_from(["REVERSIBLE", "FORWARD_COMPATIBLE", "FORWARD_ONLY", "?"]),
+            sha256=st.sampled_from(["a" * 64, ""]),
+            version=texts,
+        ),
+        max_size=2,
+    ).map(tuple),
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(

@@ -24,7 +24,9 @@ from tests.policies.facts import (
     BEFORE,
     DIGEST,
     FALLBACK,
+    FORWARD_ONLY,
     LIVE,
+    MIGRATION,
     NEW,
     PATH,
     PLAN,
@@ -36,7 +38,7 @@ from tests.policies.facts import (
     requirement,
 )
 
-POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, roles=("DEVOPS",))
+POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", roles=("DEVOPS",))
 BARE = make_policy()
 STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
 PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)
@@ -71,6 +73,32 @@ TABLE = [
         "Missing: QA and Staging.",
     ),
     ("previous_tier", {"path": (TierPassed("Dev"), *PATH[1:])}, Outcome.PASSED, "Succeeded in Staging"),
+    ("migrations", {}, Outcome.NOT_REQUIRED, "1.1.0 migrates no data in Production."),
+    (
+        "migrations",
+        {"migrations": (MIGRATION, FORWARD_ONLY)},
+        Outcome.PASSED,
+        "2 data migrations (1 reversible and 1 forward-only), each with its checksum and a written way back; tried",
+    ),
+    (
+        "migrations",
+        {"migrations": (MIGRATION,), "path": STAGING_MISSING},
+        Outcome.FAILED,
+        "no deployment of 1.1.0 that ran them has succeeded in Staging yet.",
+    ),
+    (
+        "migrations",
+        {"migrations": (replace(MIGRATION, migration_class="?"),)},
+        Outcome.FAILED,
+        "0042 has no known class or no checksum.",
+    ),
+    (
+        "rollback_readiness",
+        {"migrations": (MIGRATION, FORWARD_ONLY)},
+        Outcome.PASSED,
+        "Only a person can go back, after restoring the data: 0043 is forward-only.",
+    ),
+    ("rollback_readiness", {"migrations": (MIGRATION,)}, Outcome.PASSED, "has to run the rollback of 0042."),
     ("artifact", {}, Outcome.PASSED, "3 of 3 files are in the store."),
     ("artifact", {"artifact": None}, Outcome.FAILED, "The release has no artifact."),
     (
@@ -306,7 +334,7 @@ def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
     results = evaluate(POLICY, make_facts())
 
     assert [result.name for result in results] == list(Gate)
-    assert {result.name: result.clause for result in results}["approvals"] == "PROD-13"
+    assert {result.name: result.clause for result in results}["approvals"] == "PROD-14"
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,10 @@ def _not_asked(promotion: Promotion) -> list[str]:
     tier = promotion.lane.environment.tier
     version = PolicyVersion.objects.get(tier=tier, number=promotion.policy_version)
     policy, owner = documents.parse(version.document), owner_of(promotion.lane)
+    migrates = bool(promotion.plan["migrations"])
     usual, then = (
-        [clause.word("role") for clause in policy.for_owner(owner, in_emergency=hurried).clauses_of(Gate.APPROVALS)]
-        for hurried in (False, True)
+        [clause.word("role") for clause in found.clauses_of(Gate.APPROVALS)]
+        for found in (policy.for_owner(owner, in_emergency=hurried, migrates=migrates) for hurried in (False, True))
     )
     return [role for role in dict.fromkeys(usual) if role not in then]
 

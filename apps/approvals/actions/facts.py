@@ -33,6 +33,7 @@ from apps.policies.facts import (
     FallbackFacts,
     FreezeFacts,
     HoldFacts,
+    MigrationFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
@@ -41,10 +42,10 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
-from apps.releases import comparisons
+from apps.releases import comparisons, data_migrations
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
-from apps.releases.models import Acceptance, Artifact, Evidence, Finding, Release
+from apps.releases.models import Acceptance, Artifact, DataMigration, Evidence, Finding, Release
 from apps.workspaces.models import Membership
 
 
@@ -63,6 +64,7 @@ class Case:
     policy: TierPolicy
     policy_version: int
     plan: Plan
+    migrations: tuple[DataMigration, ...]
 
     @property
     def plan_hash(self) -> str:
@@ -70,7 +72,7 @@ class Case:
 
 
 def open_case(promotion: Promotion) -> Case:
-    """This function will read the policy in force and plan the promotion as things are now (one query).
+    """This function will read the policy in force and plan the promotion as things are now (two queries).
 
     Raises NoPolicy: no policy of the tier is in force.
     """
@@ -78,8 +80,11 @@ def open_case(promotion: Promotion) -> Case:
     version = PolicyVersion.objects.in_force(tier).first()
     if version is None:
         raise NoPolicy(f"No policy is in force for {Tier(tier).label}.")
-    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane), in_emergency=promotion.is_emergency)
-    return Case(promotion, policy, version.number, plan_of(promotion, policy))
+    migrations = data_migrations.between(promotion.lane.live_release, promotion.release)
+    policy = documents.parse(version.document).for_owner(
+        owner_of(promotion.lane), in_emergency=promotion.is_emergency, migrates=bool(migrations)
+    )
+    return Case(promotion, policy, version.number, plan_of(promotion, policy, migrations), migrations)
 
 
 def owner_of(lane: Lane) -> Owner:
@@ -108,6 +113,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         artifact=artifact_facts(release, artifacts.get(release.pk), store),
         reports=_reports(case),
         api=_api(case),
+        migrations=tuple(_migration(row) for row in case.migrations),
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
@@ -284,6 +290,10 @@ def report_facts(report: Evidence, accepted: tuple[AcceptedFacts, ...] = ()) -> 
         where=report.environment.name if report.environment else "",
         accepted=accepted,
     )
+
+
+def _migration(row: DataMigration) -> MigrationFacts:
+    return MigrationFacts(row.name, row.migration_class, row.sha256, row.release.version)
 
 
 def _waivers(case: Case) -> tuple[WaiverFacts, ...]:

@@ -36,7 +36,10 @@ ACCOUNTS = (
         "approves what comes to Production",
     ),
     Account("devops", "DevOps", "DEVOPS", "", "approves, operates, freezes, rolls back", also="SENIOR_ENGINEER"),
-    Account("security", "Security", "SECURITY", "", "quarantines, freezes, reads the audit trail"),
+    Account(
+        "security", "Security", "SECURITY", "", "quarantines, freezes, approves data migrations, reads the audit trail",
+        also="MIGRATION_APPROVER",
+    ),
     Account("auditor", "Auditor", "AUDITOR", "", "reads and exports the audit trail"),
     Account(
         "customer-operator", "Customer's operator", "", "CUSTOMER_OPERATOR",

@@ -47,13 +47,16 @@ def succeed(attempt: Attempt, slot: Slot | None, *, why: str) -> None:
     with _ending(deployment) as (lane, promotion, now):
         if Deployment.objects.filter(pk=deployment.pk, cancel_requested_at__isnull=False).exists():
             raise Cancelled("Cancelled during its last step.")
-        transitions.advance(deployment, S.SUCCEEDED, by=SYSTEM, now=now, why=why)
+        to_do = rollback.data_left(deployment, lane)
+        transitions.advance(deployment, S.SUCCEEDED, by=SYSTEM, now=now, why=f"{why} {to_do}".strip())
         journal.close(deployment)
         _move(lane, deployment, slot, now)
         health_checks.watch(lane, now=now)
         if deployment.kind == DeploymentKind.ROLLBACK:
-            reason = f"{wording.place(lane)} was rolled back to {deployment.release.version} by {deployment}."
+            reason = f"{wording.place(lane)} was rolled back to {deployment.release.version} by {deployment}. {to_do}"
             environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)
+            if to_do:
+                call_for_person(deployment, to_do)
         elif attempt.doubt:
             environment_actions.set_hold(lane, reason=attempt.doubt, deployment_id=deployment.pk, by=SYSTEM, now=now)
         _tell_approvals(lane, promotion, PromotionState.COMPLETED, why=why, now=now)
@@ -65,22 +68,28 @@ def fail(attempt: Attempt, *, why: str, at_fault: bool = True) -> Deployment | N
     """This function will end an attempt that touched the target, and begin its rollback in the same transaction.
 
     `at_fault` says that the release is, and is quarantined. A rollback has no rollback: it leaves the hold, and
-    calls for a person. Shapes: returns the rollback, due and unclaimed; None where there is nothing to go back to.
+    calls for a person; so does an attempt that may have run a forward-only migration.
+    Shapes: returns the rollback, due and unclaimed; None where there is nothing to go back to, or only by a person.
     """
     deployment = attempt.deployment
     if deployment.kind != DeploymentKind.ROLLBACK and deployment.lane.live_release_id is None:
         why = f"{why} {_empty(attempt)}"
     attempt.say(why, RED)
     with _ending(deployment) as (lane, promotion, now):
-        transitions.advance(deployment, S.FAILED, by=SYSTEM, now=now, why=why)
+        withheld = rollback.withheld(deployment, lane)
+        changes = {"rollback_withheld": withheld}
+        transitions.advance(deployment, S.FAILED, by=SYSTEM, now=now, why=why, changes=changes)
         journal.close(deployment)
-        reason = wording.plain(f"{wording.subject(deployment)} failed ({deployment}): {why}", 300)
-        environment_actions.set_hold(lane, reason=reason, deployment_id=deployment.pk, by=SYSTEM, now=now)
+        failed = f"{wording.subject(deployment)} failed ({deployment})"
+        held = wording.plain(f"{failed}: {withheld or why}", 300)
+        environment_actions.set_hold(lane, reason=held, deployment_id=deployment.pk, by=SYSTEM, now=now)
         if at_fault:
-            blame(deployment, reason=reason, now=now)
+            blame(deployment, reason=wording.plain(f"{failed}: {why}", 300), now=now)
         back = rollback.begin(deployment, lane, why=why, now=now)
         _tell_approvals(lane, promotion, PromotionState.FAILED, why=why, now=now)
-        if back is None and deployment.kind == DeploymentKind.ROLLBACK:
+        if withheld:
+            call_for_person(deployment, f"{withheld} It failed: {why}")
+        elif back is None and deployment.kind == DeploymentKind.ROLLBACK:
             call_for_person(deployment, f"The rollback failed: {why}")
         elif back is None and not attempt.executor.can.roll_back:
             call_for_person(deployment, f"Its executor brings nothing back by itself: {why}")

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
+from apps.approvals.actions.facts import order_of
 from apps.audit.actors import SYSTEM
 from apps.configuration.models import ConfigurationVersion
 from apps.core.verdict import Verdict, refused
@@ -14,8 +16,9 @@ from apps.deployments.engine.orders import configuration_of, executor_of, releas
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
+from apps.releases import data_migrations
 from apps.releases.enums import ReleaseState
-from apps.releases.models import Release
+from apps.releases.models import DataMigration, Release
 
 # How far back is looked for a release that can be brought back.
 DEPTH = 5
@@ -23,19 +26,31 @@ DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class RollbackTarget:
-    """What would serve again. `is_warm`: it still runs in the idle slot, so that only the weights change."""
+    """What would serve again. `is_warm`: it still runs in the idle slot, so that only the weights change.
+
+    `migrations` are those that may have run since it did: their classes say what is to be done about the data.
+    """
 
     release: Release
     configuration: ConfigurationVersion
     is_warm: bool
     detail: str
+    migrations: tuple[DataMigration, ...] = ()
+
+    @property
+    def forward_only(self) -> tuple[DataMigration, ...]:
+        """Those after which only restored data can be read by what would serve again."""
+        return data_migrations.forward_only(self.migrations)
 
 
 def begin(failed: Deployment, lane: Lane, *, why: str, now: datetime) -> Deployment | None:
     """This function will insert the rollback of a failed attempt: it has the lane at once, due and unclaimed.
 
-    Shapes: None for the failure of a rollback, where nothing ran before, and where the executor can't go back.
+    Shapes: None for the failure of a rollback, where nothing ran before, where the executor can't go back, and where it
+    is `withheld`.
     """
+    if failed.rollback_withheld:
+        return None
     if failed.kind == DeploymentKind.ROLLBACK or lane.live_release is None or lane.live_configuration is None:
         return None
     if not executor_of(lane).can.roll_back:
@@ -60,6 +75,45 @@ def begin(failed: Deployment, lane: Lane, *, why: str, now: datetime) -> Deploym
     return back
 
 
+def withheld(failed: Deployment, lane: Lane) -> str:
+    """This function will say why what ran before may not be brought back by itself; empty where it may (two queries).
+
+    The attempt has reached the target, so its migrations may have run; what is forward-only is undone by nobody but a
+    person who restores the data.
+    """
+    if failed.kind == DeploymentKind.ROLLBACK or lane.live_release is None:
+        return ""
+    crossed = data_migrations.forward_only(_crossed(lane, lane.live_release, failed.release))
+    return wording.withheld(lane.live_release, crossed) if crossed else ""
+
+
+def data_left(back: Deployment, lane: Lane) -> str:
+    """This function will say what a person has to do about the data once a rollback succeeds; empty for nothing.
+
+    Asked before the lane says that it did (two queries).
+    """
+    if back.kind != DeploymentKind.ROLLBACK:
+        return ""
+    return wording.data_left(data_migrations.reversible(_crossed(lane, back.release, back.from_release)))
+
+
+def left_at(lane: Lane) -> list[Deployment]:
+    """This function will find the failed attempts whose rollback was withheld since something succeeded here last."""
+    later = Deployment.objects.filter(lane=lane, state=DeploymentState.SUCCEEDED, number__gt=OuterRef("number"))
+    found = Deployment.objects.filter(~Exists(later), lane=lane).exclude(rollback_withheld="")
+    return list(found.select_related("release"))
+
+
+def target_by_itself(lane: Lane) -> RollbackTarget | Verdict:
+    """This function will find what may be brought back without a person: as `target_for`, but not over data that only
+    a person restores.
+    """
+    target = target_for(lane)
+    if isinstance(target, RollbackTarget) and target.forward_only:
+        return refused("forward_only", wording.withheld(target.release, target.forward_only))
+    return target
+
+
 def target_for(lane: Lane) -> RollbackTarget | Verdict:
     """This function will find the last release that ran well here and can be brought back, else say why there is none.
 
@@ -82,8 +136,11 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
 def is_adrift(lane: Lane) -> bool:
     """This function will say whether nobody vouches that the target runs what the lane says: a person decides there.
 
-    So it is after a rollback that failed, and after an attempt that was abandoned; until something succeeds.
+    So it is after a rollback that failed or was withheld, and after an attempt that was abandoned; until something
+    succeeds.
     """
+    if left_at(lane):
+        return True
     last = Deployment.objects.filter(lane=lane, state__in=TERMINAL).order_by("-number").first()
     if last is None:
         return False
@@ -101,7 +158,14 @@ def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) ->
     seen = executor.readiness(target_of(lane), release_of(release), configuration_of(configuration))
     if not seen.ready:
         return refused("artifact_gone", seen.detail)
-    return RollbackTarget(release, configuration, seen.warm, seen.detail)
+    return RollbackTarget(release, configuration, seen.warm, seen.detail, _crossed(lane, release))
+
+
+def _crossed(lane: Lane, release: Release, *others: Release | None) -> tuple[DataMigration, ...]:
+    """Return the migrations that may have run here since the release did; `others` have reached the target, too."""
+    ran = [deployment.release for deployment in left_at(lane)] + [each for each in others if each]
+    highest = max([*ran, lane.live_release or release], key=order_of)
+    return data_migrations.between(release, highest)
 
 
 def earlier_with(lane: Lane, release: Release) -> Deployment | None:

@@ -53,8 +53,14 @@ def rollback(request: AuthedRequest, number: int) -> HttpResponse:
         context = {"deployment": deployment, "form": form, **rollback_offer(deployment.lane)}
         return render_page(request, "deployments/rollback.html", context)
     wanted = get_object_or_404(Release.objects.readable_in(request.workspaces), pk=form.cleaned_data["to"])
-    reason, now = form.cleaned_data["reason"], clock.now()
-    begun = actions.roll_back(deployment.lane, to=wanted, reason=reason, by=request.user, now=now)
+    begun = actions.roll_back(
+        deployment.lane,
+        to=wanted,
+        reason=form.cleaned_data["reason"],
+        is_restored=form.cleaned_data["restored"],
+        by=request.user,
+        now=clock.now(),
+    )
     return redirect("deployments:deployment-detail", begun.number)
 
 

@@ -10,6 +10,7 @@ from apps.releases.actions.creation import (
     create_release,
 )
 from apps.releases.actions.evidence import keep_evidence
+from apps.releases.actions.migrations import MigrationChanged
 from apps.releases.actions.pushes import PushInvalid, PushKnown, receive_push, refuse_push, settle_push
 from apps.releases.actions.services import ServiceExists, ServiceInvalid, register_service
 from apps.releases.actions.states import (
@@ -22,7 +23,8 @@ from apps.releases.actions.states import (
 )
 
 __all__ = [
-    "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists", "ServiceInvalid", "ServiceRetired",
+    "MigrationChanged", "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists", "ServiceInvalid",
+    "ServiceRetired",
     "VersionExists", "VersionInvalid", "VersionLower", "VersionTaken", "content_hash_of", "create_release",
     "keep_evidence",
     "lift_quarantine", "quarantine_release", "receive_push", "refuse_push", "register_service", "retire_release",

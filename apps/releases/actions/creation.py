@@ -12,6 +12,7 @@ from apps.core import live
 from apps.core.texts import many_lines, one_line
 from apps.core.verdict import Conflict, Invalid
 from apps.releases import manifests, permissions, repositories, versions
+from apps.releases.actions.migrations import bring_migrations
 from apps.releases.enums import ReleaseSource
 from apps.releases.models import Artifact, Release, Service
 
@@ -25,6 +26,7 @@ class ServiceRetired(Conflict):
 
 class ReleaseInvalid(Invalid):
     code = "release_invalid"
+    next_step = "Nothing was created. Correct it, and send it again."
 
 
 class VersionInvalid(Invalid):
@@ -72,6 +74,7 @@ def create_release(
     Raises VersionInvalid, ReleaseInvalid: malformed. Raises VersionExists: this very release is there.
     Raises VersionTaken: the version is there with another digest. Raises VersionLower: it would go in below another.
     Raises what `repositories.commit_of` does: tag, commit and version don't belong together.
+    Raises MigrationChanged, MigrationFileDiffers: a data migration is another than was released, or than its file.
     """
     # The service's row orders the creations of its releases, so that two can't both be the next one.
     service = Service.objects.locked().get(pk=service.pk)
@@ -122,13 +125,15 @@ def create_release(
         size=manifests.size_of(manifest),
         is_published=service.is_published,
     )
+    migrations = bring_migrations(release, manifests.migrations_of(manifest))
     audit.record(
         "release.created",
         by=by,
         target=release,
         service_id=service.pk,
         summary=f"Created {service} {release.version}, a {derived.label.lower()} release",
-        after={"version": release.version, "digest": digest, "commit": commit, "source": source},
+        after={"version": release.version, "digest": digest, "commit": commit, "source": source}
+        | ({"migrations": [row.name for row in migrations]} if migrations else {}),
         target_details={"service": service.slug},
     )
     live.hint(service.workspace_id, f"release:{release.pk}")

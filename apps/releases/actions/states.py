@@ -11,8 +11,9 @@ from apps.core.canonical import sha256_of
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict
 from apps.releases import permissions
+from apps.releases.actions.migrations import content_of, require_unchanged
 from apps.releases.enums import ReleaseState
-from apps.releases.models import Release
+from apps.releases.models import Release, Service
 from apps.releases.transitions import advance
 
 
@@ -25,10 +26,14 @@ class ReleaseRuns(Conflict):
 def seal_release(release: Release, *, by: User | Actor, now: datetime) -> Release:
     """This function will close a draft by the hash of its content. From now on the database refuses to change it.
 
-    Raises StaleRelease: it is no draft.
+    Raises StaleRelease: it is no draft. Raises MigrationChanged: another release was sealed with one of its migrations,
+    and with another content.
     """
+    # The service's row comes first, as with a creation: what is sealed at the same moment agrees on its migrations.
+    Service.objects.locked().only("pk").get(pk=release.service_id)
     release = _locked(release)
     permissions.may_release(by, release.service).require()
+    require_unchanged(release, release.migrations.all())
     content_hash = content_hash_of(release)
     kind = advance(release, ReleaseState.SEALED, sealed_at=now, content_hash=content_hash)
     _tell(kind, release, by=by, summary="Sealed {}", after={"content_hash": content_hash})
@@ -88,6 +93,7 @@ def retire_release(release: Release, *, by: User, now: datetime) -> Release:
 
 def content_hash_of(release: Release) -> str:
     """This function will return the SHA-256 in hex over what a seal closes."""
+    migrations = content_of(release)  # releases without any keep the hashes that they have
     return sha256_of(
         {
             "service": release.service.slug,
@@ -96,6 +102,7 @@ def content_hash_of(release: Release) -> str:
             "artifact": release.artifact_digest,
             "notes": release.notes,
         }
+        | ({"migrations": migrations} if migrations else {})
     )
 
 

@@ -20,7 +20,8 @@ from apps.releases.models import Release
 FIELDS = {
     "version_exists": "version", "version_taken": "version", "version_lower": "version", "version_invalid": "version",
     "service_retired": "service", "release_invalid": "manifest", "tag_unknown": "tag", "tag_of_another_version": "tag",
-    "commit_unknown": "commit", "commit_of_another_tag": "commit",
+    "commit_unknown": "commit", "commit_of_another_tag": "commit", "migration_changed": "manifest",
+    "migration_file_differs": "manifest",
 }  # fmt: skip
 
 
