@@ -98,8 +98,8 @@ class MigrationClass(models.TextChoices):
     @property
     def way_back(self) -> str:
         return {
-            "REVERSIBLE": "A person has to run its rollback procedure.",
-            "FORWARD_COMPATIBLE": "The application goes back, its data stays as it is.",
+            "REVERSIBLE": "To go back, a person runs its rollback procedure.",
+            "FORWARD_COMPATIBLE": "To go back, only the application changes: its data stays.",
             "FORWARD_ONLY": "Nothing goes back by itself: a person restores the data first.",
         }[self.value]
 
