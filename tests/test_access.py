@@ -147,6 +147,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],
     "approvals:waiver-create": lambda o: [o.promotion.number, "tests"],
+    "approvals:trait-create": lambda o: [o.world.release.pk],
     "approvals:withdrawal": lambda o: [o.promotion.number],
     "approvals:delegation-end": lambda o: [o.delegation.pk],
     "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],

@@ -291,6 +291,13 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         lambda w: Call(w.cast.security, reverse("approvals:acceptance-withdrawal", args=[_acceptance(w).pk]), REASON),
     ),
     (
+        "approvals:trait-create",
+        "release.trait_declared",
+        lambda w: Call(
+            w.cast.devops, reverse("approvals:trait-create", args=[w.release.pk]), {"trait": "SENSITIVE", **REASON}
+        ),
+    ),
+    (
         "approvals:waiver-create",
         "waiver.granted",
         _waiver,

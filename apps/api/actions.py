@@ -27,7 +27,7 @@ from apps.workspaces.models import ApiToken
 
 KNOWN = {
     "service", "version", "manifest", "commit", "tag", "notes", "notes_source", "published_date", "author_email",
-    "author", "kind", "changes",
+    "author", "kind", "changes", "traits",
 }  # fmt: skip
 EVIDENCE_KNOWN = {"kind", "suite", "environment", "artifact_digest"}
 
@@ -193,6 +193,7 @@ def _create_release(token: ApiToken, body: dict[str, Any], *, by: Actor, now: da
         author=author,
         author_label=field(body, "author", str, "") or str(author or ""),
         kind=field(body, "kind", str, "") or None,
+        traits=field(body, "traits", list, []),
         by=by,
         now=now,
     )

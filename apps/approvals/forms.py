@@ -1,5 +1,6 @@
 """What people write when they ask for a promotion, decide on one or take it back."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -8,9 +9,10 @@ from django.core.validators import MaxValueValidator
 from apps.accounts.models import User
 from apps.approvals.actions.waivers import LONGEST_HOURS
 from apps.approvals.enums import Choice
-from apps.core.form_fields import LineField, LinesField
+from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.environments.models import Lane
 from apps.incidents.models import Incident
+from apps.releases.traits import DECLARABLE
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import MembershipQuerySet
 
@@ -127,6 +129,21 @@ class WaiverForm(forms.Form):
         label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text="Shown with the promotion and its deployments for ever.",
     )  # fmt: skip
+
+
+class TraitForm(forms.Form):
+    """Offers the traits that nobody has declared of the release yet."""
+
+    trait = forms.ChoiceField(label="What it is")
+    reason = LineField(
+        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Whoever approves it reads it. Kept in the audit trail.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, declared: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        left = [trait for trait in DECLARABLE if trait not in set(declared)]
+        set_choices(self, "trait", [(trait.value, trait.label) for trait in left])
 
 
 class WithdrawalForm(forms.Form):

@@ -17,6 +17,7 @@ from apps.incidents.models import Incident
 from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.gates import TITLES
 from apps.releases.models import Release
+from apps.releases.traits import Trait
 from apps.workspaces.models import Membership, TenantModel
 
 
@@ -89,6 +90,11 @@ class Promotion(TenantModel):
         return self.incident is not None and self.incident.is_open
 
     @property
+    def traits(self) -> tuple[Trait, ...]:
+        """What it was, when it was last planned, that asks for more people."""
+        return tuple(map(Trait, self.plan.get("traits", ())))
+
+    @property
     def subject(self) -> str:
         """What it is about, in words: needs `with_subject`."""
         return f"{self.release.service} {self.release} to {self.lane.environment}"
@@ -97,13 +103,15 @@ class Promotion(TenantModel):
 class Requirement(TenantModel):
     """One role that must approve, by a person who used no other requirement of the promotion. Never merged.
 
-    `ended_at` is set when a newer policy no longer asks for the role; decisions on it stay where they are. It waits
+    `clause` asks for it, and each clause by itself: two that name one role are two requirements. Empty where a portal
+    of before wrote it. `ended_at` is set when it is no longer asked for; decisions on it stay where they are. It waits
     since it was asked, or since a decision on it became void, and what was told in that time is told once. Nobody can
     decide since `stuck_since`.
     """
 
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="requirements")
     role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="+")
+    clause = models.CharField(max_length=11, blank=True, db_default="", default="")
     position = models.PositiveSmallIntegerField()
     reason = models.CharField(max_length=200)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -116,7 +124,9 @@ class Requirement(TenantModel):
 
     class Meta:
         ordering = ["promotion", "position"]
-        constraints = [models.UniqueConstraint(name="requirement_once", fields=["promotion", "role"])]
+        constraints = [
+            models.UniqueConstraint(name="requirement_of_clause_once", fields=["promotion", "role", "clause"])
+        ]
 
     def __str__(self) -> str:
         return self.role_id

@@ -19,11 +19,12 @@ from apps.changelogs.enums import ChangeKind
 from apps.changelogs.models import ChangelogEntry
 from apps.configuration.difference import ChangedKey, changed_keys
 from apps.environments.models import Lane
-from apps.policies.clauses import Gate, StepUp
+from apps.policies.clauses import Clause, Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
 from apps.releases import data_migrations
 from apps.releases.models import DataMigration, Release
+from apps.releases.traits import HeldTrait
 from apps.workspaces import rights
 
 CHANGES_SHOWN = 20
@@ -82,6 +83,9 @@ class ShownBox:
     waivable: Mapping[str, str] = field(default_factory=dict)
     step_up: StepUp | None = None
     """How the viewer confirms that it is them when they decide."""
+    traits: tuple[HeldTrait, ...] = ()
+    spared: tuple[Clause, ...] = ()
+    """The clauses that ask nothing of it, since it has none of their traits."""
 
     @property
     def headline(self) -> str:
@@ -166,11 +170,13 @@ def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
     """This function will tell the gates, with the plan as it is now: what people read is what they decide on."""
     box = gate_box(promotion, by, now=now)
     if promotion.state != PromotionState.PENDING:
-        return ShownBox(box, promotion.plan_hash, ())
+        return ShownBox(box, promotion.plan_hash, (), traits=tuple(HeldTrait(each, "") for each in promotion.traits))
     case = open_case(promotion)
     step_up = case.policy.step_up(*(row.requirement.role_id for row in box.mine))
     changed = plan_difference(promotion.plan, case.plan) if case.plan_hash != promotion.plan_hash else ()
-    return ShownBox(box, case.plan_hash, changed, _waivable(case, box), step_up)
+    return ShownBox(
+        box, case.plan_hash, changed, _waivable(case, box), step_up, traits=case.traits, spared=case.policy.spared
+    )
 
 
 def _waivable(case: Case, box: GateBox) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """What exactly an approver agrees to. Any change of it voids the agreement."""
 
-from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NotRequired, TypedDict
 
 from apps.approvals.models import Promotion
 from apps.configuration.models import ConfigurationVersion
 from apps.core.canonical import sha256_of
 from apps.policies.clauses import TierPolicy
 from apps.releases.models import DataMigration, Release
+from apps.releases.traits import HeldTrait, Trait
 
 
 class PlannedRelease(TypedDict):
@@ -29,7 +30,10 @@ class PlannedPolicy(TypedDict):
 
 
 class Plan(TypedDict):
-    """Digests are SHA-256 in hex; `values` is that of the configuration's values, `clauses` one for each clause id."""
+    """Digests are SHA-256 in hex; `values` is that of the configuration's values, `clauses` one for each clause id.
+
+    `traits` is left out where there is none, so that plans of before keep their hashes.
+    """
 
     schema: int
     release: PlannedRelease
@@ -40,14 +44,20 @@ class Plan(TypedDict):
     live_release: PlannedRelease | None
     live_configuration: PlannedConfiguration | None
     policy: PlannedPolicy
+    traits: NotRequired[list[str]]
 
 
-def plan_of(promotion: Promotion, policy: TierPolicy, migrations: Sequence[DataMigration] = ()) -> Plan:
-    """This function will plan a promotion as the lane, the migrations up to its release, and the clauses that apply to
-    it, are now.
+def plan_of(
+    promotion: Promotion,
+    policy: TierPolicy,
+    migrations: Sequence[DataMigration] = (),
+    traits: Iterable[HeldTrait] = (),
+) -> Plan:
+    """This function will plan a promotion as the lane, the migrations up to its release, its traits, and the clauses
+    that apply to it, are now.
     """
     lane = promotion.lane
-    return Plan(
+    plan = Plan(
         schema=1,
         release=_release(promotion.release),
         configuration=_configuration(promotion.configuration),
@@ -58,6 +68,9 @@ def plan_of(promotion: Promotion, policy: TierPolicy, migrations: Sequence[DataM
         live_configuration=_configuration(lane.live_configuration) if lane.live_configuration else None,
         policy=PlannedPolicy(tier=policy.tier, clauses={clause.id: clause.digest for clause in policy.clauses}),
     )
+    if held := [each.trait.value for each in traits]:
+        plan["traits"] = held
+    return plan
 
 
 def hash_of(plan: Plan) -> str:
@@ -86,9 +99,16 @@ def _differences(old: Plan, new: Plan) -> Iterator[str]:
         yield f"The strategy changed from {old['strategy']} to {new['strategy']}."
     if old["migrations"] != new["migrations"]:
         yield "The data migrations changed."
+    yield from _differences_of_traits(old.get("traits", []), new.get("traits", []))
     yield from _differences_of_policy(old["policy"], new["policy"])
     if old["schema"] != new["schema"]:
         yield "The portal writes plans in another form now."
+
+
+def _differences_of_traits(old: list[str], new: list[str]) -> Iterator[str]:
+    for trait in Trait:
+        if (trait in old) != (trait in new):
+            yield f"It is {trait.phrase} now." if trait in new else f"It is no longer {trait.phrase}."
 
 
 def _differences_of_policy(old: PlannedPolicy, new: PlannedPolicy) -> Iterator[str]:

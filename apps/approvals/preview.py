@@ -9,6 +9,7 @@ from apps.environments.models import Lane
 from apps.policies.clauses import Clause, Gate
 from apps.policies.gates import GateResult, evaluate
 from apps.releases.models import Release
+from apps.releases.traits import HeldTrait
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Preview:
     gates: tuple[GateResult, ...]
     approvals: tuple[Clause, ...]
     strategy: str
+    traits: tuple[HeldTrait, ...]
 
 
 def preview(release: Release, lane: Lane, *, now: datetime) -> Preview | None:
@@ -40,4 +42,5 @@ def preview(release: Release, lane: Lane, *, now: datetime) -> Preview | None:
         gates=tuple(result for result in results if result.name != Gate.APPROVALS),
         approvals=case.policy.clauses_of(Gate.APPROVALS),
         strategy=case.policy.strategy,
+        traits=case.traits,
     )

@@ -1,11 +1,11 @@
 """What a proposed policy would have made of the last promotions, as far as what is kept of them tells.
 
 Only gates whose clauses the proposal changes are judged anew: by the reports that had come when the promotion was last
-judged, by the roles that had approved, by the kind of release. What a window, a soak or a way back would have said then
-is not kept, and is not guessed.
+judged, by the roles that had approved, by the kind of release and its traits. What a window, a soak or a way back would
+have said then is not kept, and is not guessed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,8 @@ from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import AcceptedFacts, Facts, MigrationFacts, ReportFacts
 from apps.policies.gates import RULES, TITLES
 from apps.policies.models import PolicyProposal
-from apps.releases.models import Evidence
+from apps.releases.models import Evidence, ReleaseChange
+from apps.releases.traits import ChangedPaths, by_paths
 
 LAST = 50
 # Each release has a few reports of a kind; more than these are of pipelines that run wild, and the newest count.
@@ -46,7 +47,7 @@ class Simulation:
 
 
 def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulation:
-    """This function will judge the last promotions to the proposal's tier by what it changes (five queries)."""
+    """This function will judge the last promotions to the proposal's tier by what it changes (six queries)."""
     visible = Promotion.objects.visible_in(workspaces).filter(lane__environment__tier=proposal.tier)
     promotions = list(visible.with_subject().order_by("-requested_at")[:LAST])
     old, new = documents.parse(proposal.based_on.document), documents.parse(proposal.document)
@@ -54,13 +55,16 @@ def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulati
     changed = {owner: _changed(old.for_owner(owner), draft) for owner, draft in drafts.items()}
     reports, approvals = _reports(promotions), _approvals(promotions)
     accepted = accepted_in(report for found in reports.values() for report in found)
+    changes = _changes(promotions)
     held_back, untold = [], set()
     for promotion in promotions:
         owner = owner_of(promotion.lane)
         facts = _facts(promotion, reports[promotion.release_id], accepted)
+        shown = by_paths(drafts[owner].trait_paths, changes.get(promotion.release_id, ()))
+        traits = {*promotion.traits, *(held.trait for held in shown)}
         why = []
         for gate in changed[owner]:
-            passes, sentence = _judge(gate, drafts[owner], facts, approvals[promotion.pk])
+            passes, sentence = _judge(gate, drafts[owner].for_traits(traits), facts, approvals[promotion.pk])
             if passes is None:
                 untold.add(gate)
             elif not passes:
@@ -71,7 +75,7 @@ def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulati
     return Simulation(len(promotions), tuple(held_back), _titles(untold), _titles(every))
 
 
-def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: set[str]) -> tuple[bool | None, str]:
+def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: Counter[str]) -> tuple[bool | None, str]:
     """Return whether it lets pass (None: that can't be told), and why not."""
     clauses = draft.clauses_of(gate)
     if not clauses:
@@ -80,9 +84,8 @@ def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: set[str]) -> t
         judgement = RULES[gate](draft, clauses[0], facts)
         return judgement.outcome.lets_pass, judgement.sentence
     if gate == Gate.APPROVALS:
-        asked = {each.word("role") for each in clauses if each.concerns(migrates=bool(facts.migrations))}
-        missing = sorted(asked - approved)
-        return not missing, f"Nobody approved as {', '.join(missing)}."
+        missing = Counter(clause.word("role") for clause in clauses) - approved
+        return not missing, f"Nobody approved as {', '.join(sorted(missing))}."
     if gate == Gate.VERSION_ORDER:
         is_taken = bool(clauses[0].settings.get("prereleases", True)) or not facts.release.is_prerelease
         return is_taken, f"{facts.release.version} is a pre-release."
@@ -90,7 +93,10 @@ def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: set[str]) -> t
 
 
 def _changed(old: TierPolicy, new: TierPolicy) -> list[Gate]:
-    return [gate for gate in Gate if _settings(old, gate) != _settings(new, gate)]
+    changed = {gate for gate in Gate if _settings(old, gate) != _settings(new, gate)}
+    if old.trait_paths != new.trait_paths and any(clause.traits for clause in new.clauses):
+        changed.add(Gate.APPROVALS)
+    return [gate for gate in Gate if gate in changed]
 
 
 def _settings(policy: TierPolicy, gate: Gate) -> list[str]:
@@ -106,11 +112,20 @@ def _reports(promotions: Iterable[Promotion]) -> Mapping[UUID, list[Evidence]]:
     return found
 
 
-def _approvals(promotions: Iterable[Promotion]) -> Mapping[UUID, set[str]]:
-    found: dict[UUID, set[str]] = defaultdict(set)
+def _changes(promotions: Iterable[Promotion]) -> Mapping[UUID, list[ChangedPaths]]:
+    """Return what the release of each promotion changed; what else came with it is told by its own traits."""
+    found = ReleaseChange.objects.filter(release__in=[promotion.release_id for promotion in promotions])
+    return {
+        row.release_id: [ChangedPaths(str(row.release), row.paths, row.is_whole)]
+        for row in found.select_related("release")
+    }
+
+
+def _approvals(promotions: Iterable[Promotion]) -> Mapping[UUID, Counter[str]]:
+    found: dict[UUID, Counter[str]] = defaultdict(Counter)
     said = Decision.objects.standing().filter(promotion__in=list(promotions), choice=Choice.APPROVE)
     for promotion_id, role in said.values_list("promotion_id", "requirement__role_id"):
-        found[promotion_id].add(role)
+        found[promotion_id][role] += 1
     return found
 
 

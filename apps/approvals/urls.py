@@ -14,5 +14,6 @@ urlpatterns = [
     path("promotions/<int:number>/withdrawal/", views.withdrawal, name="withdrawal"),
     path("findings/<uuid:finding_id>/acceptance/", views.finding_acceptance, name="finding-acceptance"),
     path("acceptances/<uuid:acceptance_id>/withdrawal/", views.acceptance_withdrawal, name="acceptance-withdrawal"),
+    path("releases/<uuid:release_id>/traits/", views.trait_create, name="trait-create"),
     path("promotions/<uuid:release_id>/to/<uuid:lane_id>/", views.promotion_create, name="promotion-create"),
 ]

@@ -17,6 +17,7 @@ from apps.approvals.forms import (
     DecisionForm,
     DelegationForm,
     PromotionForm,
+    TraitForm,
     WaiverForm,
     WithdrawalForm,
 )
@@ -35,6 +36,7 @@ from apps.policies.clauses import WAIVABLE
 from apps.policies.models import PolicyProposal
 from apps.releases import permissions as release_permissions
 from apps.releases.models import Acceptance, Finding, Release
+from apps.releases.traits import Trait
 from apps.workspaces import rights
 
 OTHERS_SHOWN = 50
@@ -199,6 +201,19 @@ def waiver_create(request: AuthedRequest, number: int, gate: str) -> HttpRespons
     actions.waive(promotion, gate=gate, by=request.user, now=now, **form.cleaned_data)
     messages.success(request, f"{result.title} is waived for promotion #{number}.")
     return redirect("approvals:promotion-detail", number)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def trait_create(request: AuthedRequest, release_id: UUID) -> HttpResponse:
+    releases = Release.objects.readable_in(request.workspaces).select_related("service")
+    release = get_object_or_404(releases, pk=release_id)
+    release_permissions.may_declare(request.user, release).require()
+    form = TraitForm(request.POST or None, declared=release.traits.values_list("trait", flat=True))
+    if request.method != "POST" or not form.is_valid():
+        return render_page(request, "approvals/trait_create.html", {"release": release, "form": form})
+    declared = actions.declare_trait(release, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"{release.service} {release} is {Trait(declared.trait).phrase}.")
+    return redirect("releases:release-detail", release.service.slug, release.version)
 
 
 @require_safe

@@ -41,6 +41,7 @@ KINDS: dict[str, str] = {
     "service.registered": "registered a service",
     "service.changed": "changed a service",
     "release.created": "created a release",
+    "release.trait_declared": "declared a trait of a release",
     "evidence.received": "received evidence",
     "finding.accepted": "accepted a finding",
     "acceptance.withdrawn": "withdrew the acceptance of a finding",

@@ -87,6 +87,8 @@ def release_page(
     offers = [stop for stop, verdict in asks.items() if verdict]
     focus = focus_of(stops)
     artifact = getattr(release, "artifact", None)
+    may_release = release_permissions.may_release(by, release.service)
+    may_quarantine = release_permissions.may_quarantine(by, release)
     return {
         "release": release,
         "files": manifests.files_of(artifact.manifest) if artifact else [],
@@ -94,6 +96,8 @@ def release_page(
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
         "migrations": list(release.migrations.order_by("position")),
         "evidence": _evidence(release, workspaces),
+        "traits": list(release.traits.all()),
+        "may_declare": may_release or may_quarantine,
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
@@ -107,8 +111,8 @@ def release_page(
         ),
         "others_open": [stop.promotion for stop in stops if stop.promotion and stop is not focus],
         "events": _events(release, stops, workspaces),
-        "may_release": release_permissions.may_release(by, release.service),
-        "may_quarantine": release_permissions.may_quarantine(by, release),
+        "may_release": may_release,
+        "may_quarantine": may_quarantine,
     }
 
 

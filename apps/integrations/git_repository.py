@@ -77,6 +77,18 @@ class GitRepository:
     def is_ancestor(self, commit: str, of: str) -> bool:
         return self._call("merge-base", "--is-ancestor", _require_commit(commit), _require_commit(of)).returncode == 0
 
+    def changed_paths(self, since: str | None, until: str) -> list[str]:
+        """Return the files that differ between two commits, renamed ones under both names; all, if there is no first.
+
+        Both full hashes; sorted.
+        """
+        if since is None:
+            names = self.run("ls-tree", "-r", "--name-only", "-z", _require_commit(until))
+        else:
+            commits = _require_commit(since), _require_commit(until)
+            names = self.run("diff", "--name-only", "--no-renames", "-z", *commits, "--")
+        return sorted(name for name in names.split("\0") if name)
+
     def archive(self, commit: str, to: Path) -> None:
         """Write the files of a commit as a tar file, the same bytes for the same commit."""
         self.run("archive", "--format=tar", f"--output={to}", _require_commit(commit))

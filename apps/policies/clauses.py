@@ -1,12 +1,13 @@
 """What a tier's policy says, once its document was read. Free of Django: gates are judged with it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from apps.policies.reminders import Reminders
 from apps.policies.verification import Terms
+from apps.releases.traits import Trait
 
 
 class Gate(StrEnum):
@@ -53,10 +54,6 @@ class When(StrEnum):
     EMERGENCY = "EMERGENCY"
 
 
-# The setting of an approval that is only asked for where data is migrated, and its one word.
-ONLY_WITH, MIGRATIONS = "only_with", "migrations"
-
-
 class StepUp(StrEnum):
     """With what somebody confirms that it is them before they decide. A password counts for who has no factor."""
 
@@ -93,21 +90,24 @@ class Clause:
         found = self.settings[name]
         return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
 
+    @property
+    def traits(self) -> tuple[Trait, ...]:
+        """Return which traits of a change it is about, any of them; empty where it is about every change."""
+        return tuple(map(Trait, self.words("traits"))) if "traits" in self.settings else ()
+
     def applies_to(self, owner: Owner) -> bool:
         return self.owner in {Owner.ALL, owner}
 
     def holds(self, *, in_emergency: bool) -> bool:
         return self.when in {When.ALWAYS, When.EMERGENCY if in_emergency else When.ORDINARY}
 
-    def concerns(self, *, migrates: bool) -> bool:
-        return migrates or self.settings.get(ONLY_WITH) != MIGRATIONS
-
 
 @dataclass(frozen=True)
 class TierPolicy:
     """The rules of one tier. `request_lasts` counts from asking, `decision_lasts` from the decision,
     `ready_lasts` from becoming ready (None: as long as the decision). `verification` is how a release is watched
-    right after the switch, `reminders` when people hear of an approval that nobody gives.
+    right after the switch, `reminders` when people hear of an approval that nobody gives. `trait_paths` say by which
+    changed files a release has a trait; `spared` are the clauses that ask nothing of a change without their traits.
     """
 
     tier: str
@@ -119,14 +119,18 @@ class TierPolicy:
     ready_lasts: timedelta | None = None
     verification: Terms = field(default_factory=Terms)
     reminders: Reminders = field(default_factory=Reminders)
+    trait_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    spared: tuple[Clause, ...] = ()
 
-    def for_owner(self, owner: Owner, *, in_emergency: bool = False, migrates: bool = True) -> "TierPolicy":
-        """Return the policy with only the clauses that apply to environments of this owner, as usual or then, and
-        without those of data migrations where none runs.
-        """
-        concerned = (clause for clause in self.clauses if clause.concerns(migrates=migrates))
-        of_owner = (clause for clause in concerned if clause.applies_to(owner))
+    def for_owner(self, owner: Owner, *, in_emergency: bool = False) -> "TierPolicy":
+        """Return the policy with only the clauses that apply to environments of this owner, as usual or then."""
+        of_owner = (clause for clause in self.clauses if clause.applies_to(owner))
         return replace(self, clauses=tuple(each for each in of_owner if each.holds(in_emergency=in_emergency)))
+
+    def for_traits(self, traits: Collection[Trait]) -> "TierPolicy":
+        """Return the policy with only the clauses that a change with these traits asks for."""
+        spared = tuple(each for each in self.clauses if each.traits and not {*each.traits} & {*traits})
+        return replace(self, clauses=tuple(each for each in self.clauses if each not in spared), spared=spared)
 
     def clauses_of(self, gate: Gate) -> tuple[Clause, ...]:
         return tuple(clause for clause in self.clauses if clause.gate == gate)

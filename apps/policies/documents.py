@@ -9,13 +9,13 @@ from typing import Any
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
-from apps.policies.clauses import ONLY_WITH, Clause, Gate, Owner, TierPolicy, When
+from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
 from apps.policies.reminders import Reminders, problem_of
-from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, is_whole
+from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS, is_whole
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
-FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "clauses")
+FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "traits", "clauses")
 STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
@@ -40,7 +40,8 @@ def parse(document: object) -> TierPolicy:
     Shapes: {"schema": 1, "tier": "QA", "strategy": "BLUE_GREEN", "limits": {"request_days", "decision_days",
     "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL),
     "when" (default ALWAYS), "settings"}],
-    "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`)}.
+    "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`),
+    "traits" (may be missing: by which changed files a release has a trait)}.
     Raises InvalidPolicy: with every mistake that was found.
     """
     if not isinstance(document, Mapping):
@@ -58,6 +59,7 @@ def parse(document: object) -> TierPolicy:
         ready_lasts=timedelta(hours=limits["ready_hours"]) if limits["ready_hours"] is not None else None,
         verification=terms_of(document.get("verification", {})),
         reminders=Reminders(**document.get("reminders", {})),
+        trait_paths={trait: tuple(paths) for trait, paths in document.get("traits", {}).items()},
     )
 
 
@@ -89,6 +91,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _problems_of_clauses(document.get("clauses"))
     yield from _problems_of_verification(document.get("verification", {}), document.get("tier"))
     yield from _problems_of_reminders(document.get("reminders", {}))
+    yield from _problems_of_traits(document.get("traits", {}))
 
 
 def _problems_of_limits(limits: object) -> Iterator[str]:
@@ -134,6 +137,15 @@ def _problems_of_reminders(row: object) -> Iterator[str]:
         yield f"reminders.{problem}"
 
 
+def _problems_of_traits(row: object) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield "traits: expected an object."
+        return
+    yield from _unknown("traits.", row, set(TRAIT_PATHS))
+    wrong = [name for name, setting in TRAIT_PATHS.items() if name in row and not setting.accepts(row[name])]
+    yield from (f"traits.{name}: expected {TRAIT_PATHS[name].words}." for name in wrong)
+
+
 def _problems_of_clauses(clauses: object) -> Iterator[str]:
     if not isinstance(clauses, list):
         yield "clauses: expected a list."
@@ -153,36 +165,25 @@ def _problems_of_clauses(clauses: object) -> Iterator[str]:
     gates = [[str(row.get("gate")) for row in case if row.get("gate") != Gate.APPROVALS] for case in cases]
     yield from dict.fromkeys(problem for case in gates for problem in _repeated("gate", case))
     yield from _unapproved(rows)
-    yield from _merged(rows)
     present = [row.get("gate") for row in rows]
     yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
 
 
 def _unapproved(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    """An emergency may ask fewer people, but not nobody where somebody is asked otherwise."""
-    approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS]
+    """An emergency may ask fewer people, but not nobody where somebody is asked otherwise.
+
+    Who is asked only for a trait does not count: few emergencies have it.
+    """
+    approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS and not _is_of_traits(row)]
     for owner in (Owner.PLATFORM, Owner.CUSTOMER):
-        asked = [row for row in approvals if row.get("owner", Owner.ALL) in (Owner.ALL, owner) and not _only_with(row)]
+        asked = [row for row in approvals if row.get("owner", Owner.ALL) in (Owner.ALL, owner)]
         if asked and all(row.get("when") == When.ORDINARY for row in asked):
             yield f"clauses: no approval of {owner} holds in an emergency; at least one has to."
 
 
-def _merged(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Two approvals by one role are one: what is asked in some cases only would be asked always, or of nobody more."""
-    approvals = [row for row in rows if row.get("gate") == Gate.APPROVALS]
-    roles = [_settings(row).get("role") for row in approvals]
-    for row, role in zip(approvals, roles, strict=True):
-        if _only_with(row) and roles.count(role) > 1:
-            yield f"clauses: the approval {row.get('id')} needs a role of its own; {role} approves in another clause."
-
-
-def _only_with(row: Mapping[str, Any]) -> bool:
-    return ONLY_WITH in _settings(row)
-
-
-def _settings(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _is_of_traits(row: Mapping[str, Any]) -> bool:
     settings = row.get("settings")
-    return settings if isinstance(settings, Mapping) else {}
+    return isinstance(settings, Mapping) and "traits" in settings
 
 
 def _problems_of_clause(place: str, clause: Mapping[str, Any]) -> Iterator[str]:

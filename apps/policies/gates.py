@@ -19,7 +19,7 @@ from apps.policies.facts import (
     TierPassed,
     WaiverFacts,
 )
-from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, listed, moment, not_asked
+from apps.policies.judgement import ENGINEERS, OPERATORS, Judgement, Rule, either, listed, moment, not_asked
 
 TITLES: dict[Gate, str] = {
     Gate.PREVIOUS_TIER: "Previous tier",
@@ -313,6 +313,10 @@ def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
 
 
 def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    spared = tuple(f"{each.id} is for {either([trait.phrase for trait in each.traits])}" for each in policy.spared)
+    if not facts.requirements and spared:
+        told = "; ".join(spared)
+        return Judgement(Outcome.NOT_REQUIRED, f"Nobody has to approve it, since it is none of this: {told}.")
     if not facts.requirements:
         return not_asked(policy, "for an approval")
     met = [requirement for requirement in facts.requirements if counts(requirement, facts)]
@@ -320,7 +324,7 @@ def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judge
     evidence = tuple(
         f"{requirement.label}: {requirement.decision.person_label if requirement.decision else ''}"
         for requirement in met
-    )
+    ) + tuple(f"Not asked: {each}" for each in spared)
     tally = f"{len(met)} of {len(facts.requirements)} approvals given"
     if not open_ones:
         return Judgement(Outcome.PASSED, f"{tally}.", evidence)

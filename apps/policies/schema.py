@@ -5,7 +5,7 @@ from typing import Any
 from apps.environments.enums import Tier
 from apps.policies import documents
 from apps.policies.clauses import Gate, Owner, When
-from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS
+from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
 _COUNT = {"type": "integer", "minimum": 1}
@@ -26,6 +26,7 @@ def policy_schema() -> dict[str, Any]:
         }
     )
     reminders = _object({name: dict(setting.schema) for name, setting in REMINDERS.items()})
+    traits = _object({name: dict(setting.schema) for name, setting in TRAIT_PATHS.items()})
     limits = dict.fromkeys(documents.LIMITS, _COUNT) | {"ready_hours": {"type": ["integer", "null"], "minimum": 1}}
     fields = {
         "schema": {"const": documents.SCHEMA},
@@ -37,7 +38,9 @@ def policy_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The policy of a tier",
-        **_object({**fields, "verification": verification, "reminders": reminders}, required=tuple(fields)),
+        **_object(
+            {**fields, "verification": verification, "reminders": reminders, "traits": traits}, required=tuple(fields)
+        ),
         "allOf": [_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()],
     }
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apps.policies.clauses import MIGRATIONS, ONLY_WITH, WAIVABLE, Gate, StepUp
+from apps.policies.clauses import WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
 from apps.policies.reminders import LONGEST_HOURS
+from apps.releases.traits import Trait
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ def some_of(known: Sequence[str]) -> Setting:
     return Setting(f"a list of some of {', '.join(known)}, each once", accepts, schema)
 
 
+def some_texts(most: int) -> Setting:
+    def accepts(value: object) -> bool:
+        texts = isinstance(value, list) and all(isinstance(text, str) and 0 < len(text) <= 200 for text in value)
+        return texts and 0 < len(value) <= most  # type: ignore[arg-type]
+
+    item = {"type": "string", "minLength": 1, "maxLength": 200}
+    schema = {"type": "array", "minItems": 1, "maxItems": most, "items": item}
+    return Setting(f"a list of 1 to {most} texts", accepts, schema)
+
+
 FLAG = Setting("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
 TEXT = Setting("a text", lambda value: isinstance(value, str) and bool(value), {"type": "string", "minLength": 1})
 
@@ -61,11 +72,13 @@ REMINDERS: Mapping[str, Setting] = {
     "escalate_hours": whole(1, LONGEST_HOURS),
     "escalate_to": TEXT,
 }
+# By which changed files a release has a trait: patterns in which `*` stands for anything, `/` too.
+TRAIT_PATHS: Mapping[str, Setting] = {trait.value: some_texts(50) for trait in Trait if trait != Trait.MAJOR}
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
-# without `only_with` an approval is asked for in every case.
+# without traits an approval is asked for with every change.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
-    Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), ONLY_WITH: one_of((MIGRATIONS,))},
+    Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), "traits": some_of(tuple(Trait))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
     Gate.API_COMPATIBILITY: {"sunset": FLAG, "waived_by": TEXT},
     Gate.MIGRATIONS: {"tested": FLAG},

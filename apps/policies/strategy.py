@@ -123,6 +123,7 @@ def tier_section(policy: TierPolicy, clauses: Sequence[ShownClause]) -> Section:
     ]
     rest = tuple(clause for clause in clauses if clause.gate not in _IN_TOPICS)
     topics.append(Section(f"{slug}-more", "More rules", clauses=rest))
+    traits = words.traits_of(policy)
     return Section(
         f"tier-{slug}",
         policy.label,
@@ -131,6 +132,7 @@ def tier_section(policy: TierPolicy, clauses: Sequence[ShownClause]) -> Section:
             *(topic for topic in topics if topic.clauses),
             Section(f"{slug}-verification", "Verification and rollback", facts=words.terms_of(policy.verification)),
             Section(f"{slug}-limits", "How long things count", facts=words.limits_of(policy)),
+            *((Section(f"{slug}-traits", "Traits of a release", facts=traits),) if traits else ()),
         ),
     )
 

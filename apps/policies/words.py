@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from apps.policies.clauses import MIGRATIONS, ONLY_WITH, Clause, Gate, Owner, StepUp, TierPolicy, When
+from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
-from apps.policies.judgement import listed
+from apps.policies.judgement import either, listed
 from apps.policies.verification import Terms, WithoutTraffic
+from apps.releases.traits import Trait
 
 OWNERS = {Owner.ALL: "Everybody", Owner.PLATFORM: "The platform's environments", Owner.CUSTOMER: "Customers' own"}
 CASES = {When.ORDINARY: ", not in an emergency", When.EMERGENCY: ", in an emergency only"}
@@ -41,6 +42,7 @@ _SETTINGS: Mapping[str, str] = {
     "accepted_days": "accepted ones are not counted for {} days at most",
     "waived_by": "{} may waive it",
     "suites": "{}",
+    "traits": "only for {}",
     "lasting_minutes": "open for {} min more",
     "soak_minutes": "{} min of soak there",
     "close_watch_soak_percent": "{} % of that after a close watch",
@@ -51,7 +53,6 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("prereleases", False): "no pre-release",
     ("sunset", True): "a major release takes away only what was announced to end (x-sunset), and is over",
     ("sunset", False): "a major release may take away anything",
-    (ONLY_WITH, MIGRATIONS): "only where data is migrated",
     ("tested", True): "each ran in the tier before, in a deployment of the same release that succeeded",
     ("tested", False): "none has to have run before",
     ("step_up", StepUp.SECOND_FACTOR): "confirmed with a second factor",
@@ -89,6 +90,12 @@ def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
         ("Once ready, it starts within", _span(ready) if ready else "as long as its decisions count"),
         *(silence if policy.clauses_of(Gate.APPROVALS) else ()),
     )
+
+
+def traits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
+    """This function will say by which changed files a release has a trait; the version says which one is major."""
+    named = policy.trait_paths.items()
+    return tuple((Trait(trait).label, f"when it changes {either(paths)}") for trait, paths in named)
 
 
 def terms_of(terms: Terms) -> tuple[tuple[str, str], ...]:
@@ -141,6 +148,8 @@ def _setting(name: str, value: object, roles: Mapping[str, str]) -> str:
 
 
 def _said(name: str, value: object, roles: Mapping[str, str]) -> str:
+    if isinstance(value, list | tuple) and name == "traits":
+        return either([Trait(word).phrase for word in value])
     if isinstance(value, list | tuple):
         return listed([SUITES.get(str(word), str(word)) for word in value])
     if isinstance(value, bool):

@@ -12,6 +12,7 @@ from apps.environments.models import Environment
 from apps.releases import manifests, reports, versions
 from apps.releases.enums import ArtifactKind, EvidenceKind, Suite
 from apps.releases.models import Release, Service
+from apps.releases.traits import DECLARABLE
 
 MANIFEST_LIMIT = 500_000
 
@@ -53,6 +54,14 @@ class ReleaseForm(forms.Form):
         error_messages={"invalid": "A digest is sha256: and 64 hexadecimal digits."},
     )
     notes = LinesField(label="Notes", max_length=100_000, required=False, widget=forms.Textarea(attrs={"rows": 5}))
+    traits = forms.MultipleChoiceField(
+        label="What it is",
+        required=False,
+        choices=[(trait.value, trait.label) for trait in DECLARABLE],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Asks for more people where the policies say so, and can't be taken back. The version says by itself "
+        "what is major, and the files that changed may say more.",
+    )
     seal = forms.BooleanField(
         label="Seal it at once",
         required=False,

@@ -1,5 +1,6 @@
 from datetime import datetime
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
@@ -26,7 +27,9 @@ from apps.releases.querysets import (
     EvidenceQuerySet,
     PushQuerySet,
     ReleaseQuerySet,
+    SpannedQuerySet,
 )
+from apps.releases.traits import DECLARABLE, Trait
 from apps.releases.wording import sentence_of
 from apps.workspaces.models import TenantModel, Workspace
 
@@ -227,6 +230,52 @@ class DataMigration(TenantModel):
     @property
     def is_reversible(self) -> bool:
         return self.migration_class == MigrationClass.REVERSIBLE
+
+
+class ReleaseTrait(TenantModel):
+    """The word of a person that a release is what asks for more people. Insert-only: it can't be taken back."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="traits")
+    trait = models.CharField(max_length=14, choices=[(trait.value, trait.label) for trait in DECLARABLE])
+    reason = models.CharField(max_length=300)
+    declared_at = models.DateTimeField()
+    declared_by_label = models.CharField(max_length=150)
+    is_published = models.BooleanField(default=False)
+
+    objects = SpannedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["declared_at", "trait"]
+        constraints = [
+            models.UniqueConstraint(name="release_trait_once", fields=["release", "trait"]),
+            models.CheckConstraint(
+                name="release_trait_known", condition=Q(trait__in=[trait.value for trait in DECLARABLE])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return Trait(self.trait).label
+
+
+class ReleaseChange(TenantModel):
+    """The files that a release changed beside the release before it, as its repository said when it was created.
+
+    A release whose repository is elsewhere, or that names no commit, has none. `is_whole`: all of them are here.
+    """
+
+    release = models.OneToOneField(Release, on_delete=models.PROTECT, related_name="changed")
+    since = models.CharField(max_length=80, blank=True)
+    paths = ArrayField(models.TextField())
+    is_whole = models.BooleanField(default=True)
+    is_published = models.BooleanField(default=False)
+
+    objects = SpannedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["release"]
+
+    def __str__(self) -> str:
+        return f"{len(self.paths)} files of {self.release_id}"
 
 
 class Evidence(TenantModel):

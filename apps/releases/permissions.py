@@ -29,6 +29,13 @@ def may_quarantine(by: User | Actor, release: Release) -> Verdict:
     return rights.may(by, Capability.QUARANTINE, release.workspace_id, release.service)
 
 
+def may_declare(by: User | Actor, release: Release) -> Verdict:
+    """This function will say whether somebody may declare a trait of the release: who makes releases of the service,
+    or may keep this one back.
+    """
+    return may_release(by, release.service) or may_quarantine(by, release)
+
+
 def may_accept(by: User | Actor, release: Release) -> Verdict:
     """This function will say whether somebody may accept a finding of the release: who answers for security in its
     workspace, and had no part in the release. Neither grants nor being a superuser count.

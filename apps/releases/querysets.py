@@ -1,5 +1,5 @@
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.db.models import DateTimeField, Func, Q
@@ -7,6 +7,9 @@ from django.db.models.fields.json import KT
 
 from apps.releases.enums import SCANS, PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
+
+# What releases of a service are ordered by (SemVer precedence).
+ORDER = ("major", "minor", "patch", "precedence")
 
 
 class CatalogueQuerySet(TenantQuerySet):
@@ -22,6 +25,19 @@ class ReleaseQuerySet(CatalogueQuerySet):
 
     def deployable(self) -> Self:
         return self.filter(state=ReleaseState.SEALED)
+
+
+class SpannedQuerySet(CatalogueQuerySet):
+    def brought(self, by: Any, over: Any) -> Self:
+        """Return what hangs on the releases that come to a place with the release `by` where `over` runs: those between
+        them and `by` itself, without other pre-releases; on `by` alone where nothing runs. Lowest release first.
+        """
+        of_service = self.filter(release__service_id=by.service_id).select_related("release")
+        if over is None:
+            return of_service.filter(release=by)
+        between = ~_up_to(over) & _up_to(by) & Q(release__precedence="~")
+        order = (f"release__{part}" for part in ORDER)
+        return of_service.filter(between & ~Q(release__state=ReleaseState.DRAFT) | Q(release=by)).order_by(*order)
 
 
 class EvidenceQuerySet(TenantQuerySet):
@@ -53,6 +69,16 @@ class ComparisonQuerySet(TenantQuerySet):
     def claim(self, lasting: timedelta) -> bool:
         """Take the one comparison of this queryset for a while; False when somebody else has it or it is finished."""
         return _claimed(self.filter(finished_at=None), lasting)
+
+
+def _up_to(release: Any) -> Q:
+    """Return the condition that what is asked hangs on a release that is not higher than this one."""
+    found, equal = Q(), Q()
+    for part in ORDER:
+        value = getattr(release, part)
+        found |= equal & Q(**{f"release__{part}__lt": value})
+        equal &= Q(**{f"release__{part}": value})
+    return found | equal
 
 
 def _claimed(row: TenantQuerySet, lasting: timedelta) -> bool:

@@ -14,6 +14,7 @@ from apps.releases.models import Service
 FILE_LIMIT = 10_000_000  # bytes
 # Where the source of a service that is built on push names its data migrations.
 DECLARATION = ".eaip/migrations.json"
+MOST_PATHS = 2_000
 
 
 class TagUnknown(Invalid):
@@ -117,3 +118,20 @@ def _checksum(repository: GitRepository, commit: str, path: str) -> str:
         return hashlib.sha256(repository.file(commit, path, limit=FILE_LIMIT)).hexdigest()
     except GitError as error:
         raise MigrationFileDiffers(str(error)) from error
+
+
+def changed_paths(service: Service, *, since: str, commit: str) -> tuple[list[str], bool] | None:
+    """This function will return the files that a commit changed beside an older one, and whether those are all.
+
+    Shapes: None where the portal does not hold the repository, or no commit is known; all files where there is no
+    older one. What can't be told, or is more than MOST_PATHS, is not all.
+    """
+    repository = repository_of(service)
+    if not commit or not repository.path.is_dir():
+        return None
+    try:
+        older = repository.resolve(since) if since else None
+        paths = repository.changed_paths(older, commit)
+    except GitError:
+        return [], False
+    return paths[:MOST_PATHS], len(paths) <= MOST_PATHS

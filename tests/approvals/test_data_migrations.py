@@ -31,7 +31,7 @@ def strict(world):
     """Let Production ask for what is tried out in Staging, and for two roles, one of them where data is migrated."""
     rows = make_document("rollback_readiness", roles=("DEVOPS",))["clauses"]
     rows.append(clause(20, "migrations", settings={"tested": True}))
-    rows.append(clause(21, "approvals", settings={"role": "MIGRATION_APPROVER", "only_with": "migrations"}))
+    rows.append(clause(21, "approvals", settings={"role": "MIGRATION_APPROVER", "traits": ["MIGRATION"]}))
     put_in_force("PRODUCTION", clauses=rows)
     workspace_actions.grant_role(
         world.cast.security, role="MIGRATION_APPROVER", workspace=world.cast.platform, by=SYSTEM, now=NOW

@@ -84,6 +84,9 @@ def _two(*cases):
         (make_document(tier="PROD"), "tier: expected one of LOCAL, DEV, QA, STAGING, PRODUCTION."),
         (make_document(strategy="CANARY"), "strategy: expected one of BLUE_GREEN."),
         (make_document(extra=1), "extra: unknown."),
+        (make_document(traits=[]), "traits: expected an object."),
+        (make_document(traits={"MAJOR": ["x"]}), "traits.MAJOR: unknown."),
+        (make_document(traits={"SENSITIVE": []}), "traits.SENSITIVE: expected a list of 1 to 50 texts."),
         (make_document(limits=7), "limits: expected an object."),
         (make_document(limits={"request_days": 0}), "limits.request_days: expected a whole number above 0."),
         (make_document(limits={"decision_days": True}), "limits.decision_days: expected a whole number above 0."),
@@ -185,38 +188,6 @@ def test_all_mistakes_are_told_at_once():
         parse(make_document(schema=2, tier="PROD"))
 
     assert len(refusal.value.problems) == 2
-
-
-def _asking(role, **second):
-    rows = make_document(roles=("DEVOPS",))["clauses"]
-    settings = {"role": role, "only_with": "migrations"}
-    return make_document(clauses=[{**rows[-1], **second}, *rows[:-1], clause(20, "approvals", settings=settings)])
-
-
-def test_an_approval_may_be_asked_only_where_data_is_migrated():
-    policy = parse(_asking("MIGRATION_APPROVER"))
-
-    roles = [
-        [found.word("role") for found in policy.for_owner(Owner.PLATFORM, migrates=migrates).clauses_of(Gate.APPROVALS)]
-        for migrates in (True, False)
-    ]
-
-    assert roles == [["DEVOPS", "MIGRATION_APPROVER"], ["DEVOPS"]]
-
-
-@pytest.mark.parametrize(
-    ("document", "problem"),
-    [
-        (
-            _asking("DEVOPS"),
-            "clauses: the approval PROD-20 needs a role of its own; DEVOPS approves in another clause.",
-        ),
-        (_asking("MIGRATION_APPROVER", when="ORDINARY"), "clauses: no approval of PLATFORM holds in an emergency"),
-    ],
-)
-def test_it_stands_for_no_other_approval(document, problem):
-    with pytest.raises(InvalidPolicy, match=problem):
-        parse(document)
 
 
 def test_several_approvals_may_stand_in_one_document():

@@ -122,7 +122,7 @@ def test_a_proposal_is_taken_back_or_rejected_once(world: World, who: str, state
         (lambda: text(least=101), "least_percent: expected a whole number from 1 to 100."),
         (
             lambda: text().replace("gate: coverage", "gate: approvals").replace("least_percent: 80", "role: NOBODY"),
-            "settings.role: expected one of AUDITOR, CUSTOMER_OPERATOR",
+            "settings.role: expected one of ARCHITECTURE_REVIEWER, AUDITOR, CAB",
         ),
     ],
 )
@@ -151,11 +151,11 @@ def test_nothing_is_proposed_that_is_in_force_and_what_was_written_stays_in_the_
 
 
 def test_a_proposal_that_asks_a_role_that_is_no_more_does_not_come_into_force(world: World) -> None:
-    Role.objects.create(code="CAB", label="Change board", capabilities=[], position=9)
-    source = text().replace("gate: coverage", "gate: approvals").replace("least_percent: 80", "role: CAB")
+    Role.objects.create(code="CABINET", label="Change board", capabilities=[], position=9)
+    source = text().replace("gate: coverage", "gate: approvals").replace("least_percent: 80", "role: CABINET")
     proposal = actions.propose(source, tier="QA", reason="A test", by=world.cast.devops, now=NOW)
     before = in_force()
-    Role.objects.get(code="CAB").delete()
+    Role.objects.get(code="CABINET").delete()
 
     with pytest.raises(sources.InvalidSource, match=r"settings\.role: expected one of"):
         actions.activate(proposal, by=world.cast.security, now=NOW)

@@ -34,6 +34,7 @@ from apps.approvals.actions.requests import (
 )
 from apps.approvals.actions.requirements import UnknownRole
 from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_for_service, settle_waiting
+from apps.approvals.actions.traits import declare_trait
 from apps.approvals.actions.waivers import NothingToWaive, NotWaivable, WaiverInvalid, waivable_clause, waive
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "accept_finding",
     "approve_afterwards",
     "decide",
+    "declare_trait",
     "delegate",
     "end_delegation",
     "longest_acceptance",

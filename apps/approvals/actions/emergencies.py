@@ -46,11 +46,11 @@ def _not_asked(promotion: Promotion) -> list[str]:
     """Return the roles that approve as usual and were not asked: by the policy that judged the promotion."""
     tier = promotion.lane.environment.tier
     version = PolicyVersion.objects.get(tier=tier, number=promotion.policy_version)
-    policy, owner = documents.parse(version.document), owner_of(promotion.lane)
-    migrates = bool(promotion.plan["migrations"])
+    policy = documents.parse(version.document).for_traits(promotion.traits)
+    owner = owner_of(promotion.lane)
     usual, then = (
         [clause.word("role") for clause in found.clauses_of(Gate.APPROVALS)]
-        for found in (policy.for_owner(owner, in_emergency=hurried, migrates=migrates) for hurried in (False, True))
+        for found in (policy.for_owner(owner, in_emergency=hurried) for hurried in (False, True))
     )
     return [role for role in dict.fromkeys(usual) if role not in then]
 

@@ -16,6 +16,7 @@ from apps.approvals.deciders import deciders_of
 from apps.approvals.models import Decision, Promotion, Requirement, Waiver
 from apps.approvals.permissions import votes_of
 from apps.approvals.plan import Plan, hash_of, plan_of
+from apps.approvals.traits import traits_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.verdict import Conflict
 from apps.environments.enums import FreezeScope, Tier
@@ -46,6 +47,7 @@ from apps.releases import comparisons, data_migrations
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, DataMigration, Evidence, Finding, Release
+from apps.releases.traits import HeldTrait
 from apps.workspaces.models import Membership
 
 
@@ -64,7 +66,8 @@ class Case:
     policy: TierPolicy
     policy_version: int
     plan: Plan
-    migrations: tuple[DataMigration, ...]
+    migrations: tuple[DataMigration, ...] = ()
+    traits: tuple[HeldTrait, ...] = ()
 
     @property
     def plan_hash(self) -> str:
@@ -72,19 +75,20 @@ class Case:
 
 
 def open_case(promotion: Promotion) -> Case:
-    """This function will read the policy in force and plan the promotion as things are now (two queries).
+    """This function will read the policy in force and plan the promotion as things are now.
 
+    Two queries; three where the policy names files by which a release has a trait.
     Raises NoPolicy: no policy of the tier is in force.
     """
     tier = promotion.lane.environment.tier
     version = PolicyVersion.objects.in_force(tier).first()
     if version is None:
         raise NoPolicy(f"No policy is in force for {Tier(tier).label}.")
+    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane), in_emergency=promotion.is_emergency)
     migrations = data_migrations.between(promotion.lane.live_release, promotion.release)
-    policy = documents.parse(version.document).for_owner(
-        owner_of(promotion.lane), in_emergency=promotion.is_emergency, migrates=bool(migrations)
-    )
-    return Case(promotion, policy, version.number, plan_of(promotion, policy, migrations), migrations)
+    traits = traits_of(promotion, policy, migrations)
+    policy = policy.for_traits([held.trait for held in traits])
+    return Case(promotion, policy, version.number, plan_of(promotion, policy, migrations, traits), migrations, traits)
 
 
 def owner_of(lane: Lane) -> Owner:

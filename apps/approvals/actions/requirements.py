@@ -5,7 +5,7 @@ from datetime import datetime
 from apps.accounts.models import Role
 from apps.approvals.models import Promotion, Requirement
 from apps.core.verdict import Conflict
-from apps.policies.clauses import Gate, TierPolicy
+from apps.policies.clauses import Clause, Gate, TierPolicy
 
 
 class UnknownRole(Conflict):
@@ -16,28 +16,45 @@ class UnknownRole(Conflict):
 
 
 def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
-    """This function will make a promotion's requirements those of the policy: new rows for new roles, others ended.
+    """This function will make a promotion's requirements those of the policy: one for each clause, others are ended.
 
     Raises UnknownRole: a clause names a role that does not exist.
     """
-    wanted = {str(clause.settings["role"]): clause for clause in policy.clauses_of(Gate.APPROVALS)}
-    if unknown := wanted.keys() - Role.objects.filter(code__in=wanted).values_list("code", flat=True):
+    wanted = policy.clauses_of(Gate.APPROVALS)
+    roles = {clause.word("role") for clause in wanted}
+    if unknown := roles - set(Role.objects.filter(code__in=roles).values_list("code", flat=True)):
         raise UnknownRole(f"The policy asks for the role {', '.join(sorted(unknown))}, which does not exist.")
-    there = {requirement.role_id: requirement for requirement in promotion.requirements.all()}
-    for position, (role, clause) in enumerate(wanted.items()):
+    rows, asked = _rows_of(promotion, wanted), []
+    for position, clause in enumerate(wanted):
         reason = f"{clause.id}: {clause.text}"[:200]
-        if role in there:
-            asked = Requirement.objects.filter(pk=there[role].pk)
-            if there[role].ended_at is not None:
-                asked.ask_again(now)
-            asked.update(position=position, reason=reason, ended_at=None)
+        if (row := rows.get(clause.id)) is not None:
+            standing = Requirement.objects.filter(pk=row.pk)
+            if row.ended_at is not None:
+                standing.ask_again(now)
+            standing.update(clause=clause.id, position=position, reason=reason, ended_at=None)
         else:
-            Requirement.objects.create(
+            row = Requirement.objects.create(
                 workspace_id=promotion.workspace_id,
                 promotion=promotion,
-                role_id=role,
+                role_id=clause.word("role"),
+                clause=clause.id,
                 position=position,
                 reason=reason,
                 waits_since=now,
             )
-    promotion.requirements.standing().exclude(role_id__in=wanted).update(ended_at=now)
+        asked.append(row.pk)
+    promotion.requirements.standing().exclude(pk__in=asked).update(ended_at=now)
+
+
+def _rows_of(promotion: Promotion, wanted: tuple[Clause, ...]) -> dict[str, Requirement]:
+    """Return the row of each clause: its own, else one of the role that no clause has any more, with its history."""
+    rows = list(promotion.requirements.order_by("position", "pk"))
+    own = {(row.role_id, row.clause): row for row in rows}
+    found = {clause.id: own[key] for clause in wanted if (key := (clause.word("role"), clause.id)) in own}
+    free = [row for row in rows if row not in found.values()]
+    for clause in wanted:
+        row = next((row for row in free if row.role_id == clause.word("role")), None)
+        if row is not None and clause.id not in found:
+            found[clause.id] = row
+            free.remove(row)
+    return found

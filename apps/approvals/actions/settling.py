@@ -103,7 +103,7 @@ def settle_locked(promotion: Promotion, *, now: datetime) -> Promotion:
         _replan(case, now=now)
     requirements, decisions = _requirements(promotion), standing_decisions(promotion)
     facts = collect(case, requirements, decisions, now=now)
-    kept = _void_lapsed(promotion, decisions, facts)
+    kept = _void_lapsed(promotion, requirements, decisions, facts)
     if len(kept) < len(decisions):
         requirements = _requirements(promotion)
         facts = replace(facts, requirements=requirement_facts(case, requirements, kept, now=now))
@@ -165,12 +165,15 @@ def _replan(case: Case, *, now: datetime) -> None:
     )
 
 
-def _void_lapsed(promotion: Promotion, decisions: list[Decision], facts: Facts) -> list[Decision]:
+def _void_lapsed(
+    promotion: Promotion, requirements: list[Requirement], decisions: list[Decision], facts: Facts
+) -> list[Decision]:
     """Void the decisions that no longer count, and return the others."""
-    said = {requirement.role: requirement.decision for requirement in facts.requirements if requirement.decision}
+    told = zip(requirements, facts.requirements, strict=True)
+    said = {requirement.pk: found.decision for requirement, found in told if found.decision}
     kept = []
     for decision in decisions:
-        if why := _why_void(decision, said[decision.requirement.role_id], facts.at):
+        if why := _why_void(decision, said[decision.requirement_id], facts.at):
             _void(promotion, decision, why, now=facts.at)
         else:
             kept.append(decision)

@@ -21,12 +21,12 @@ from apps.releases.actions.states import (
     retire_release,
     seal_release,
 )
+from apps.releases.actions.traits import AlreadyDeclared, TraitUnknown, known_trait, write_trait
 
 __all__ = [
-    "MigrationChanged", "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists", "ServiceInvalid",
-    "ServiceRetired",
-    "VersionExists", "VersionInvalid", "VersionLower", "VersionTaken", "content_hash_of", "create_release",
-    "keep_evidence",
+    "AlreadyDeclared", "MigrationChanged", "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists",
+    "ServiceInvalid", "ServiceRetired", "TraitUnknown", "VersionExists", "VersionInvalid", "VersionLower",
+    "VersionTaken", "content_hash_of", "create_release", "keep_evidence", "known_trait",
     "lift_quarantine", "quarantine_release", "receive_push", "refuse_push", "register_service", "retire_release",
-    "seal_release", "settle_push",
+    "seal_release", "settle_push", "write_trait",
 ]  # fmt: skip

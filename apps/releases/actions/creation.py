@@ -1,5 +1,5 @@
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -13,8 +13,9 @@ from apps.core.texts import many_lines, one_line
 from apps.core.verdict import Conflict, Invalid
 from apps.releases import manifests, permissions, repositories, versions
 from apps.releases.actions.migrations import bring_migrations
+from apps.releases.actions.traits import known_trait, write_trait
 from apps.releases.enums import ReleaseSource
-from apps.releases.models import Artifact, Release, Service
+from apps.releases.models import Artifact, Release, ReleaseChange, Service
 
 NOTES_LIMIT = 100_000
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -65,14 +66,17 @@ def create_release(
     committer: User | None = None,
     author_label: str = "",
     kind: str | None = None,
+    traits: Iterable[str] = (),
     by: User | Actor,
     now: datetime,
 ) -> Release:
     """This function will write down a release as a draft: nothing of it runs anywhere before it is sealed.
 
     Shapes: `manifest` as `manifests.check` says. `kind` is what the asker takes it for; the derived one must agree.
+    `traits` are those that are declared with it; which files it changes is asked of its repository.
     Raises VersionInvalid, ReleaseInvalid: malformed. Raises VersionExists: this very release is there.
     Raises VersionTaken: the version is there with another digest. Raises VersionLower: it would go in below another.
+    Raises TraitUnknown: there is no such trait, or nobody declares it.
     Raises what `repositories.commit_of` does: tag, commit and version don't belong together.
     Raises MigrationChanged, MigrationFileDiffers: a data migration is another than was released, or than its file.
     """
@@ -85,7 +89,9 @@ def create_release(
     digest = _digest(service, manifest)
     existing = {versions.parse(text): text for text in service.releases.values_list("version", flat=True)}
     _require_new(service, new, digest, list(existing))
-    derived = versions.kind_after(_below(new, list(existing)), new)
+    declared = list(dict.fromkeys(known_trait(trait) for trait in traits))
+    below = _below(new, list(existing))
+    derived = versions.kind_after(below, new)
     if kind is not None and kind != derived:
         raise ReleaseInvalid(f"{service} {new} is a {derived.label.lower()} release, not {kind.lower()!r}.")
     if source not in ReleaseSource.values or (commit and not _COMMIT.fullmatch(commit)):
@@ -126,6 +132,9 @@ def create_release(
         is_published=service.is_published,
     )
     migrations = bring_migrations(release, manifests.migrations_of(manifest))
+    _keep_changed(release, existing[below] if below else "")
+    for trait in declared:
+        write_trait(release, trait, reason="Declared with the release", by=by, now=now)
     audit.record(
         "release.created",
         by=by,
@@ -134,10 +143,28 @@ def create_release(
         summary=f"Created {service} {release.version}, a {derived.label.lower()} release",
         after={"version": release.version, "digest": digest, "commit": commit, "source": source}
         | ({"migrations": [row.name for row in migrations]} if migrations else {}),
+        | ({"traits": declared} if declared else {}),
         target_details={"service": service.slug},
     )
     live.hint(service.workspace_id, f"release:{release.pk}")
     return release
+
+
+def _keep_changed(release: Release, previous: str) -> None:
+    """Write down which files it changes beside the release below it; all of its files, where there is none."""
+    service = release.service
+    since = service.releases.values_list("commit", flat=True).get(version=previous) if previous else ""
+    found = repositories.changed_paths(service, since=since, commit=release.commit)
+    if found is not None:
+        paths, is_whole = found
+        ReleaseChange.objects.create(
+            workspace_id=release.workspace_id,
+            release=release,
+            since=previous,
+            paths=paths,
+            is_whole=is_whole,
+            is_published=release.is_published,
+        )
 
 
 def _version(text: str) -> versions.Version:
