@@ -90,6 +90,7 @@ PAST_THE_SCOPE = {
     "due_checks": "ids of health checks that are due",
     "due_work": "ids of what the engine has to do",
     "ensure_audit_partitions": "makes tables ahead of time",
+    "hotfixes_due": "ids of workspaces where a repository is to be asked about a hotfix",
     "lanes_at_rest": "ids of lanes to reconcile",
     "notices_unmailed": "ids of notices to mail",
     "prune_alerts": "removes old alerts",

@@ -15,6 +15,7 @@ from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.incidents.models import Incident
 from apps.policies.clauses import WAIVABLE, Gate
+from apps.policies.facts import Origin
 from apps.policies.gates import TITLES
 from apps.releases.models import Release
 from apps.releases.traits import Trait
@@ -27,7 +28,7 @@ class Promotion(TenantModel):
     `plan` is what approvers are shown and `plan_hash` the SHA-256 (hex) over its canonical JSON; `gates` is the last
     evaluation: a list of {"name", "outcome", "sentence", "evidence", "who", "next_open"} in the policy's order.
     With an `incident` it was asked for as an emergency, and is one while that is open; `was_emergency`: it started as
-    one.
+    one. `origin` is what the repository said of its release beside the commit `cut_from`, which Production ran then.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("promotion_number"), function="nextval"), editable=False)
@@ -44,6 +45,10 @@ class Promotion(TenantModel):
     reason = models.CharField(max_length=300, blank=True)
     incident = models.ForeignKey(Incident, null=True, blank=True, on_delete=models.PROTECT, related_name="promotions")
     was_emergency = models.BooleanField(default=False, db_default=False)
+    cut_from = models.CharField(max_length=64, blank=True, db_default="", default="")
+    origin = models.CharField(
+        max_length=10, blank=True, db_default="", default="", choices=[(each.value, each.value) for each in Origin]
+    )
     requested_at = models.DateTimeField()
     requested_by = person(null=True, blank=True)
     requested_by_label = models.CharField(max_length=150)

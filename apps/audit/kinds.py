@@ -68,6 +68,7 @@ KINDS: dict[str, str] = {
     "promotion.superseded": "superseded a promotion",
     "promotion.withdrawn": "withdrew a promotion",
     "promotion.replanned": "planned a promotion anew",
+    "promotion.origin_found": "found where a hotfix was cut",
     "requirement.reminded": "reminded those who may approve",
     "requirement.escalated": "told the role above that nobody answers",
     "requirement.stuck": "saw that nobody can approve",

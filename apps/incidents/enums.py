@@ -50,6 +50,7 @@ class DebtKind(models.TextChoices):
     """What an emergency leaves owed."""
 
     APPROVAL = "APPROVAL", "Approval afterwards"
+    MERGE_BACK = "MERGE_BACK", "Hotfix merged back"
     POST_MORTEM = "POST_MORTEM", "Post-mortem"
     PUBLICATION = "PUBLICATION", "Publication of the post-mortem"
 
@@ -57,6 +58,10 @@ class DebtKind(models.TextChoices):
 # How long after the emergency each may take, as the deployment policies say.
 LASTS = {
     DebtKind.APPROVAL: timedelta(hours=24),
+    DebtKind.MERGE_BACK: timedelta(hours=48),
     DebtKind.POST_MORTEM: timedelta(hours=48),
     DebtKind.PUBLICATION: timedelta(days=5),
 }
+# While one of these is overdue, only another emergency of the service goes on: without the first nobody has learned
+# from it, without the second the next release takes the hotfix back.
+HOLDING_BACK = (DebtKind.POST_MORTEM, DebtKind.MERGE_BACK)

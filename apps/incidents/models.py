@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Func, Q, Value
 
 from apps.accounts.models import Role
-from apps.environments.models import Environment, all_or_none, person
+from apps.environments.models import Environment, person
 from apps.incidents.enums import DebtKind, EntryKind, IncidentState, Severity
 from apps.incidents.querysets import DebtQuerySet, IncidentQuerySet
 from apps.releases.models import Service
@@ -112,7 +112,8 @@ class Entry(TenantModel):
 class Debt(TenantModel):
     """What an emergency leaves owed until `due_at`: an approval by a role that was not asked before, or a document.
 
-    `role` and `promotion` are those of an approval. `words` say where it is, or what was looked at. Paid, it stays so.
+    `role` and `promotion` are those of an approval; a hotfix that is to be merged back has a promotion too. `words` say
+    where it is, or what was looked at. Paid, it stays so; by nobody where the portal saw it by itself.
     """
 
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="debts")
@@ -133,7 +134,10 @@ class Debt(TenantModel):
         ordering = ["due_at", "kind", "role"]
         constraints = [
             models.UniqueConstraint(
-                name="debt_document_once", fields=["incident", "kind"], condition=~Q(kind=DebtKind.APPROVAL)
+                name="debt_document_once", fields=["incident", "kind"], condition=Q(promotion=None)
+            ),
+            models.UniqueConstraint(
+                name="debt_merge_once", fields=["promotion"], condition=Q(kind=DebtKind.MERGE_BACK)
             ),
             models.UniqueConstraint(
                 name="debt_approval_once", fields=["promotion", "role"], condition=Q(kind=DebtKind.APPROVAL)
@@ -141,9 +145,15 @@ class Debt(TenantModel):
             models.CheckConstraint(
                 name="debt_kind_matches",
                 condition=Q(kind=DebtKind.APPROVAL, role__isnull=False, promotion__isnull=False)
+                | Q(kind=DebtKind.MERGE_BACK, role=None, promotion__isnull=False)
                 | Q(kind__in=[DebtKind.POST_MORTEM, DebtKind.PUBLICATION], role=None, promotion=None),
             ),
-            all_or_none("debt_paid_whole", "paid_at", "paid_by"),
+            models.CheckConstraint(
+                name="debt_paid_whole",
+                condition=Q(paid_at=None, paid_by=None)
+                | Q(paid_at__isnull=False, paid_by__isnull=False)
+                | Q(paid_at__isnull=False, kind=DebtKind.MERGE_BACK),
+            ),
         ]
         indexes = [models.Index(name="debt_unpaid", fields=["workspace", "due_at"], condition=Q(paid_at=None))]
 

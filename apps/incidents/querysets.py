@@ -3,7 +3,7 @@ from typing import Any, Self
 from django.db.models import Q
 
 from apps.environments.enums import Tier
-from apps.incidents.enums import IncidentState
+from apps.incidents.enums import HOLDING_BACK, IncidentState
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -33,6 +33,10 @@ class IncidentQuerySet(TenantQuerySet):
 class DebtQuerySet(TenantQuerySet):
     def unpaid(self) -> Self:
         return self.filter(paid_at=None)
+
+    def holding_back(self) -> Self:
+        """Return those that let no ordinary release go on once they are overdue."""
+        return self.filter(kind__in=HOLDING_BACK)
 
     def with_subject(self) -> Self:
         return self.select_related("role", "incident", "promotion__release__service", "paid_by")

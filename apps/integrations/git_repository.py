@@ -75,7 +75,11 @@ class GitRepository:
         return self._log(_require_commit(until), *excluded)
 
     def is_ancestor(self, commit: str, of: str) -> bool:
-        return self._call("merge-base", "--is-ancestor", _require_commit(commit), _require_commit(of)).returncode == 0
+        """Say whether a commit is in the history of another, or is it. Raises UnknownRef: one of them is not there."""
+        answer = self._call("merge-base", "--is-ancestor", _require_commit(commit), _require_commit(of))
+        if answer.returncode not in {0, 1}:
+            raise UnknownRef(f"The repository has no {commit} or no {of}.")
+        return answer.returncode == 0
 
     def changed_paths(self, since: str | None, until: str) -> list[str]:
         """Return the files that differ between two commits, renamed ones under both names; all, if there is no first.

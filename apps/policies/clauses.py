@@ -26,6 +26,7 @@ class Gate(StrEnum):
     ROLLBACK_READINESS = "rollback_readiness"
     FREEZE = "freeze"
     HOLD = "hold"
+    EMERGENCY_PATH = "emergency_path"
     WINDOW = "window"
     APPROVALS = "approvals"
 

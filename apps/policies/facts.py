@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 
@@ -182,12 +183,35 @@ class WaiverFacts:
     holds_role: bool
 
 
+class Origin(StrEnum):
+    """Where a hotfix was cut, as the repository says."""
+
+    PRODUCTION = "PRODUCTION"
+    ELSEWHERE = "ELSEWHERE"
+    UNTOLD = "UNTOLD"
+
+
 @dataclass(frozen=True)
 class EmergencyFacts:
-    """The open incident for which an emergency was asked, such as "#3", and what Production runs, None for nothing."""
+    """The open incident for which an emergency was asked, such as "#3", and what Production runs, None for nothing.
+
+    `origin` is where its release was cut, None while the repository is being asked; `commits` are that of what
+    Production runs and its own.
+    """
 
     incident: str
     production: ReleaseFacts | None = None
+    origin: Origin | None = Origin.UNTOLD
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OverdueFacts:
+    """What an emergency of the service left owed until `due_at`, which is over, and nobody has done."""
+
+    what: str
+    incident: str
+    due_at: datetime
 
 
 @dataclass(frozen=True)
@@ -216,3 +240,4 @@ class Facts:
     requirements: tuple[RequirementFacts, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     emergency: EmergencyFacts | None = None
+    overdue: tuple[OverdueFacts, ...] = ()

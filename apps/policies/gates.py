@@ -7,7 +7,7 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import compatibility, data_migrations, evidence
+from apps.policies import compatibility, data_migrations, emergencies, evidence
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
@@ -35,6 +35,7 @@ TITLES: dict[Gate, str] = {
     Gate.ROLLBACK_READINESS: "Rollback readiness",
     Gate.FREEZE: "Freeze",
     Gate.HOLD: "Hold",
+    Gate.EMERGENCY_PATH: "Emergency path",
     Gate.WINDOW: "Deployment window",
     Gate.APPROVALS: "Approvals",
 }
@@ -348,6 +349,7 @@ RULES: dict[Gate, Rule] = {
     Gate.ROLLBACK_READINESS: _rollback_readiness,
     Gate.FREEZE: _freeze,
     Gate.HOLD: _hold,
+    Gate.EMERGENCY_PATH: emergencies.emergency_path,
     Gate.WINDOW: _window,
     Gate.APPROVALS: _approvals,
 }

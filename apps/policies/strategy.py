@@ -22,6 +22,7 @@ TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("compatibility", "Compatibility", (Gate.API_COMPATIBILITY, Gate.MIGRATIONS)),
     ("approvals", "Approvals", (Gate.APPROVALS,)),
     ("windows", "Windows, freezes and holds", (Gate.WINDOW, Gate.FREEZE, Gate.HOLD)),
+    ("emergencies", "Emergencies", (Gate.EMERGENCY_PATH,)),
     ("rollback", "Way back", (Gate.ROLLBACK_READINESS,)),
 )
 _IN_TOPICS = frozenset(gate for _, _, gates in TOPICS for gate in gates)

@@ -30,6 +30,7 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.ROLLBACK_READINESS: "what runs can be brought back",
     Gate.FREEZE: "nothing is frozen there, or it is an emergency",
     Gate.HOLD: "no hold is on the lane",
+    Gate.EMERGENCY_PATH: "a hotfix was cut from what Production runs; otherwise nothing is overdue after an emergency",
     Gate.WINDOW: "a window is open for as long, or it is an emergency",
     Gate.APPROVALS: "distinct people have approved this plan, in time, and hold their roles",
 }

@@ -19,6 +19,8 @@ from apps.policies.facts import (
     FreezeFacts,
     HoldFacts,
     MigrationFacts,
+    Origin,
+    OverdueFacts,
     ReleaseFacts,
     RequirementFacts,
     TierPassed,
@@ -29,7 +31,7 @@ from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
 from tests.policies.facts import AT, PLAN, REPORTS, report
 
-OPTIONAL = ("previous_tier", "rollback_readiness", "window", "api_compatibility", "migrations", *REPORTED)
+OPTIONAL = ("previous_tier", "rollback_readiness", "emergency_path", "window", "api_compatibility", "migrations", *REPORTED)
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
 POSSIBLE = {
@@ -48,6 +50,7 @@ POSSIBLE = {
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
     Gate.FREEZE: {Outcome.PASSED, Outcome.WAITING},
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
+    Gate.EMERGENCY_PATH: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.NOT_REQUIRED},
     Gate.WINDOW: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
 }  # fmt: skip
@@ -119,6 +122,13 @@ requirements = st.builds(
     decision=st.none() | decisions,
     may_decide=st.lists(texts, max_size=2).map(tuple),
 )
+emergencies = st.builds(
+    EmergencyFacts,
+    incident=texts,
+    production=st.none() | releases,
+    origin=st.none() | st.sampled_from(list(Origin)),
+    commits=st.lists(texts, max_size=2).map(tuple),
+)
 all_facts = st.builds(
     Facts,
     at=st.just(AT),
@@ -151,7 +161,8 @@ all_facts = st.builds(
     window=st.none()
     | st.builds(WindowFacts, is_open=st.booleans(), sentence=st.just("The window."), next_open=st.none() | moments),
     requirements=st.lists(requirements, max_size=3).map(tuple),
-    emergency=st.none() | st.builds(EmergencyFacts, incident=texts, production=st.none() | releases),
+    emergency=st.none() | emergencies,
+    overdue=st.lists(st.builds(OverdueFacts, what=texts, incident=texts, due_at=moments), max_size=2).map(tuple),
 )
 policies = st.builds(
     lambda gates, roles, sunset: make_policy(*sorted(gates), roles=tuple(sorted(roles)), sunset=sunset),
@@ -271,6 +282,13 @@ def test_a_freeze_stops_everything_but_an_emergency_whatever_else_is_true(policy
     assert not lets_pass(evaluate(policy, frozen))
 
 
+@given(policies, all_facts, emergencies)
+def test_a_hotfix_that_was_cut_elsewhere_never_passes_where_a_policy_asks(policy, facts, emergency):
+    elsewhere = replace(facts, emergency=replace(emergency, origin=Origin.ELSEWHERE))
+
+    assert not policy.clause_of(Gate.EMERGENCY_PATH) or not lets_pass(evaluate(policy, elsewhere))
+
+
 @given(policies, all_facts, releases)
 def test_an_emergency_opens_freeze_and_window_alone_and_asks_for_a_patch(policy, facts, production):
     emergency = EmergencyFacts("#3", production)
@@ -281,6 +299,8 @@ def test_an_emergency_opens_freeze_and_window_alone_and_asks_for_a_patch(policy,
     for then, now in zip(ordinary, hurried, strict=True):
         if now.name in (Gate.FREEZE, Gate.WINDOW):
             assert now.outcome.lets_pass
+        elif now.name == Gate.EMERGENCY_PATH:
+            assert now.outcome == Outcome.NOT_REQUIRED
         elif now.name == Gate.VERSION_ORDER and not is_hotfix(facts.release, production):
             assert now.outcome == Outcome.FAILED
         else:

@@ -12,6 +12,8 @@ from apps.policies.facts import (
     FallbackFacts,
     FreezeFacts,
     HoldFacts,
+    Origin,
+    OverdueFacts,
     ReleaseFacts,
     TierPassed,
     WaiverFacts,
@@ -38,7 +40,7 @@ from tests.policies.facts import (
     requirement,
 )
 
-POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", roles=("DEVOPS",))
+POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", "emergency_path", roles=("DEVOPS",))
 BARE = make_policy()
 STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
 PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)
@@ -51,6 +53,10 @@ CLOSED = WindowFacts(is_open=False, sentence="The window is closed.", next_open=
 
 def judge(gate, policy=POLICY, **fields):
     return next(result for result in evaluate(policy, make_facts(**fields)) if result.name == gate)
+
+
+def hotfix(origin: Origin | None) -> dict[str, EmergencyFacts]:
+    return {"emergency": EmergencyFacts("#3", LIVE, origin, ("a" * 40, "b" * 40))}
 
 
 def fallback(**fields):
@@ -197,6 +203,17 @@ TABLE = [
         "Frozen by DevOps (One environment): “audit week”. Ends at 2026-11-18 21:00 UTC.",
     ),
     ("freeze", {"freezes": (FREEZE, replace(FREEZE, ends_at=None))}, Outcome.WAITING, "It has no end"),
+    ("emergency_path", {}, Outcome.NOT_REQUIRED, "No emergency, and nothing is overdue after one of Greeter."),
+    (
+        "emergency_path",
+        {"overdue": (OverdueFacts("Post-mortem", "#3", AT), OverdueFacts("Hotfix merged back", "#3", AT))},
+        Outcome.WAITING,
+        "Overdue after an emergency of Greeter: Post-mortem and Hotfix merged back. Only another emergency goes on",
+    ),
+    ("emergency_path", hotfix(Origin.PRODUCTION), Outcome.PASSED, "1.1.0 was cut from 1.0.0, which Production runs."),
+    ("emergency_path", hotfix(Origin.ELSEWHERE), Outcome.FAILED, "1.1.0 was not cut from 1.0.0"),
+    ("emergency_path", hotfix(None), Outcome.RUNNING, "The repository is being asked whether 1.1.0 was cut from 1.0.0"),
+    ("emergency_path", hotfix(Origin.UNTOLD), Outcome.NOT_REQUIRED, "No repository that the portal holds can tell"),
     ("hold", {}, Outcome.PASSED, "No hold on this lane."),
     ("hold", {"hold": HoldFacts("rolled back", AT)}, Outcome.WAITING, "since 2026-11-18 19:00 UTC: “rolled back”."),
     (
@@ -252,7 +269,8 @@ def test_everything_passes_in_the_facts_that_the_table_changes():
 
 
 @pytest.mark.parametrize(
-    "gate", ["previous_tier", "rollback_readiness", "window", "approvals", "api_compatibility", *REPORTED]
+    "gate",
+    ["previous_tier", "rollback_readiness", "emergency_path", "window", "approvals", "api_compatibility", *REPORTED],
 )
 def test_what_the_policy_does_not_ask_for_is_not_needed_and_says_so(gate):
     result = judge(gate, BARE, path=STAGING_MISSING, fallbacks=fallback(artifact=None), window=CLOSED, requirements=())

@@ -21,6 +21,7 @@ from apps.incidents.models import Debt
 from apps.policies import documents
 from apps.policies.clauses import Gate
 from apps.policies.models import PolicyVersion
+from apps.releases.repositories import repository_of
 from apps.workspaces.models import Membership
 
 # A day and night of traffic.
@@ -39,7 +40,15 @@ def follow_up(promotion: Promotion, *, now: datetime) -> None:
     reason = f"Emergency for incident {incident}: {promotion.release.service} {promotion.release}"[:300]
     health_actions.watch_closely(lane, until=now + CLOSE_WATCH, reason=reason, by=SYSTEM, now=now)
     subject = f"Promotion #{promotion.number}, {promotion.subject},"
-    incident_actions.owe(incident, promotion_id=promotion.pk, subject=subject, roles=_not_asked(promotion), now=now)
+    merges_back = bool(promotion.release.commit) and repository_of(promotion.release.service).path.is_dir()
+    incident_actions.owe(
+        incident,
+        promotion_id=promotion.pk,
+        subject=subject,
+        roles=_not_asked(promotion),
+        merges_back=merges_back,
+        now=now,
+    )
 
 
 def _not_asked(promotion: Promotion) -> list[str]:
@@ -61,7 +70,7 @@ def approve_afterwards(debt: Debt, *, words: str, by: User, now: datetime) -> De
 
     Raises Denied: they don't hold the role, or had a part in it. Raises DebtPaid: somebody was quicker.
     """
-    if debt.promotion_id is None:
+    if debt.kind != DebtKind.APPROVAL or debt.promotion_id is None:
         raise incident_actions.NotAnApproval(f"{debt.what} is a document that is owed, not an approval.")
     lock(debt.promotion_id)
     held = Membership.objects.current().filter(user_id=by.pk, workspace_id=debt.workspace_id)
@@ -87,7 +96,7 @@ def may_approve_afterwards(debts: Iterable[Debt], *, by: User, roles: frozenset[
         votes += tuple(
             Vote(each.pk, each.paid_by_id, str(each.role))
             for each in paid
-            if each.promotion_id == debt.promotion_id and each.paid_by_id
+            if each.promotion_id == debt.promotion_id and each.paid_by_id and each.role
         )
         promotion, facts = promotions[debt.promotion_id], VotingFacts(roles, votes)  # type: ignore[index]
         found[debt.pk] = permissions.may_approve_afterwards(by, promotion, str(debt.role_id), str(debt.role), facts)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q
 
 from apps.approvals import permissions
 from apps.approvals.artifacts import artifact_facts
@@ -22,6 +22,7 @@ from apps.core.verdict import Conflict
 from apps.environments.enums import FreezeScope, Tier
 from apps.environments.models import Freeze, Hold, Lane, Window
 from apps.environments.windows import WindowRule, window_state
+from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
@@ -35,6 +36,8 @@ from apps.policies.facts import (
     FreezeFacts,
     HoldFacts,
     MigrationFacts,
+    Origin,
+    OverdueFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
@@ -47,6 +50,7 @@ from apps.releases import comparisons, data_migrations
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, DataMigration, Evidence, Finding, Release
+from apps.releases.repositories import repository_of
 from apps.releases.traits import HeldTrait
 from apps.workspaces.models import Membership
 
@@ -130,6 +134,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         requirements=requirement_facts(case, requirements, decisions, now=now),
         waivers=_waivers(case),
         emergency=emergency_facts(case.promotion),
+        overdue=_overdue(case, now),
     )
 
 
@@ -151,8 +156,39 @@ def emergency_facts(promotion: Promotion) -> EmergencyFacts | None:
     if incident.environment_id:
         lanes = lanes.filter(environment_id=incident.environment_id)
     lane = lanes.select_related("live_release").order_by("environment__position", "environment__name").first()
-    production = release_facts(lane.live_release) if lane and lane.live_release else None
-    return EmergencyFacts(str(incident), production)
+    if lane is None or lane.live_release is None:
+        return EmergencyFacts(str(incident))
+    commits = lane.live_release.commit, promotion.release.commit
+    return EmergencyFacts(str(incident), release_facts(lane.live_release), _origin(promotion, *commits), commits)
+
+
+def _origin(promotion: Promotion, production: str, own: str) -> Origin | None:
+    """Return what the repository said of the two commits; None where it was not asked about these yet."""
+    if not production or not own or not repository_of(promotion.release.service).path.is_dir():
+        return Origin.UNTOLD
+    return Origin(promotion.origin) if promotion.cut_from == production else None
+
+
+def _overdue(case: Case, now: datetime) -> tuple[OverdueFacts, ...]:
+    """Return what emergencies of the service left owed too long, where a clause asks for it (one query)."""
+    promotion = case.promotion
+    if case.policy.clause_of(Gate.EMERGENCY_PATH) is None or promotion.is_emergency:
+        return ()
+    service_id = promotion.release.service_id
+    hurried = Promotion.objects.filter(was_emergency=True, release__service_id=service_id)
+    found = (
+        Debt.objects.unpaid()
+        .holding_back()
+        .filter(
+            Exists(hurried.filter(incident_id=OuterRef("incident_id"))),
+            Q(promotion=None) | Q(promotion__release__service_id=service_id),
+            workspace_id=promotion.workspace_id,
+            due_at__lt=now,
+        )
+    )
+    return tuple(
+        OverdueFacts(debt.what, str(debt.incident), debt.due_at) for debt in found.select_related("incident", "role")
+    )
 
 
 def release_facts(release: Release) -> ReleaseFacts:

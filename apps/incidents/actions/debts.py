@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.audit.actors import SYSTEM
+from apps.audit.actors import SYSTEM, Actor
 from apps.core.texts import many_lines
 from apps.core.verdict import Conflict, Invalid
 from apps.incidents import permissions
@@ -31,14 +31,23 @@ class NotAnApproval(Invalid):
 
 
 @transaction.atomic
-def owe(incident: Incident, *, promotion_id: UUID, subject: str, roles: Sequence[str], now: datetime) -> list[Debt]:
+def owe(
+    incident: Incident,
+    *,
+    promotion_id: UUID,
+    subject: str,
+    roles: Sequence[str],
+    now: datetime,
+    merges_back: bool = False,
+) -> list[Debt]:
     """This function will write down what an emergency leaves owed, from its success on.
 
-    Shapes: an approval by each of these roles, for this promotion; one post-mortem and its publication for the
-    incident, however many emergencies it sees. Units: due after `enums.LASTS`.
+    Shapes: an approval by each of these roles, for this promotion, and that its hotfix is merged back; one post-mortem
+    and its publication for the incident, however many emergencies it sees. Units: due after `enums.LASTS`.
     """
     incident = Incident.objects.locked().select_related("workspace").get(pk=incident.pk)
     wanted = [(DebtKind.APPROVAL, {"role_id": role, "promotion_id": promotion_id}) for role in roles]
+    wanted += [(DebtKind.MERGE_BACK, {"promotion_id": promotion_id})] if merges_back else []
     wanted += [(kind, {}) for kind in (DebtKind.POST_MORTEM, DebtKind.PUBLICATION)]
     made = []
     for kind, of in wanted:
@@ -53,7 +62,7 @@ def owe(incident: Incident, *, promotion_id: UUID, subject: str, roles: Sequence
 
 @transaction.atomic
 def pay(debt: Debt, *, words: str, by: User, now: datetime) -> Debt:
-    """This function will say where the post-mortem is, or was published.
+    """This function will say where the post-mortem is, or was published, or how a hotfix was merged back.
 
     Raises DebtPaid: somebody was quicker. NotADocument: an approval is owed, which is given on its promotion.
     """
@@ -64,14 +73,16 @@ def pay(debt: Debt, *, words: str, by: User, now: datetime) -> Debt:
     return write_paid(debt, words=words, by=by, now=now)
 
 
-def write_paid(debt: Debt, *, words: str, by: User, now: datetime) -> Debt:
+def write_paid(debt: Debt, *, words: str, by: User | Actor, now: datetime) -> Debt:
     """This function will write down that a debt is paid; the caller has asked whether `by` may.
 
-    Raises DebtPaid: somebody was quicker.
+    The portal itself says only that a hotfix was merged back. Raises DebtPaid: somebody was quicker.
     """
     text = many_lines(words, name="What you say", limit=TEXT, required=True)
     incident = Incident.objects.locked().select_related("workspace").get(pk=debt.incident_id)
-    changed = Debt.objects.filter(pk=debt.pk, paid_at=None).update(paid_at=now, paid_by=by, words=text)
+    changed = Debt.objects.filter(pk=debt.pk, paid_at=None).update(
+        paid_at=now, paid_by=by if isinstance(by, User) else None, words=text
+    )
     if not changed:
         raise DebtPaid(f"{debt.what} of incident {incident} is done already.")
     debt.refresh_from_db()
