@@ -20,7 +20,7 @@ from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
 from apps.environments.models import Hold, Lane
 from apps.environments.querysets import LaneQuerySet
-from apps.incidents.models import Debt
+from apps.incidents.models import Debt, Incident
 from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
@@ -35,6 +35,7 @@ class Figures:
     on_hold: int
     drifting: int
     owed: int
+    incidents: int
 
 
 def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
@@ -49,6 +50,7 @@ def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
         on_hold=Coalesce(Sum(_counted(Hold.objects.open())), 0),
         drifting=Coalesce(Sum(_counted(_adrift())), 0),
         owed=Coalesce(Sum(_counted(Debt.objects.unpaid())), 0),
+        incidents=Coalesce(Sum(_counted(Incident.objects.open())), 0),
     )
     return Figures(**found)
 
@@ -75,6 +77,12 @@ def drifting(workspaces: tuple[UUID, ...]) -> list[Lane]:
 
 def _adrift() -> LaneQuerySet:
     return Lane.objects.standing().exclude(drift="")
+
+
+def incidents(workspaces: tuple[UUID, ...]) -> list[Incident]:
+    """Return the open incidents, the worst first, then the oldest. Queries: one."""
+    found = Incident.objects.visible_in(workspaces).open().with_subject()
+    return list(found.order_by("severity", "declared_at")[:MOST_FAILURES])
 
 
 def debts(workspaces: tuple[UUID, ...], *, now: datetime) -> list[dict[str, Any]]:

@@ -68,6 +68,7 @@ def _activity(ask: live.Ask) -> str:
 def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
     awaited = attention.deciders(ask.workspaces, now=ask.now)
     everybodys = {
+        "incidents": attention.incidents(ask.workspaces),
         "failures": page.failures(ask.workspaces),
         "drifting": attention.drifting(ask.workspaces),
         "debts": attention.debts(ask.workspaces, now=ask.now),

@@ -10,8 +10,10 @@ from apps.dashboards.cells import cell_id
 from apps.environments import actions
 from apps.environments.enums import Health
 from apps.environments.models import Lane
+from apps.incidents import actions as incident_actions
 from tests.cast import NOW
 from tests.dashboards.matrix import fill
+from tests.incidents.test_incidents import declare
 from tests.world import World
 
 HTMX = {"HX-Request": "true"}
@@ -46,6 +48,25 @@ def test_a_hundred_services_fit_in_300_kilobytes(client: Client, world: World) -
     client.force_login(world.cast.outsider)
 
     assert len(client.get("/").content) < 300_000
+
+
+def test_open_incidents_stand_first_the_worst_before_the_others(reading: Client, world: World) -> None:
+    with world.everything():
+        others = {"workspace": world.cast.customer, "environment": world.customer_production, "title": "Not yours"}
+        declare(world, **others, by=world.cast.customer_operator)
+        small = _queries(reading)
+        mild = declare(world, severity="SEV3", title="Slow <b>pages</b>")
+        bad = declare(world, severity="SEV1", environment=None, service=None, by=world.cast.security)
+        over = declare(world, title="Long over")
+        incident_actions.resolve(over, resolution="Over", by=world.cast.devops, now=NOW)
+
+    page = reading.get("/").content.decode()
+
+    assert f"Incident #{bad.number}, SEV1: {bad.title}" in page
+    assert page.index(f"#{bad.number}, SEV1") < page.index(f"#{mild.number}, SEV3: Slow &lt;b&gt;pages&lt;/b&gt;")
+    assert "declared by Security." in page
+    assert not [title for title in ("Not yours", "Long over") if title in page.split('id="activity"')[0]]
+    assert _queries(reading) == small + 1
 
 
 def test_filters_narrow_it_and_a_fragment_is_only_the_board(reading: Client, world: World) -> None:

@@ -30,6 +30,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         **page.strip(figures, failures, places, now=now),
         **page.feed(workspaces),
         "awaiting": inbox(request.user, workspaces, now=now).order_by("requested_at"),
+        "incidents": attention.incidents(workspaces) if figures.incidents else [],
         "debts": attention.debts(workspaces, now=now) if figures.owed else [],
         "drifting": attention.drifting(workspaces) if figures.drifting else [],
         "coming": attention.coming_up(places),

@@ -168,7 +168,7 @@ def _link(incident: Incident, attempt: Attempt, *, by: User, now: datetime) -> E
 def record(
     incident: Incident, kind: str, did: str, *, by: User | Actor, **more: Mapping[str, Any] | str | None
 ) -> None:
-    """This function will write an event about an incident, and let the page of its environment show it anew."""
+    """This function will write an event about an incident, and let the pages that show it do so anew."""
     audit.record(
         kind,
         by=by,
@@ -178,5 +178,5 @@ def record(
         summary=did,
         **more,  # type: ignore[arg-type]
     )
-    if incident.environment_id:
-        live.hint(incident.workspace_id, f"environment:{incident.environment_id}")
+    places = (f"environment:{incident.environment_id}",) if incident.environment_id else ()
+    live.hint(incident.workspace_id, f"incident:{incident.pk}", *places)
