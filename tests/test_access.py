@@ -53,6 +53,7 @@ class Objects:
     rollout: Any
     evidence: Any
     acceptance: Any
+    waiver: Any
     proposal: Any
     delegation: Any
     incident: Any
@@ -87,6 +88,11 @@ def objects(world: World) -> Objects:
             by=world.cast.release_engineer, now=NOW,
         )  # fmt: skip
         acceptance = _acceptance(world)
+        waiver = promotion.waivers.create(
+            workspace_id=promotion.workspace_id, gate="tests", role_id="DEVOPS", reason="A secret reason",
+            plan_hash=promotion.plan_hash, granted_at=NOW, granted_by=world.cast.devops,
+            expires_at=NOW + timedelta(days=1),
+        )  # fmt: skip
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
         incident = incident_actions.declare(
             world.cast.platform, title="A secret incident", severity="SEV1", environment=world.staging,
@@ -106,6 +112,7 @@ def objects(world: World) -> Objects:
         rollout,
         evidence,
         acceptance,
+        waiver,
         proposal,
         delegation,
         incident,
@@ -148,6 +155,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "approvals:decision-create": lambda o: [o.promotion.number],
     "approvals:waiver-create": lambda o: [o.promotion.number, "tests"],
     "approvals:trait-create": lambda o: [o.world.release.pk],
+    "approvals:waiver-withdrawal": lambda o: [o.waiver.pk],
     "approvals:withdrawal": lambda o: [o.promotion.number],
     "approvals:delegation-end": lambda o: [o.delegation.pk],
     "approvals:promotion-create": lambda o: [o.world.release.pk, o.world.lane(o.world.qa).pk],

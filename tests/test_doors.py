@@ -27,7 +27,7 @@ from apps.releases import actions as release_actions
 from apps.releases.models import Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
-from tests.accounts.factors import code_at, register_app
+from tests.accounts.factors import by_password, code_at, register_app
 from tests.approvals.promotions import ask, lend
 from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
@@ -164,8 +164,9 @@ def _finding(world: World) -> Any:
 
 def _acceptance(world: World) -> Any:
     return approval_actions.accept_finding(
-        _finding(world), reason="A secret reason", days=30, by=world.cast.security, now=timezone.now()
-    )
+        _finding(world), reason="A secret reason", days=30, by=world.cast.security, now=timezone.now(),
+        confirmation=by_password(world.cast.security, timezone.now()),
+    )  # fmt: skip
 
 
 def _waiver(world: World) -> Call:
@@ -188,6 +189,16 @@ def _recovery_code(person: Any) -> dict[str, Any]:
 def _removal(person: Any) -> tuple[str, dict[str, Any]]:
     given = _recovery_code(person)
     return reverse("accounts:factor-removal", args=[person.second_factors.get().pk]), given
+
+
+def _waiver_withdrawal(world: World) -> Call:
+    let_waive()
+    promotion = ask(world, world.dev, now=timezone.now(), starts_by_itself=False)
+    approval_actions.waive(
+        promotion, gate="tests", reason="The runner is down", hours=2, plan_hash=promotion.plan_hash,
+        by=world.cast.devops, now=timezone.now(),
+    )  # fmt: skip
+    return Call(world.cast.devops, reverse("approvals:waiver-withdrawal", args=[promotion.waivers.get().pk]), REASON)
 
 
 # Doors that need the catalogue and the environments alone: (URL name, kind of event, request).
@@ -234,7 +245,9 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "policies:proposal-decision",
         "policy.activated",
         lambda w: Call(
-            w.cast.security, reverse("policies:proposal-decision", args=[_proposal(w).pk]), {"choice": "ACTIVATE"}
+            w.cast.security,
+            reverse("policies:proposal-decision", args=[_proposal(w).pk]),
+            {"choice": "ACTIVATE", "password": PASSWORD},
         ),
     ),
     ("accounts:sign-out", "session.ended", lambda w: Call(w.cast.devops, reverse("accounts:sign-out"), {})),
@@ -282,7 +295,9 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "approvals:finding-acceptance",
         "finding.accepted",
         lambda w: Call(
-            w.cast.security, reverse("approvals:finding-acceptance", args=[_finding(w).pk]), {"days": "30", **REASON}
+            w.cast.security,
+            reverse("approvals:finding-acceptance", args=[_finding(w).pk]),
+            {"days": "30", "password": PASSWORD, **REASON},
         ),
     ),
     (
@@ -302,6 +317,7 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "waiver.granted",
         _waiver,
     ),
+    ("approvals:waiver-withdrawal", "waiver.withdrawn", _waiver_withdrawal),
     (
         "releases:release-retire",
         "release.retired",

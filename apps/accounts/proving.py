@@ -1,5 +1,6 @@
 """Where requests and confirmations meet: what a form carries, what the session remembers, what is asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +52,24 @@ def keep_proof(request: AuthedRequest, confirmation: Confirmation | None) -> Non
         remember(request.session, confirmation)
 
 
+def try_confirmed(request: AuthedRequest, act: Callable[[Confirmation | None], object], *, now: datetime) -> str:
+    """This function will do what may need a confirmation, with the one that the form carries or the session remembers.
+
+    Returns why it does not count, for the form to say, and empty once it is done. A proof that was accepted is used
+    up: the session remembers it; the answer is to be committed (`kept`).
+    """
+    if (attempt := proof_of(request, now=now)).error:
+        return attempt.error
+    try:
+        act(attempt.confirmation)
+    except permissions.NotConfirmed as refusal:
+        request.refusal = refusal
+        keep_proof(request, attempt.confirmation)
+        return refusal.sentence
+    keep_proof(request, attempt.confirmation)
+    return ""
+
+
 def proof_ask(request: AuthedRequest, *, now: datetime, error: str = "", needs_factor: bool = False) -> ProofAsk:
     """This function will say what a form has to ask for (one query)."""
     kinds = dict(request.user.second_factors.values_list("pk", "kind"))
@@ -65,3 +84,9 @@ def place_of(request: AuthedRequest) -> Place:
     host = request.get_host()
     scheme = "https" if settings.HTTPS else request.scheme
     return Place(f"{scheme}://{host}", host.rsplit(":", 1)[0], str(request.session.session_key))
+
+
+def refused_with(request: AuthedRequest) -> int:
+    """This function will return the status of an answer that tells why a confirmation does not count."""
+    refusal = getattr(request, "refusal", None)
+    return refusal.status if isinstance(refusal, permissions.NotConfirmed) else 422

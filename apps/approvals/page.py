@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
@@ -83,6 +84,8 @@ class ShownBox:
     waivable: Mapping[str, str] = field(default_factory=dict)
     step_up: StepUp | None = None
     """How the viewer confirms that it is them when they decide."""
+    strictest_step_up: StepUp | None = None
+    """How who waives a gate confirms that it is them."""
     traits: tuple[HeldTrait, ...] = ()
     spared: tuple[Clause, ...] = ()
     """The clauses that ask nothing of it, since it has none of their traits."""
@@ -143,14 +146,16 @@ class ShownBox:
 def promotion_page(promotion: Promotion, *, by: User, now: datetime) -> dict[str, Any]:
     """This function will load what is shown of a promotion that comes `with_subject`. Queries: always as many."""
     box = shown_box(promotion, by=by, now=now)
+    waivers = list(Waiver.objects.of(promotion.pk))
     operate = rights.may(by, Capability.DEPLOYMENT_OPERATE, promotion.workspace_id, promotion.lane.environment)
     return {
         "promotion": promotion,
         "shown": box,
         "changes": changes_in(promotion.lane, promotion.release, promotion.configuration.values),
         "deployments": list(promotion.deployments.order_by("-number")),
-        "waivers": list(Waiver.objects.of(promotion.pk)),
+        "waivers": waivers,
         "may_waive": _may_waive(promotion, box, by=by),
+        "may_end_waiver": _may_end_waiver(promotion, waivers, by=by),
         "may_withdraw": promotion.state in WAITING and permissions.may_withdraw(by, promotion, right=operate),
         "may_start": rights.may(by, Capability.PROMOTION_REQUEST, promotion.workspace_id, promotion.lane.environment),
         "fallback": next((result for result in box.box.results if result.name == Gate.ROLLBACK_READINESS), None),
@@ -166,6 +171,17 @@ def _may_waive(promotion: Promotion, shown: ShownBox, *, by: User) -> tuple[Gate
     return tuple(result for result in shown.open_gates if verdicts.get(shown.waivable.get(result.name, "")))
 
 
+def _may_end_waiver(promotion: Promotion, waivers: Sequence[Waiver], *, by: User) -> frozenset[UUID]:
+    """Return the waivers that the viewer may withdraw before what they let pass has started (a query for each role)."""
+    if promotion.state not in WAITING:
+        return frozenset()
+    standing = [waiver for waiver in waivers if waiver.voided_at is None]
+    held = {role: rights.has_role(by, role, promotion.workspace_id) for role in {each.role_id for each in standing}}
+    return frozenset(
+        each.pk for each in standing if permissions.may_withdraw_waiver(by, each, holds_role=held[each.role_id])
+    )
+
+
 def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
     """This function will tell the gates, with the plan as it is now: what people read is what they decide on."""
     box = gate_box(promotion, by, now=now)
@@ -175,7 +191,14 @@ def shown_box(promotion: Promotion, *, by: User, now: datetime) -> ShownBox:
     step_up = case.policy.step_up(*(row.requirement.role_id for row in box.mine))
     changed = plan_difference(promotion.plan, case.plan) if case.plan_hash != promotion.plan_hash else ()
     return ShownBox(
-        box, case.plan_hash, changed, _waivable(case, box), step_up, traits=case.traits, spared=case.policy.spared
+        box,
+        case.plan_hash,
+        changed,
+        _waivable(case, box),
+        step_up,
+        strictest_step_up=case.policy.strictest_step_up,
+        traits=case.traits,
+        spared=case.policy.spared,
     )
 
 

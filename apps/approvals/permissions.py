@@ -7,7 +7,7 @@ from uuid import UUID
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Delegation, Promotion, Requirement
+from apps.approvals.models import Decision, Delegation, Promotion, Requirement, Waiver
 from apps.audit.actors import Actor
 from apps.core.verdict import Reason, Verdict, all_of, refused
 from apps.releases import permissions as release_permissions
@@ -131,6 +131,13 @@ def may_waive(by: User | Actor, role: str, promotion: Promotion, *, holds_role: 
     if not holds_role:
         reasons.append(Reason("role_missing", f"This needs somebody who holds the role {role} there."))
     return Verdict(tuple(reasons))
+
+
+def may_withdraw_waiver(by: User, waiver: Waiver, *, holds_role: bool) -> Verdict:
+    """This function will say whether somebody may end a waiver early: who gave it, or who could give it by its role."""
+    if by.is_active and (by.pk == waiver.granted_by_id or holds_role):
+        return all_of(())
+    return refused("role_missing", f"This needs who gave the waiver, or somebody who is {waiver.role} there.")
 
 
 def may_approve_afterwards(by: User, promotion: Promotion, role: str, label: str, facts: VotingFacts) -> Verdict:

@@ -1,8 +1,8 @@
 """What a proposed policy would have made of the last promotions, as far as what is kept of them tells.
 
 Only gates whose clauses the proposal changes are judged anew: by the reports that had come when the promotion was last
-judged, by the roles that had approved, by the kind of release and its traits. What a window, a soak or a way back would
-have said then is not kept, and is not guessed.
+judged, by the roles that had approved, by the kind of release and its traits, and what was
+waived then stays waived. What a window, a soak or a way back would have said is not kept, and is not guessed.
 """
 
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from apps.approvals.actions.facts import accepted_in, owner_of, release_facts, report_facts
 from apps.approvals.enums import Choice
-from apps.approvals.models import Decision, Promotion
+from apps.approvals.models import Decision, Promotion, Waiver
 from apps.policies import documents
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import AcceptedFacts, Facts, MigrationFacts, ReportFacts
@@ -47,7 +47,7 @@ class Simulation:
 
 
 def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulation:
-    """This function will judge the last promotions to the proposal's tier by what it changes (six queries)."""
+    """This function will judge the last promotions to the proposal's tier by what it changes (seven queries)."""
     visible = Promotion.objects.visible_in(workspaces).filter(lane__environment__tier=proposal.tier)
     promotions = list(visible.with_subject().order_by("-requested_at")[:LAST])
     old, new = documents.parse(proposal.based_on.document), documents.parse(proposal.document)
@@ -55,7 +55,7 @@ def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulati
     changed = {owner: _changed(old.for_owner(owner), draft) for owner, draft in drafts.items()}
     reports, approvals = _reports(promotions), _approvals(promotions)
     accepted = accepted_in(report for found in reports.values() for report in found)
-    changes = _changes(promotions)
+    changes, waivers = _changes(promotions), _waivers(promotions)
     held_back, untold = [], set()
     for promotion in promotions:
         owner = owner_of(promotion.lane)
@@ -67,7 +67,7 @@ def simulate(proposal: PolicyProposal, workspaces: tuple[UUID, ...]) -> Simulati
             passes, sentence = _judge(gate, drafts[owner].for_traits(traits), facts, approvals[promotion.pk])
             if passes is None:
                 untold.add(gate)
-            elif not passes:
+            elif not passes and not _is_waived(gate, drafts[owner], promotion, waivers[promotion.pk]):
                 why.append((TITLES[gate], sentence))
         if why:
             held_back.append(HeldBack(promotion, tuple(why)))
@@ -90,6 +90,17 @@ def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: Counter[str]) 
         is_taken = bool(clauses[0].settings.get("prereleases", True)) or not facts.release.is_prerelease
         return is_taken, f"{facts.release.version} is a pre-release."
     return None, ""
+
+
+def _is_waived(gate: Gate, draft: TierPolicy, promotion: Promotion, waivers: list[Waiver]) -> bool:
+    """Say whether a person had waived the gate when the promotion was last judged, by the role that the draft names."""
+    clause, at = draft.clause_of(gate), promotion.gates_at or promotion.requested_at
+    role = clause.settings.get("waived_by") if clause else None
+    return any(
+        (waiver.gate, waiver.role_id, waiver.plan_hash) == (gate, role, promotion.plan_hash)
+        and waiver.granted_at <= at < min(waiver.expires_at, waiver.voided_at or waiver.expires_at)
+        for waiver in waivers
+    )
 
 
 def _changed(old: TierPolicy, new: TierPolicy) -> list[Gate]:
@@ -119,6 +130,13 @@ def _changes(promotions: Iterable[Promotion]) -> Mapping[UUID, list[ChangedPaths
         row.release_id: [ChangedPaths(str(row.release), row.paths, row.is_whole)]
         for row in found.select_related("release")
     }
+
+
+def _waivers(promotions: Iterable[Promotion]) -> Mapping[UUID, list[Waiver]]:
+    found: dict[UUID, list[Waiver]] = defaultdict(list)
+    for waiver in Waiver.objects.filter(promotion__in=list(promotions)):
+        found[waiver.promotion_id].append(waiver)
+    return found
 
 
 def _approvals(promotions: Iterable[Promotion]) -> Mapping[UUID, Counter[str]]:

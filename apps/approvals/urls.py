@@ -11,6 +11,7 @@ urlpatterns = [
     path("promotions/<int:number>/", views.promotion_detail, name="promotion-detail"),
     path("promotions/<int:number>/decisions/", views.decision_create, name="decision-create"),
     path("promotions/<int:number>/waivers/<slug:gate>/", views.waiver_create, name="waiver-create"),
+    path("waivers/<uuid:waiver_id>/withdrawal/", views.waiver_withdrawal, name="waiver-withdrawal"),
     path("promotions/<int:number>/withdrawal/", views.withdrawal, name="withdrawal"),
     path("findings/<uuid:finding_id>/acceptance/", views.finding_acceptance, name="finding-acceptance"),
     path("acceptances/<uuid:acceptance_id>/withdrawal/", views.acceptance_withdrawal, name="acceptance-withdrawal"),

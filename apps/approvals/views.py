@@ -1,3 +1,5 @@
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -8,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.enums import Capability
 from apps.accounts.permissions import NotConfirmed
-from apps.accounts.proving import keep_proof, proof_of
+from apps.accounts.proving import keep_proof, proof_of, refused_with, try_confirmed
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
@@ -22,7 +24,7 @@ from apps.approvals.forms import (
     WithdrawalForm,
 )
 from apps.approvals.inbox import inbox, inbox_entries, told_to
-from apps.approvals.models import Promotion
+from apps.approvals.models import Promotion, Waiver
 from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
 from apps.approvals.proof import decision_proof
@@ -33,6 +35,7 @@ from apps.core.pages import kept, moved, render_page
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
 from apps.policies.clauses import WAIVABLE
+from apps.policies.confirming import proof_for, step_up_of_production
 from apps.policies.models import PolicyProposal
 from apps.releases import permissions as release_permissions
 from apps.releases.models import Acceptance, Finding, Release
@@ -160,11 +163,15 @@ def finding_acceptance(request: AuthedRequest, finding_id: UUID) -> HttpResponse
     finding = get_object_or_404(findings, pk=finding_id)
     release = finding.evidence.release
     release_permissions.may_accept(request.user, release).require()
-    form = AcceptanceForm(request.POST or None, longest=actions.longest_acceptance())
-    if request.method != "POST" or not form.is_valid():
-        context = {"finding": finding, "release": release, "form": form}
-        return render_page(request, "approvals/finding_acceptance.html", context)
-    actions.accept_finding(finding, by=request.user, now=timezone.now(), **form.cleaned_data)
+    form, now, error = AcceptanceForm(request.POST or None, longest=actions.longest_acceptance()), timezone.now(), ""
+    is_said = request.method == "POST" and form.is_valid()
+    if is_said:
+        act = partial(actions.accept_finding, finding, by=request.user, now=now, **form.cleaned_data)
+        error = try_confirmed(request, lambda confirmation: act(confirmation=confirmation), now=now)
+    if error or not is_said:
+        proof = proof_for(request, step_up_of_production(), now=now, error=error)
+        context = {"finding": finding, "release": release, "form": form, "proof": proof}
+        return _asked_again(request, "approvals/finding_acceptance.html", context, error)
     messages.success(request, f"{finding.rule} is accepted for {form.cleaned_data['days']} days.")
     return redirect("releases:finding-list", release.service.slug, release.version)
 
@@ -194,12 +201,31 @@ def waiver_create(request: AuthedRequest, number: int, gate: str) -> HttpRespons
         raise actions.NothingToWaive("It holds back nothing, or no role may waive it there.")
     holds_role = rights.has_role(request.user, role, promotion.workspace_id)
     permissions.may_waive(request.user, role, promotion, holds_role=holds_role).require()
-    form = WaiverForm(request.POST or None, initial={"plan_hash": shown.plan_hash})
-    if request.method != "POST" or not form.is_valid():
-        context = {"promotion": promotion, "result": result, "form": form}
-        return render_page(request, "approvals/waiver_create.html", context)
-    actions.waive(promotion, gate=gate, by=request.user, now=now, **form.cleaned_data)
+    form, error = WaiverForm(request.POST or None, initial={"plan_hash": shown.plan_hash}), ""
+    is_said = request.method == "POST" and form.is_valid()
+    if is_said:
+        act = partial(actions.waive, promotion, gate=gate, by=request.user, now=now, **form.cleaned_data)
+        error = try_confirmed(request, lambda confirmation: act(confirmation=confirmation), now=now)
+    if error or not is_said:
+        proof = proof_for(request, shown.strictest_step_up, now=now, error=error)
+        context = {"promotion": promotion, "result": result, "form": form, "proof": proof}
+        return _asked_again(request, "approvals/waiver_create.html", context, error)
     messages.success(request, f"{result.title} is waived for promotion #{number}.")
+    return redirect("approvals:promotion-detail", number)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def waiver_withdrawal(request: AuthedRequest, waiver_id: UUID) -> HttpResponse:
+    waivers = Waiver.objects.visible_in(request.workspaces).select_related("promotion", "role", "granted_by")
+    waiver = get_object_or_404(waivers, pk=waiver_id)
+    number = waiver.promotion.number
+    holds_role = rights.has_role(request.user, waiver.role_id, waiver.workspace_id)
+    permissions.may_withdraw_waiver(request.user, waiver, holds_role=holds_role).require()
+    form = WithdrawalForm(request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        return render_page(request, "approvals/waiver_withdrawal.html", {"waiver": waiver, "form": form})
+    actions.withdraw_waiver(waiver, by=request.user, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, f"{waiver.title} counts again for promotion #{number}.")
     return redirect("approvals:promotion-detail", number)
 
 
@@ -222,6 +248,13 @@ def proposal_simulation(request: AuthedRequest, proposal_id: UUID) -> HttpRespon
     proposal = get_object_or_404(proposals, pk=proposal_id)
     context = {"proposal": proposal, "simulation": simulate(proposal, request.workspaces)}
     return render_page(request, "approvals/proposal_simulation.html", context)
+
+
+def _asked_again(request: AuthedRequest, template: str, context: dict[str, Any], error: str) -> HttpResponse:
+    """Answer with a form; where a confirmation did not count, it is said there, and what was counted stays so."""
+    if not error:
+        return render_page(request, template, context)
+    return kept(render_page(request, template, context, status=refused_with(request)))
 
 
 def _visible(request: AuthedRequest, number: int) -> Promotion:

@@ -82,6 +82,7 @@ KINDS: dict[str, str] = {
     "delegation.voided": "voided a delegation",
     "waiver.granted": "waived a gate",
     "waiver.voided": "voided a waiver",
+    "waiver.withdrawn": "withdrew a waiver",
     "deployment.queued": "queued a deployment",
     "deployment.starting": "started a deployment",
     "deployment.migrating": "began a deployment's migrations",

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.accounts.confirmation import Confirmation
 from apps.accounts.models import Role, User
 from apps.audit import actions as audit
 from apps.core.canonical import sha256_of
@@ -13,6 +14,7 @@ from apps.core.texts import one_line
 from apps.core.verdict import Conflict
 from apps.environments.enums import Tier
 from apps.policies import permissions, sources
+from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.enums import ProposalState
 from apps.policies.models import PolicyProposal, PolicyVersion
 
@@ -68,14 +70,18 @@ def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> 
 
 
 @transaction.atomic
-def activate(proposal: PolicyProposal, *, comment: str = "", by: User, now: datetime) -> PolicyVersion:
+def activate(
+    proposal: PolicyProposal, *, comment: str = "", by: User, now: datetime, confirmation: Confirmation | None = None
+) -> PolicyVersion:
     """This function will put a proposal in force: every promotion that waits is judged by it from now on.
 
     Raises ProposalDecided. Raises ProposalOvertaken: another version came into force since it was written. Raises
     sources.InvalidSource: gates or roles have changed since, so that its text is no policy any more.
+    Raises NotConfirmed: approvals of Production are confirmed, and this is not.
     """
     proposal = _locked(proposal)
     permissions.may_activate(by, proposal).require()
+    proof = confirmed_with(step_up_of_production(), by, confirmation, now=now)
     # Who waited here for another activation finds no row in force, since its row is not the one that was looked for.
     current = PolicyVersion.objects.locked().in_force(proposal.tier).first()
     if current is None or current.pk != proposal.based_on_id:
@@ -105,7 +111,12 @@ def activate(proposal: PolicyProposal, *, comment: str = "", by: User, now: date
         reason=proposal.reason,
         before={"version": current.number, "digest": current.digest},
         after={"version": version.number, "digest": version.digest},
-        approval={"proposal": str(proposal.pk), "proposed_by": str(proposal.proposed_by_id), "comment": comment},
+        approval={
+            "proposal": str(proposal.pk),
+            "proposed_by": str(proposal.proposed_by_id),
+            "comment": comment,
+            **({"confirmed_with": proof} if proof else {}),
+        },
     )
     return version
 

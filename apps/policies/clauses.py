@@ -143,5 +143,12 @@ class TierPolicy:
         }
         return next((step_up for step_up in StepUp if step_up in asked), None)
 
+    @property
+    def strictest_step_up(self) -> StepUp | None:
+        """How somebody confirms that it is them where they decide on more than one approval."""
+        approvals = (*self.clauses_of(Gate.APPROVALS), *(each for each in self.spared if each.gate == Gate.APPROVALS))
+        asked = {clause.settings.get("step_up") for clause in approvals}
+        return next((step_up for step_up in StepUp if step_up in asked), None)
+
     def clause_of(self, gate: Gate) -> Clause | None:
         return next(iter(self.clauses_of(gate)), None)

@@ -1,4 +1,5 @@
 from datetime import UTC
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.accounts.confirmation import Confirmation
+from apps.accounts.proving import refused_with, try_confirmed
 from apps.accounts.requests import AuthedRequest
 from apps.core import pdf
 from apps.core.keyset import page_of
-from apps.core.pages import render_page
+from apps.core.pages import kept, render_page
 from apps.environments.enums import Tier
 from apps.policies import actions, markdown, page, permissions, sources
+from apps.policies.confirming import proof_for, step_up_of_production
 from apps.policies.forms import ProposalDecisionForm, ProposalForm, SinceForm
 from apps.policies.models import PolicyProposal, PolicyVersion
 from apps.policies.strategy import Strategy
@@ -113,16 +117,22 @@ def proposal_decision(request: AuthedRequest, proposal_id: UUID) -> HttpResponse
         return _proposal_page(request, proposal, form)
     comment, now = form.cleaned_data["comment"], timezone.now()
     if form.cleaned_data["choice"] == "ACTIVATE":
-        version = actions.activate(proposal, comment=comment, by=request.user, now=now)
-        messages.success(request, f"Version {version.number} is in force: what waits is judged by it now.")
-        return redirect("policies:policy-detail", version.tier.lower())
+        error = try_confirmed(request, partial(_activate, proposal, comment=comment, by=request.user, now=now), now=now)
+        if error:
+            return kept(_proposal_page(request, proposal, form, error=error))
+        messages.success(request, "It is in force: what waits is judged by it now.")
+        return redirect("policies:policy-detail", proposal.tier.lower())
     actions.turn_down(proposal, comment=comment, by=request.user, now=now)
     messages.success(request, "It does not come into force.")
     return redirect("policies:proposal-detail", proposal.pk)
 
 
+def _activate(proposal: PolicyProposal, confirmation: Confirmation | None, **given: Any) -> None:
+    actions.activate(proposal, confirmation=confirmation, **given)
+
+
 def _proposal_page(
-    request: AuthedRequest, proposal: PolicyProposal, form: ProposalDecisionForm | None = None
+    request: AuthedRequest, proposal: PolicyProposal, form: ProposalDecisionForm | None = None, *, error: str = ""
 ) -> HttpResponse:
     in_force = get_object_or_404(_versions(request), tier=proposal.tier, is_active=True)
     context = {
@@ -131,12 +141,15 @@ def _proposal_page(
         "in_force": in_force,
         "is_overtaken": proposal.state == "OPEN" and in_force.pk != proposal.based_on_id,
         **page.differences(proposal.based_on.document, proposal.document),
-        "may_activate": permissions.may_activate(request.user, proposal),
+        "may_activate": (may_activate := permissions.may_activate(request.user, proposal)),
+        "proof": proof_for(request, step_up_of_production(), now=timezone.now(), error=error) if may_activate else None,
         "may_turn_down": permissions.may_propose(request.user),
         "is_own": proposal.proposed_by_id == request.user.pk,
         **page.policy_page(proposal.document),
     }
-    return render_page(request, "policies/proposal_detail.html", context)
+    return render_page(
+        request, "policies/proposal_detail.html", context, status=refused_with(request) if error else 200
+    )
 
 
 def _compared_with(request: AuthedRequest, version: PolicyVersion) -> PolicyVersion | None:

@@ -16,10 +16,11 @@ from apps.core.texts import TextInvalid
 from apps.core.verdict import Denied
 from apps.releases.models import Acceptance, Finding, Release
 from apps.workspaces import actions as workspace_actions
+from tests.accounts.factors import by_password
 from tests.approvals.promotions import ask, put_in_force, sentence_of
 from tests.approvals.test_evidence_gates import report
 from tests.approvals.test_races import at_once
-from tests.cast import NOW
+from tests.cast import NOW, PASSWORD
 from tests.drill import get, post, text_of
 from tests.policies.documents import clause
 from tests.releases.test_findings import sarif
@@ -43,8 +44,9 @@ def finding(release: Release | None = None, severity: int = 3) -> Finding:
 
 
 def accept(world: World, *, by: Any = None, days: int = 30, now: Any = NOW, what: Finding | None = None) -> Acceptance:
+    by = by or world.cast.security
     return actions.accept_finding(
-        what or finding(), reason="No input reaches it", days=days, by=by or world.cast.security, now=now
+        what or finding(), reason="No input reaches it", days=days, by=by, now=now, confirmation=by_password(by, now)
     )
 
 
@@ -192,8 +194,15 @@ def test_the_pages_say_who_accepted_what_and_let_security_withdraw(world: World,
     assert get(world.cast.devops, form).status_code == 403
     assert post(world.cast.security, form, {"days": "91", "reason": "Why"}).status_code == 422
 
-    assert post(world.cast.security, form, {"days": "30", "reason": "No input reaches it"}).status_code == 302
-    assert post(world.cast.security, form, {"days": "30", "reason": "Twice"}).status_code == 409
+    given = {"days": "30", "reason": "No input reaches it"}
+    unconfirmed = post(world.cast.security, form, given)
+    assert unconfirmed.status_code == 403
+    assert "Confirm that it is you: your password" in text_of(unconfirmed)
+    assert not Acceptance.objects.exists()
+    given["password"] = PASSWORD
+    assert post(world.cast.security, form, given).status_code == 302
+    assert last_event("finding.accepted").change["confirmed_with"]["after"] == "PASSWORD"
+    assert post(world.cast.security, form, given).status_code == 409
 
     with world.everything():
         acceptance = Acceptance.objects.get()

@@ -7,6 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
+from apps.accounts.models import User
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
@@ -15,10 +16,11 @@ from apps.core.verdict import Denied
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.incidents import actions as incident_actions
-from apps.incidents.models import Incident
+from apps.incidents.models import Debt, Incident
 from apps.policies.models import PolicyVersion
 from apps.releases.models import Release
 from apps.workspaces import actions as workspace_actions
+from tests.accounts.factors import by_password
 from tests.approvals.promotions import (
     approve_all,
     ask,
@@ -31,7 +33,7 @@ from tests.approvals.promotions import (
     say,
     sentence_of,
 )
-from tests.cast import NOW
+from tests.cast import NOW, PASSWORD
 from tests.drill import get, post, text_of
 from tests.incidents.test_incidents import declare
 from tests.policies.documents import clause
@@ -138,6 +140,10 @@ def test_what_came_in_an_emergency_is_watched_closely_for_a_day(world: World, ho
     assert "Emergency:" in page
 
 
+def look_back(debt: Debt, by: User) -> Debt:
+    return actions.approve_afterwards(debt, words="Fine", by=by, now=NOW, confirmation=by_password(by))
+
+
 def test_who_was_not_asked_is_asked_afterwards_and_people_learn_from_it(world: World, hotfix: Release) -> None:
     cast, incident = world.cast, declare(world)
     deploy(approve_all(hurry(world, hotfix, incident), world))
@@ -157,16 +163,16 @@ def test_who_was_not_asked_is_asked_afterwards_and_people_learn_from_it(world: W
         (cast.release_engineer, "You asked for this"),
     ):
         with pytest.raises(Denied, match=why):
-            actions.approve_afterwards(owed, words="Fine", by=person, now=NOW)
-    assert actions.approve_afterwards(owed, words="Fine", by=cast.devops, now=NOW).paid_by == cast.devops
+            look_back(owed, person)
+    assert look_back(owed, cast.devops).paid_by == cast.devops
     workspace_actions.grant_role(cast.devops, role="ENGINEERING_MANAGER", workspace=cast.platform, by=SYSTEM, now=NOW)
     other = debts["Approval afterwards as Engineering manager"]
     with pytest.raises(Denied, match="one person counts once"):
-        actions.approve_afterwards(other, words="Fine", by=cast.devops, now=NOW)
+        look_back(other, cast.devops)
     with pytest.raises(incident_actions.NotADocument):
         incident_actions.pay(other, words="Fine", by=cast.devops, now=NOW)
     with pytest.raises(incident_actions.NotAnApproval):
-        actions.approve_afterwards(debts["Post-mortem"], words="Fine", by=cast.devops, now=NOW)
+        look_back(debts["Post-mortem"], cast.devops)
     late = incident_actions.pay(debts["Post-mortem"], words="wiki/1", by=cast.devops, now=NOW + timedelta(days=3))
     assert late.was_late
     assert last_event("incident.paid").summary.endswith(", late")
@@ -188,12 +194,14 @@ def test_what_is_owed_stands_on_the_incident_and_on_the_front_page(world: World,
     assert "overdue since" in front  # NOW is some days ago
     assert pay in text_of(get(world.cast.devops, page))
     assert f"promotion #{promotion.number}" in text_of(get(world.cast.devops, page))
+    assert post(world.cast.devops, approve, {"words": "wiki/1"}).status_code == 403  # nobody confirmed it
     for address in (pay, approve):
         assert post(world.cast.outsider, address, {"words": "wiki/1"}).status_code == 404
         assert post(world.cast.auditor, address, {"words": "wiki/1"}).status_code == 403
         assert get(world.cast.devops, address).status_code == 405
         assert post(world.cast.devops, address, {}).status_code == 422
-        assert post(world.cast.devops, address, {"words": "wiki/1"})["Location"] == page
+        assert post(world.cast.devops, address, {"words": "wiki/1", "password": PASSWORD})["Location"] == page
+    assert last_event("incident.paid").change["confirmed_with"]["after"] == "PASSWORD"
     assert post(world.cast.devops, pay, {"words": "wiki/2"}).status_code == 409
     assert f"Post-mortem, incident #{incident.number}" not in text_of(get(world.cast.devops, "/"))
 

@@ -8,13 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps.approvals import actions as approval_actions
 from apps.approvals.simulation import simulate
 from apps.policies import actions, sources
 from apps.policies.models import PolicyProposal
-from tests.approvals.promotions import ask, ask_for_production, bring
+from tests.approvals.promotions import ask, ask_for_production, bring, put_in_force
 from tests.approvals.test_evidence_gates import junit, report
 from tests.cast import NOW
 from tests.drill import get, text_of
+from tests.policies.documents import make_document
 from tests.policies.proposals import in_force
 from tests.world import World
 
@@ -112,3 +114,18 @@ def test_the_page_costs_the_same_for_few_and_many_and_is_reached_from_the_propos
     assert "There is no report of unit tests yet." in page
     detail = get(world.cast.security, reverse("policies:proposal-detail", args=[proposal.pk])).content.decode()
     assert address in detail
+
+
+def test_what_somebody_waived_then_is_not_held_back_by_what_the_same_role_may_waive(world: World) -> None:
+    waivable = {**UNIT, "settings": {**UNIT["settings"], "waived_by": "DEVOPS"}}
+    put_in_force("DEV", clauses=[*make_document()["clauses"], {**waivable, "id": "DEV-8"}])
+    promotion = ask(world, world.dev, starts_by_itself=False)
+    approval_actions.waive(
+        promotion, gate="tests", reason="The runner is down", hours=2, plan_hash=promotion.plan_hash,
+        by=world.cast.devops, now=NOW,
+    )  # fmt: skip
+    stricter = {**waivable, "settings": {**waivable["settings"], "suites": ["UNIT", "INTEGRATION"]}}
+
+    assert held_back(propose(world, stricter, without="tests"), world) == {}
+    by_others = {**stricter, "settings": {**stricter["settings"], "waived_by": "SECURITY"}}
+    assert held_back(propose(world, by_others, without="tests"), world) == {promotion.number: ["Tests"]}

@@ -7,14 +7,17 @@ import pytest
 from django.db import Error, connection, transaction
 from django.urls import reverse
 
+from apps.accounts.permissions import NotConfirmed
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion, Waiver
 from apps.audit.actors import SYSTEM
+from apps.audit.models import AuditEvent
 from apps.core.texts import TextInvalid
 from apps.core.verdict import Denied
 from apps.policies.models import PolicyVersion
 from apps.workspaces import actions as workspace_actions
+from tests.accounts.factors import by_password
 from tests.approvals.promotions import ask, move, outcome_of, put_in_force, sentence_of
 from tests.approvals.test_races import at_once
 from tests.cast import NOW
@@ -155,6 +158,41 @@ def test_the_pages_offer_it_to_the_role_and_show_it_to_all(world: World, promoti
     assert form not in text_of(get(world.cast.devops, page))
 
 
+def test_production_asks_who_waives_to_confirm_that_it_is_them(world: World) -> None:
+    approval = {"role": "SECURITY", "step_up": "second_factor_or_password"}
+    waivable = {**SETTINGS["tests"], "waived_by": "DEVOPS"}
+    clauses = [clause(8, "tests", settings=waivable), clause(9, "approvals", settings=approval)]
+    put_in_force("DEV", clauses=[*make_document()["clauses"], *clauses])
+    promotion = ask(world, world.dev)
+
+    with pytest.raises(NotConfirmed):
+        waive(promotion, world.cast.devops)
+    waive(promotion, world.cast.devops, confirmation=by_password(world.cast.devops))
+
+    assert last_event("waiver.granted").approval["confirmed_with"] == "PASSWORD"
+
+
+def test_it_is_withdrawn_by_who_gave_it_or_could_and_never_once_it_was_used(world: World, promotion: Promotion) -> None:
+    waive(promotion, world.cast.devops)
+    page = reverse("approvals:promotion-detail", args=[promotion.number])
+    form = reverse("approvals:waiver-withdrawal", args=[Waiver.objects.get().pk])
+    assert post(world.cast.outsider, form, {"reason": "It runs again"}).status_code == 404
+    assert post(world.cast.security, form, {"reason": "It runs again"}).status_code == 403
+    assert form in get(world.cast.second_devops, page).content.decode()
+    assert form not in get(world.cast.security, page).content.decode()
+    assert post(world.cast.second_devops, form, {"reason": ""}).status_code == 422
+
+    assert post(world.cast.second_devops, form, {"reason": "It runs again"})["Location"] == page
+
+    event = last_event("waiver.withdrawn")
+    assert (event.actor_label, event.reason) == (str(world.cast.second_devops), "It runs again")
+    assert outcome_of(Promotion.objects.get(pk=promotion.pk), "tests") == "WAITING"
+    assert "It runs again" in text_of(get(world.cast.auditor, page))
+    assert post(world.cast.devops, form, {"reason": "Again"}).status_code == 409
+    Promotion.objects.filter(pk=promotion.pk).update(state=PromotionState.DEPLOYING)
+    assert post(world.cast.devops, form, {"reason": "Too late"}).status_code == 409
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_waive_at_once_one_does(world: World) -> None:
     with world.everything():
@@ -169,3 +207,21 @@ def test_of_two_who_waive_at_once_one_does(world: World) -> None:
     with world.everything():
         assert Waiver.objects.count() == 1
         assert Promotion.objects.get(pk=promotion.pk).state == PromotionState.PENDING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_withdraw_it_at_once_one_does(world: World) -> None:
+    with world.everything():
+        let_waive()
+        promotion = ask(world, world.dev, starts_by_itself=False)
+        waive(promotion, world.cast.devops)
+        waiver = Waiver.objects.get()
+
+    def withdraw() -> Promotion:
+        return actions.withdraw_waiver(waiver, reason="It runs again", by=world.cast.devops, now=NOW)
+
+    results = at_once(world, withdraw, withdraw)
+
+    assert sorted(type(result).__name__ for result in results) == ["Promotion", "WaiverOver"]
+    with world.everything():
+        assert AuditEvent.objects.filter(kind="waiver.withdrawn").count() == 1

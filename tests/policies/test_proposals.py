@@ -18,9 +18,9 @@ from apps.policies import actions, sources
 from apps.policies.enums import ProposalState
 from apps.policies.models import PolicyProposal, PolicyVersion
 from tests.approvals.promotions import ask, lane_of, outcome_of
-from tests.cast import NOW
+from tests.cast import NOW, PASSWORD
 from tests.drill import get, post, signed_in, text_of
-from tests.policies.proposals import in_force, text
+from tests.policies.proposals import activate, in_force, text
 from tests.world import World, last_event
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def propose(cast: Any, by: User | None = None, **more: Any) -> PolicyProposal:
 def test_another_person_puts_a_proposal_in_force(world: World) -> None:
     before, proposal = in_force(), propose(world.cast)
 
-    version = actions.activate(proposal, comment="Read it", by=world.cast.engineering_manager, now=NOW)
+    version = activate(proposal, comment="Read it", by=world.cast.engineering_manager)
 
     assert (in_force(), version.number, version.created_by) == (version, before.number + 1, world.cast.devops)
     assert PolicyProposal.objects.get().version == version
@@ -52,7 +52,7 @@ def test_what_waits_is_judged_by_the_new_policy(world: World) -> None:
     promotion = ask(world, world.dev, starts_by_itself=False)
     assert outcome_of(promotion, "parts_list") == "NOT_REQUIRED"
     proposal = actions.propose(source, tier="DEV", reason="A test", by=world.cast.devops, now=NOW)
-    version = actions.activate(proposal, by=world.cast.security, now=NOW)
+    version = activate(proposal, by=world.cast.security)
 
     [promotion] = approval_actions.settle_for_lane(lane_of(world.dev, world), now=NOW)
 
@@ -63,7 +63,7 @@ def test_its_author_can_not_put_it_in_force(world: World) -> None:
     proposal, before = propose(world.cast), in_force()
 
     with pytest.raises(Denied, match="You proposed it"):
-        actions.activate(proposal, by=world.cast.devops, now=NOW)
+        activate(proposal, by=world.cast.devops)
 
     assert in_force() == before
     with pytest.raises(IntegrityError, match="proposal_activated_by_another"), transaction.atomic():
@@ -79,17 +79,17 @@ def test_who_does_not_answer_for_the_rules_changes_none(world: World, who: str) 
     with pytest.raises(Denied):
         propose(world.cast, person)
     with pytest.raises(Denied):
-        actions.activate(proposal, by=person, now=NOW)
+        activate(proposal, by=person)
     with pytest.raises(Denied):
         actions.turn_down(proposal, comment="No", by=person, now=NOW)
 
 
 def test_a_proposal_on_top_of_what_is_no_longer_in_force_is_of_the_past(world: World) -> None:
     first, second = propose(world.cast), propose(world.cast, world.cast.security, least=90)
-    actions.activate(first, by=world.cast.engineering_manager, now=NOW)
+    activate(first, by=world.cast.engineering_manager)
 
     with pytest.raises(actions.ProposalOvertaken, match="version 1"):
-        actions.activate(second, by=world.cast.engineering_manager, now=NOW)
+        activate(second, by=world.cast.engineering_manager)
 
     assert in_force() == PolicyProposal.objects.get(pk=first.pk).version
     page = text_of(get(world.cast.engineering_manager, reverse("policies:proposal-detail", args=[second.pk])))
@@ -107,7 +107,7 @@ def test_a_proposal_is_taken_back_or_rejected_once(world: World, who: str, state
 
     assert (last_event(kind).reason, last_event(kind).actor_label) == ("Not now", str(person))
     with pytest.raises(actions.ProposalDecided):
-        actions.activate(proposal, by=world.cast.engineering_manager, now=NOW)
+        activate(proposal, by=world.cast.engineering_manager)
     with pytest.raises(IntegrityError, match="is final"), transaction.atomic():
         PolicyProposal.objects.filter(pk=proposal.pk).update(state=ProposalState.OPEN, decided_at=None, decided_by=None)
 
@@ -158,7 +158,7 @@ def test_a_proposal_that_asks_a_role_that_is_no_more_does_not_come_into_force(wo
     Role.objects.get(code="CABINET").delete()
 
     with pytest.raises(sources.InvalidSource, match=r"settings\.role: expected one of"):
-        actions.activate(proposal, by=world.cast.security, now=NOW)
+        activate(proposal, by=world.cast.security)
 
     assert (in_force(), PolicyProposal.objects.get().state) == (before, ProposalState.OPEN)
 
@@ -188,7 +188,11 @@ def test_from_the_form_to_the_page_of_the_new_version(world: World) -> None:
     assert "Put it in force" in theirs
     assert "least_percent: 80" in theirs
     decision = f"{proposed['Location']}decision/"
-    assert post(world.cast.security, decision, {"choice": "ACTIVATE", "comment": "Read it"}).status_code == 302
+    given = {"choice": "ACTIVATE", "comment": "Read it"}
+    assert post(world.cast.security, decision, given).status_code == 403  # nobody confirmed it
+    assert post(world.cast.security, decision, {**given, "password": PASSWORD}).status_code == 302
+    with world.everything():
+        assert last_event("policy.activated").approval["confirmed_with"] == "PASSWORD"
     page = text_of(get(world.cast.auditor, reverse("policies:policy-detail", args=["qa"])))
     assert "DevOps proposed it, Security put it in force" in page
     assert "What changed since version 1" in page
@@ -219,12 +223,12 @@ def test_the_lists_cost_the_same_for_few_and_many(world: World) -> None:
 
     addresses = LIST, reverse("policies:policy-detail", args=["qa"])
     with world.everything():
-        actions.activate(propose(world.cast), by=world.cast.security, now=NOW)
+        activate(propose(world.cast), by=world.cast.security)
     few = [cost(address) for address in addresses]
     with world.everything():
         for least in range(1, 6):
             actions.turn_down(propose(world.cast, least=least), comment="No", by=world.cast.security, now=NOW)
-            actions.activate(propose(world.cast, least=least), by=world.cast.security, now=NOW)
+            activate(propose(world.cast, least=least), by=world.cast.security)
 
     assert [cost(address) for address in addresses] == few
 
@@ -245,7 +249,7 @@ def test_of_all_who_decide_at_once_one_does_for_each_proposal_and_one_for_the_ti
                 if by == proposal.proposed_by:
                     actions.turn_down(proposal, comment="No", by=by, now=NOW)
                     return "taken back"
-                actions.activate(proposal, by=by, now=NOW)
+                activate(proposal, by=by)
         except Conflict as refusal:
             return refusal.code
         finally:

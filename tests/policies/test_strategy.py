@@ -22,7 +22,7 @@ from apps.policies.strategy import TOPICS, Edition, Strategy, strategy_of
 from tests.cast import NOW
 from tests.drill import get, text_of
 from tests.policies.documents import clause, make_document
-from tests.policies.proposals import text
+from tests.policies.proposals import activate, text
 from tests.world import World
 
 ROLES = {"DEVOPS": "DevOps", "CUSTOMER_OPERATOR": "Customer operator"}
@@ -134,7 +134,7 @@ def test_another_policy_in_force_is_another_document_on_every_paper(world: World
     proposal = actions.propose(text(least=83), tier="QA", reason="More", by=world.cast.devops, now=NOW)
     assert text_of(get(world.cast.auditor, MARKDOWN)) == before
     with world.everything():
-        actions.activate(proposal, by=world.cast.security, now=NOW)
+        activate(proposal, by=world.cast.security)
 
     page, written = (text_of(get(world.cast.auditor, address)) for address in (PAGE, MARKDOWN))
     answer = get(world.cast.auditor, PDF)
@@ -161,7 +161,7 @@ def test_any_two_versions_of_a_tier_are_compared_in_words_and_as_yaml(world: Wor
     with world.everything():
         for least in (70, 80):
             proposal = actions.propose(text(least=least), tier="QA", reason="More", by=world.cast.devops, now=NOW)
-            actions.activate(proposal, by=world.cast.security, now=NOW)
+            activate(proposal, by=world.cast.security)
     address = reverse("policies:policy-version", args=["qa", 3])
 
     last, first = (text_of(get(world.cast.auditor, f"{address}{query}")) for query in ("", "?since=1"))

@@ -35,7 +35,15 @@ from apps.approvals.actions.requests import (
 from apps.approvals.actions.requirements import UnknownRole
 from apps.approvals.actions.settling import recheck, settle, settle_for_lane, settle_for_service, settle_waiting
 from apps.approvals.actions.traits import declare_trait
-from apps.approvals.actions.waivers import NothingToWaive, NotWaivable, WaiverInvalid, waivable_clause, waive
+from apps.approvals.actions.waivers import (
+    NothingToWaive,
+    NotWaivable,
+    WaiverInvalid,
+    WaiverOver,
+    waivable_clause,
+    waive,
+    withdraw_waiver,
+)
 
 __all__ = [
     "AcceptanceInvalid",
@@ -61,6 +69,7 @@ __all__ = [
     "UnknownRole",
     "VersionTooLow",
     "WaiverInvalid",
+    "WaiverOver",
     "WrongLane",
     "accept_finding",
     "approve_afterwards",
@@ -82,4 +91,5 @@ __all__ = [
     "waive",
     "withdraw",
     "withdraw_acceptance",
+    "withdraw_waiver",
 ]

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from apps.accounts.confirmation import Confirmation
 from apps.accounts.models import User
 from apps.approvals.actions.settling import settle_for_service
 from apps.audit import actions as audit
@@ -11,6 +12,7 @@ from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
 from apps.policies import documents
 from apps.policies.clauses import Gate
+from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.evidence import ACCEPTED_DAYS, accepted_days
 from apps.policies.models import PolicyVersion
 from apps.releases import permissions
@@ -33,11 +35,14 @@ class AcceptanceOver(Conflict):
 
 
 @transaction.atomic
-def accept_finding(finding: Finding, *, reason: str, days: int, by: User, now: datetime) -> Acceptance:
+def accept_finding(
+    finding: Finding, *, reason: str, days: int, by: User, now: datetime, confirmation: Confirmation | None = None
+) -> Acceptance:
     """This function will accept a finding for a number of days, in all releases of its service that hold it.
 
     Raises Denied: `by` does not answer for security there, or had a part in the release it was found in. Raises
     AcceptanceInvalid: for no or too many days. Raises AlreadyAccepted. Raises TextInvalid: for the reason.
+    Raises NotConfirmed: approvals of Production are confirmed, and this is not.
     """
     release = finding.evidence.release
     service = Service.objects.locked().get(pk=release.service_id)
@@ -46,6 +51,7 @@ def accept_finding(finding: Finding, *, reason: str, days: int, by: User, now: d
     longest = longest_acceptance()
     if not 1 <= days <= longest:
         raise AcceptanceInvalid(f"A finding is accepted for 1 to {longest} days, as the policies in force say.")
+    proof = confirmed_with(step_up_of_production(), by, confirmation, now=now)
     _make_room(finding, service, by=by, now=now)
     acceptance = Acceptance.objects.create(
         workspace_id=service.workspace_id,
@@ -60,7 +66,8 @@ def accept_finding(finding: Finding, *, reason: str, days: int, by: User, now: d
         accepted_by=by,
         expires_at=now + timedelta(days=days),
     )
-    _record("finding.accepted", acceptance, f"Accepted {finding} in {service} for {days} days", by=by, reason=reason)
+    _record("finding.accepted", acceptance, f"Accepted {finding} in {service} for {days} days", by=by, reason=reason,
+            confirmed_with=proof)  # fmt: skip
     settle_for_service(service, now=now)
     return acceptance
 
@@ -113,7 +120,9 @@ def _end(acceptance: Acceptance, reason: str, *, by: User, now: datetime) -> Non
     acceptance.ended_at, acceptance.ended_by, acceptance.end_reason = now, by, reason
 
 
-def _record(kind: str, acceptance: Acceptance, summary: str, *, by: User, reason: str) -> None:
+def _record(
+    kind: str, acceptance: Acceptance, summary: str, *, by: User, reason: str, confirmed_with: str = ""
+) -> None:
     audit.record(
         kind,
         by=by,
@@ -125,5 +134,6 @@ def _record(kind: str, acceptance: Acceptance, summary: str, *, by: User, reason
             "fingerprint": acceptance.fingerprint,
             "place": acceptance.place,
             "until": acceptance.lasts_until,
+            **({"confirmed_with": confirmed_with} if confirmed_with else {}),
         },
     )

@@ -4,14 +4,13 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts import permissions as account_permissions
 from apps.accounts.confirmation import Confirmation
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.facts import open_case
 from apps.approvals.actions.settling import lock, settle_locked, standing_decisions
 from apps.approvals.deciders import loan_of
-from apps.approvals.enums import Choice, PromotionState
+from apps.approvals.enums import WAITING, Choice, PromotionState
 from apps.approvals.ledger import record
 from apps.approvals.models import Decision, Delegation, Promotion, Requirement
 from apps.approvals.permissions import VotingFacts, votes_of
@@ -20,7 +19,7 @@ from apps.approvals.transitions import advance
 from apps.audit.actors import Actor
 from apps.core.texts import many_lines
 from apps.core.verdict import Conflict, Invalid
-from apps.policies.clauses import StepUp
+from apps.policies.confirming import confirmed_with
 from apps.workspaces.models import Membership
 
 CONFIRM = "Open the promotion's page and decide there: its form asks you to confirm that it is you."
@@ -73,7 +72,8 @@ def decide(
     promotion = lock(requirement.promotion_id)
     shown = promotion.plan
     known = promotion.plan_hash == plan_hash
-    promotion = settle_locked(promotion, now=now)
+    case = open_case(promotion) if promotion.state in WAITING else None
+    promotion = settle_locked(promotion, now=now, case=case)
     requirement = promotion.requirements.select_related("role").get(pk=requirement.pk)
     decisions = standing_decisions(promotion)
     _require_open(promotion, requirement, decisions)
@@ -82,7 +82,8 @@ def decide(
     loan = permissions.loan_for(by, requirement, promotion, facts)
     if plan_hash != promotion.plan_hash:
         raise StalePlan(_what_changed(promotion, shown if known else None))
-    confirmed_with = _confirmed_with(requirement, promotion, by, confirmation, now)
+    step_up = case.policy.step_up(requirement.role_id) if case else None
+    proof = confirmed_with(step_up, by, confirmation, now=now, next_step=CONFIRM)
     decision = Decision.objects.create(
         workspace_id=promotion.workspace_id,
         requirement=requirement,
@@ -94,7 +95,7 @@ def decide(
         decided_by=by,
         on_behalf_of=loan.holder if loan else None,
         delegation_id=loan.delegation_id if loan else None,
-        confirmed_with=confirmed_with,
+        confirmed_with=proof,
     )
     _record(decision)
     if choice == Choice.REJECT:
@@ -102,7 +103,7 @@ def decide(
         return advance(
             promotion, PromotionState.REJECTED, by=by, now=now, sentence="was rejected", outcome=why, reason=comment
         )
-    return settle_locked(promotion, now=now)
+    return settle_locked(promotion, now=now, case=case)
 
 
 def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decision], *, now: datetime) -> VotingFacts:
@@ -117,20 +118,6 @@ def voting_facts(by: User | Actor, promotion: Promotion, decisions: list[Decisio
     lent = Delegation.objects.in_force(now).filter(delegate_id=by.pk, workspace_id=promotion.workspace_id)
     loans = tuple(loan_of(delegation) for delegation in lent.locked().with_people().order_by("given_at", "pk"))
     return VotingFacts(frozenset(roles.values_list("role_id", flat=True)), votes, loans)
-
-
-def _confirmed_with(
-    requirement: Requirement, promotion: Promotion, by: User, confirmation: Confirmation | None, now: datetime
-) -> str:
-    step_up = open_case(promotion).policy.step_up(requirement.role_id)
-    if step_up is None:
-        return ""
-    factors = frozenset(by.second_factors.values_list("pk", flat=True))
-    verdict = account_permissions.is_confirmed(
-        by, confirmation, factors=factors, now=now, needs_factor=step_up == StepUp.SECOND_FACTOR
-    )
-    account_permissions.require_confirmed(verdict, next_step=CONFIRM)
-    return confirmation.proof.value if confirmation else ""
 
 
 def _require_open(promotion: Promotion, requirement: Requirement, decisions: list[Decision]) -> None:

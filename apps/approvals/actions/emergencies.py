@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts.confirmation import Confirmation
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.facts import owner_of
@@ -20,6 +21,7 @@ from apps.incidents.enums import DebtKind
 from apps.incidents.models import Debt
 from apps.policies import documents
 from apps.policies.clauses import Gate
+from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.models import PolicyVersion
 from apps.releases.repositories import repository_of
 from apps.workspaces.models import Membership
@@ -65,10 +67,13 @@ def _not_asked(promotion: Promotion) -> list[str]:
 
 
 @transaction.atomic
-def approve_afterwards(debt: Debt, *, words: str, by: User, now: datetime) -> Debt:
+def approve_afterwards(
+    debt: Debt, *, words: str, by: User, now: datetime, confirmation: Confirmation | None = None
+) -> Debt:
     """This function will say what somebody who was not asked before an emergency finds of it.
 
-    Raises Denied: they don't hold the role, or had a part in it. Raises DebtPaid: somebody was quicker.
+    Raises Denied: they don't hold the role, or had a part in it. Raises DebtPaid: somebody was quicker. Raises
+    NotConfirmed: approvals of Production are confirmed, and this is not.
     """
     if debt.kind != DebtKind.APPROVAL or debt.promotion_id is None:
         raise incident_actions.NotAnApproval(f"{debt.what} is a document that is owed, not an approval.")
@@ -76,7 +81,8 @@ def approve_afterwards(debt: Debt, *, words: str, by: User, now: datetime) -> De
     held = Membership.objects.current().filter(user_id=by.pk, workspace_id=debt.workspace_id)
     roles = frozenset(held.values_list("role_id", flat=True))
     may_approve_afterwards([debt], by=by, roles=roles)[debt.pk].require()
-    return incident_actions.write_paid(debt, words=words, by=by, now=now)
+    proof = confirmed_with(step_up_of_production(), by, confirmation, now=now)
+    return incident_actions.write_paid(debt, words=words, by=by, now=now, confirmed_with=proof)
 
 
 def may_approve_afterwards(debts: Iterable[Debt], *, by: User, roles: frozenset[str]) -> Mapping[UUID, Verdict]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts.models import User
 from apps.approvals.actions.facts import Case, collect, open_case, requirement_facts
 from apps.approvals.actions.requirements import ask_for
 from apps.approvals.actions.unanswered import see_to_unanswered
@@ -17,7 +18,7 @@ from apps.approvals.models import Decision, Promotion, Requirement, Waiver
 from apps.approvals.plan import plan_difference
 from apps.approvals.querysets import PromotionQuerySet
 from apps.approvals.transitions import advance, tell
-from apps.audit.actors import SYSTEM
+from apps.audit.actors import SYSTEM, Actor
 from apps.core import hints
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
@@ -91,14 +92,16 @@ def lock(pk: UUID) -> Promotion:
     return Promotion.objects.with_subject().get(pk=pk)
 
 
-def settle_locked(promotion: Promotion, *, now: datetime) -> Promotion:
-    """This function will do the work of `settle` on a promotion that the caller has locked."""
+def settle_locked(promotion: Promotion, *, now: datetime, case: Case | None = None) -> Promotion:
+    """This function will do the work of `settle` on a promotion that the caller has locked, by the case that it has
+    opened in this transaction, if it has.
+    """
     if promotion.state not in WAITING:
         return promotion
     if why := _why_over(promotion, now):
         sentence = f"expired. {why}"
         return advance(promotion, PromotionState.EXPIRED, by=SYSTEM, now=now, sentence=sentence, outcome=why)
-    case = open_case(promotion)
+    case = case or open_case(promotion)
     if case.plan_hash != promotion.plan_hash:
         _replan(case, now=now)
     requirements, decisions = _requirements(promotion), standing_decisions(promotion)
@@ -202,14 +205,16 @@ def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) 
     )
 
 
-def void_waiver(promotion: Promotion, waiver: Waiver, why: str, *, now: datetime) -> None:
+def void_waiver(
+    promotion: Promotion, waiver: Waiver, why: str, *, now: datetime, by: User | Actor = SYSTEM, kind: str = ""
+) -> None:
     """This function will end a waiver of a promotion that the caller has locked."""
     Waiver.objects.filter(pk=waiver.pk, voided_at=None).update(voided_at=now, void_reason=why[:200])
     record(
         promotion,
-        "waiver.voided",
+        kind or "waiver.voided",
         f"lost the {waiver}. {why}",
-        by=SYSTEM,
+        by=by,
         reason=why,
         approval={"gate": waiver.gate, "plan_hash": waiver.plan_hash},
     )

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -8,11 +9,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from apps.accounts.confirmation import Confirmation
 from apps.accounts.enums import Capability
+from apps.accounts.proving import refused_with, try_confirmed
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions as approval_actions
 from apps.core.keyset import page_of
-from apps.core.pages import render_page
+from apps.core.pages import kept, render_page
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.models import Deployment
 from apps.incidents import actions, permissions
@@ -20,7 +23,8 @@ from apps.incidents.actions import Attempt
 from apps.incidents.enums import DebtKind
 from apps.incidents.filters import IncidentFilter
 from apps.incidents.forms import DebtForm, IncidentForm, LinkForm, NoteForm, ResolutionForm, SeenForm, SeverityForm
-from apps.incidents.models import Incident
+from apps.incidents.models import Debt, Incident
+from apps.policies.confirming import proof_for, step_up_of_production
 
 
 @require_safe
@@ -106,12 +110,21 @@ def resolution(request: AuthedRequest, number: int) -> HttpResponse:
 def debt_pay(request: AuthedRequest, number: int, debt_id: UUID) -> HttpResponse:
     incident, form = _visible(request, number), DebtForm(request.POST)
     debt = get_object_or_404(incident.debts.with_subject(), pk=debt_id)
-    pay = approval_actions.approve_afterwards if debt.kind == DebtKind.APPROVAL else actions.pay
     if not form.is_valid():
         return _page(request, incident, debt_form=form)
-    pay(debt, words=form.cleaned_data["words"], by=request.user, now=timezone.now())
+    given: dict[str, Any] = {"words": form.cleaned_data["words"], "by": request.user, "now": timezone.now()}
+    if debt.kind != DebtKind.APPROVAL:
+        actions.pay(debt, **given)
+    elif error := try_confirmed(request, partial(_approve, debt, given), now=given["now"]):
+        proof = proof_for(request, step_up_of_production(), now=given["now"], error=error)
+        context = {"incident": incident, "debt": debt, "form": form, "proof": proof}
+        return kept(render_page(request, "incidents/debt_confirm.html", context, status=refused_with(request)))
     messages.success(request, f"{debt.what} is done.")
     return redirect("incidents:incident-detail", number)
+
+
+def _approve(debt: Debt, given: dict[str, Any], confirmation: Confirmation | None) -> None:
+    approval_actions.approve_afterwards(debt, confirmation=confirmation, **given)
 
 
 def _page(request: AuthedRequest, incident: Incident, **bound: Any) -> HttpResponse:

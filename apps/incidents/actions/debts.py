@@ -73,7 +73,7 @@ def pay(debt: Debt, *, words: str, by: User, now: datetime) -> Debt:
     return write_paid(debt, words=words, by=by, now=now)
 
 
-def write_paid(debt: Debt, *, words: str, by: User | Actor, now: datetime) -> Debt:
+def write_paid(debt: Debt, *, words: str, by: User | Actor, now: datetime, confirmed_with: str = "") -> Debt:
     """This function will write down that a debt is paid; the caller has asked whether `by` may.
 
     The portal itself says only that a hotfix was merged back. Raises DebtPaid: somebody was quicker.
@@ -88,5 +88,6 @@ def write_paid(debt: Debt, *, words: str, by: User | Actor, now: datetime) -> De
     debt.refresh_from_db()
     late = ", late" if debt.was_late else ""
     write(incident, EntryKind.FACT, f"{debt.what}{late}: {text}"[:TEXT], by=by, now=now)
-    record(incident, "incident.paid", f"{debt.what} of incident {incident} done{late}", by=by, reason=text[:300])
+    record(incident, "incident.paid", f"{debt.what} of incident {incident} done{late}", by=by, reason=text[:300],
+           **({"after": {"confirmed_with": confirmed_with}} if confirmed_with else {}))  # fmt: skip
     return debt
