@@ -187,7 +187,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
 # Addresses of no single object; the second test reads them.
 LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
-    "approvals:inbox", "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
+    "approvals:inbox", "approvals:unanswered-list",
+    "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
     "audit:event-list", "calendar:calendar", "releases:release-create",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",

@@ -6,6 +6,7 @@ app_name = "approvals"
 
 urlpatterns = [
     path("", views.inbox_page, name="inbox"),
+    path("unanswered/", views.unanswered_list, name="unanswered-list"),
     path("delegations/", views.delegations, name="delegation-list"),
     path("delegations/<uuid:delegation_id>/end/", views.delegation_end, name="delegation-end"),
     path("promotions/<int:number>/", views.promotion_detail, name="promotion-detail"),

@@ -3,7 +3,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -43,6 +43,7 @@ from apps.releases.traits import Trait
 from apps.workspaces import rights
 
 OTHERS_SHOWN = 50
+TOLD_SHOWN = 10
 
 
 @require_safe
@@ -55,13 +56,19 @@ def inbox_page(request: AuthedRequest) -> HttpResponse:
     entries = inbox_entries([*mine.rows, *others], request.user, now=now)
     context = {
         "page": mine,
-        "told": told_to(request.user, request.workspaces)[:OTHERS_SHOWN],
+        "told": page_of(told_to(request.user, request.workspaces), QueryDict(), moment="told_at", size=TOLD_SHOWN),
         "mine": entries[: len(mine.rows)],
         "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
         "is_cut": len(others) > OTHERS_SHOWN,
         "stream": live.stream("navigation"),
     }
     return render_page(request, "approvals/inbox.html", context, part="inbox")
+
+
+@require_safe
+def unanswered_list(request: AuthedRequest) -> HttpResponse:
+    told = page_of(told_to(request.user, request.workspaces), request.GET, moment="told_at")
+    return render_page(request, "approvals/unanswered_list.html", {"told": told}, part="unanswered")
 
 
 @require_safe

@@ -1,9 +1,12 @@
 """Approvals that nobody gives: who is told when, once each, on a test clock; and what the mail does and does not."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.approvals import actions, jobs
@@ -191,3 +194,43 @@ def test_a_server_that_refuses_is_tried_again_later_and_what_is_decided_is_not_m
     assert (refused.mail_tries, refused.mailed_at) == (1, None)
     assert refused.mail_after > long_ago
     assert not Notice.objects.exclude(pk=refused.pk).filter(mail_after__isnull=False).exists()
+
+
+@pytest.mark.django_db
+def test_all_that_nobody_answers_is_paged_in_as_many_queries_however_many_there_are(world):
+    promotion, manager = ask_for_production(world), world.cast.engineering_manager
+    address = reverse("approvals:unanswered-list")
+    told_of(promotion, manager, range(2))
+    assert "All of them" not in text_of(get(manager, reverse("approvals:inbox")))
+    with CaptureQueriesContext(connection) as few:
+        get(manager, address)
+
+    told_of(promotion, manager, range(2, 60))
+
+    with CaptureQueriesContext(connection) as many:
+        page = get(manager, address).content.decode()
+    assert (page.count("and nobody answers."), len(many)) == (50, len(few))
+    older = re.search(r'rel="next" href="([^"]+)"', page)
+    assert get(manager, address + older[1].replace("&amp;", "&")).content.decode().count("and nobody answers.") == 10
+    inbox = text_of(get(manager, reverse("approvals:inbox")))
+    assert (inbox.count("and nobody answers."), "All of them" in inbox) == (10, True)
+    assert "and nobody answers." not in text_of(get(world.cast.auditor, address))
+
+
+def told_of(promotion, recipient, numbers):
+    """Tell somebody of so many requirements that nobody answers, each at its own moment."""
+    asked = [
+        Requirement(
+            workspace_id=promotion.workspace_id, promotion=promotion, role_id="DEVOPS", clause=f"X-{number}",
+            position=number, reason="A test", escalated_at=NOW + number * timedelta(minutes=1),
+        )
+        for number in numbers
+    ]  # fmt: skip
+    Requirement.objects.bulk_create(asked)
+    Notice.objects.bulk_create(
+        Notice(
+            workspace_id=row.workspace_id, requirement=row, kind=ESCALATION, recipient=recipient,
+            told_at=row.escalated_at,
+        )
+        for row in asked
+    )  # fmt: skip
