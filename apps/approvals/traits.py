@@ -15,8 +15,8 @@ def traits_of(
     """This function will say which traits a promotion has, each with what shows it (one query; two where the policy
     names files).
 
-    Shapes: of all releases that come with it, in the order of `Trait`. The promotion comes `with_subject`; `migrations` are
-    those between what runs there and what would.
+    Shapes: of all releases that come with it, in the order of `Trait`. The promotion comes `with_subject`;
+    `migrations` are those between what runs there and what would.
     """
     release, over = promotion.release, promotion.lane.live_release
     declared = ReleaseTrait.objects.brought(release, over=over)

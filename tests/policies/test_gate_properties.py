@@ -31,7 +31,15 @@ from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
 from tests.policies.facts import AT, PLAN, REPORTS, report
 
-OPTIONAL = ("previous_tier", "rollback_readiness", "emergency_path", "window", "api_compatibility", "migrations", *REPORTED)
+OPTIONAL = (
+    "previous_tier",
+    "rollback_readiness",
+    "emergency_path",
+    "window",
+    "api_compatibility",
+    "migrations",
+    *REPORTED,
+)
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
 POSSIBLE = {

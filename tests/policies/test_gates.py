@@ -40,7 +40,8 @@ from tests.policies.facts import (
     requirement,
 )
 
-POLICY = make_policy("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", "emergency_path", roles=("DEVOPS",))
+ASKED = ("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", "emergency_path")
+POLICY = make_policy(*ASKED, roles=("DEVOPS",))
 BARE = make_policy()
 STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
 PRERELEASE = ReleaseFacts("1.1.0-rc.1", (1, 1, 0, "2rc!1011"), "SEALED", is_prerelease=True)

@@ -142,7 +142,7 @@ def create_release(
         service_id=service.pk,
         summary=f"Created {service} {release.version}, a {derived.label.lower()} release",
         after={"version": release.version, "digest": digest, "commit": commit, "source": source}
-        | ({"migrations": [row.name for row in migrations]} if migrations else {}),
+        | ({"migrations": [row.name for row in migrations]} if migrations else {})
         | ({"traits": declared} if declared else {}),
         target_details={"service": service.slug},
     )

@@ -11,7 +11,7 @@ from apps.core.row_level_security import immutable, protect, publish, same_works
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("releases", "0014_findings"),
+        ("releases", "0015_data_migrations"),
         ("workspaces", "0002_tenancy"),
     ]
 
