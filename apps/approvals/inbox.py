@@ -57,6 +57,11 @@ class RequirementRow:
         return f"{', '.join(self.who[:3])}{more} can decide."
 
 
+def capacities(rows: Iterable[RequirementRow]) -> tuple[str, ...]:
+    """This function will say as what somebody may decide, each once: two clauses may ask one role."""
+    return tuple(dict.fromkeys(row.capacity for row in rows))
+
+
 @dataclass(frozen=True)
 class InboxEntry:
     """A promotion that waits, with all its requirements; `mine` are those that the viewer may decide now."""
@@ -67,6 +72,10 @@ class InboxEntry:
     @property
     def mine(self) -> tuple[RequirementRow, ...]:
         return tuple(row for row in self.requirements if row.verdict)
+
+    @property
+    def capacities(self) -> tuple[str, ...]:
+        return capacities(self.mine)
 
     @property
     def is_stuck(self) -> bool:
@@ -115,7 +124,7 @@ class GateBox:
         if promotion.state != PromotionState.PENDING:
             return f"{promotion.label}. {promotion.outcome}".strip()
         if self.mine:
-            return f"Waiting for you, as {' or '.join(row.capacity for row in self.mine)}."
+            return f"Waiting for you, as {' or '.join(capacities(self.mine))}."
         return self.open[0].sentence if self.open else "Waiting to be judged."
 
 

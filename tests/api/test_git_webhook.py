@@ -285,7 +285,7 @@ def test_it_stops_where_a_promotion_does_not_get_through(world: World, repositor
     [
         ("refs/tags/v9.9.9", "a" * 40, "The repository has no tags/v9.9.9"),
         ("refs/tags/v1.0.1", "v1.1.0", "another commit"),
-        ("refs/heads/develop", "b" * 40, "git merge-base"),
+        ("refs/heads/develop", "b" * 40, "The repository has no bbbb"),
         ("refs/tags/v1.0", "v1.0", "is not a version"),
         ("refs/tags/v1.0.0", "v1.0.0", "sha256:"),
     ],

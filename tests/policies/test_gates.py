@@ -353,7 +353,7 @@ def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
     results = evaluate(POLICY, make_facts())
 
     assert [result.name for result in results] == list(Gate)
-    assert {result.name: result.clause for result in results}["approvals"] == "PROD-14"
+    assert {result.name: result.clause for result in results}["approvals"] == "PROD-15"
 
 
 @pytest.mark.parametrize(
@@ -443,8 +443,8 @@ def test_evidence_names_who_approved():
     assert judge("approvals").evidence == ("Devops: devops",)
 
 
-def test_every_gate_that_stands_open_says_who_can_change_it_or_when_time_does():
+def test_every_gate_that_stands_open_says_who_can_change_it_or_when_time_does_unless_it_is_under_way():
     for gate, fields, outcome, _words in TABLE:
-        if not outcome.lets_pass:
+        if not outcome.lets_pass and outcome != Outcome.RUNNING:
             result = judge(gate, **fields)
             assert result.who or result.next_open, (gate, fields)
