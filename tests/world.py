@@ -17,9 +17,11 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.configuration import actions as configuration_actions
 from apps.configuration.models import ConfigurationVersion
+from apps.core.canonical import sha256_of
 from apps.environments import actions as environment_actions
 from apps.environments.enums import DataClass, Tier, WindowKind
 from apps.environments.models import Environment, Lane
+from apps.policies.models import PolicyVersion
 from apps.releases import actions as release_actions
 from apps.releases.models import Release, Service
 from apps.workspaces.models import Workspace
@@ -120,6 +122,7 @@ def make_world(people: Cast) -> World:
     theirs = make_environment(people.customer, "North Bank", Tier.PRODUCTION)
     for environment in (places[-1], theirs):
         open_window(environment)
+    without_soak()
     return World(
         cast=people,
         service=service,
@@ -145,6 +148,28 @@ def open_window(environment: Environment) -> None:
         label="Any time",
         by=SYSTEM,
         now=NOW,
+    )
+
+
+def without_soak() -> None:
+    """Let Production ask for no hour in Staging before: tests stand at one moment, and journeys have no hour."""
+    in_force = PolicyVersion.objects.in_force(Tier.PRODUCTION)
+    shipped = in_force.get()
+    clauses = [
+        {**row, "settings": {name: value for name, value in row["settings"].items() if name != "soak_minutes"}}
+        for row in shipped.document["clauses"]
+    ]
+    document = {**shipped.document, "clauses": clauses}
+    in_force.update(is_active=False)
+    PolicyVersion.objects.create(
+        workspace_id=shipped.workspace_id,
+        tier=shipped.tier,
+        number=shipped.number + 1,
+        document=document,
+        digest=sha256_of(document),
+        reason="As shipped, without soak",
+        created_at=NOW,
+        is_active=True,
     )
 
 

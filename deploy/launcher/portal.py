@@ -183,7 +183,7 @@ def _work_behind_it(keeper: Keeper, data: Path) -> None:
         target = make_private(Path(os.environ["EAIP_TARGET_DIR"]))
         keeper.start(_python("traffic", "-m", "deploy.local.traffic", *map(str, _traffic_files(target))))
         quiet = dict(os.environ) | {"LOG_LEVEL": "WARNING"}  # its own lines are for people, the log's are not
-        keeper.start(_manage("load_demonstration", environment=quiet, shown=True))
+        keeper.start(_manage("load_demonstration", "--stay", environment=quiet, shown=True))
 
 
 def _traffic_files(target: Path) -> tuple[Path, Path]:

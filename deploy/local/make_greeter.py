@@ -16,6 +16,7 @@ from apps.integrations.git_repository import GitRepository
 
 SOURCE = Path(__file__).with_name("greeter")
 CODE, PROJECT, README = "src/greeter/__init__.py", "pyproject.toml", "README.md"
+TESTS = "tests/test_greeter.py"
 ENGINEER = ("Release engineer", "release-engineer@example.com")
 DEVELOPER = ("Platform developer", "platform-developer@example.com")
 
@@ -52,6 +53,13 @@ HISTORY = (
                 '    pages = {"/": greet, "/health": health}',
             ),
             Edit(CODE, 'pages[environ["PATH_INFO"]](environ)', 'pages.get(environ["PATH_INFO"], unknown)(environ)'),
+            Edit(
+                TESTS,
+                '        assert ask("/health") == ("200 OK", "ok")\n',
+                '        assert ask("/health") == ("200 OK", "ok")\n\n'
+                "    def test_an_unknown_path_is_answered(self):\n"
+                '        assert ask("/nowhere") == ("404 Not Found", "There is nothing here.")\n',
+            ),
         ),
     ),
     _version("1.0.0", "1.0.1", "2026-08-11T13:05:00+00:00"),
@@ -65,6 +73,13 @@ HISTORY = (
                 '        return "200 OK", f"{greeting}!"',
                 '        name = parse_qs(environ.get("QUERY_STRING", "")).get("name", [""])[0][:80]\n'
                 '        return "200 OK", f"{greeting}, {name}!" if name else f"{greeting}!"',
+            ),
+            Edit(
+                TESTS,
+                '        assert ask("/") == ("200 OK", "Hello!")\n',
+                '        assert ask("/") == ("200 OK", "Hello!")\n\n'
+                "    def test_it_greets_by_name(self):\n"
+                '        assert ask("/", "name=Ada") == ("200 OK", "Hello, Ada!")\n',
             ),
         ),
     ),
@@ -81,6 +96,8 @@ HISTORY = (
             Edit(CODE, "from urllib", "import json\nfrom urllib"),
             Edit(CODE, 'body = f"{text}\\n".encode()', 'body = json.dumps({"greeting": text}).encode() + b"\\n"'),
             Edit(CODE, "text/plain; charset=utf-8", "application/json"),
+            Edit(TESTS, "import unittest\n", "import json\nimport unittest\n"),
+            Edit(TESTS, "body.decode().strip()", 'json.loads(body)["greeting"]'),
         ),
     ),
     _version("1.1.0", "2.0.0", "2026-09-23T09:00:00+00:00"),

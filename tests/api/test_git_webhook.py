@@ -22,6 +22,7 @@ from apps.integrations.git_repository import GitRepository
 from apps.releases.enums import PushState, ReleaseKind, ReleaseState
 from apps.releases.models import PushedCommit, Release
 from tests.cast import NOW
+from tests.reported import reported
 from tests.world import HOSTILE, World, last_event, make_service
 
 URL = "/api/v1/webhooks/git/greeter"
@@ -245,6 +246,7 @@ def complete(world: World) -> None:
     from apps.audit.actors import SYSTEM
 
     promotion = Promotion.objects.open().get()
+    reported(promotion.release)
     approval_actions.mark(promotion, "DEPLOYING", by=SYSTEM, now=NOW)
     approval_actions.mark(promotion, "COMPLETED", by=SYSTEM, now=NOW)
 

@@ -20,14 +20,18 @@ from apps.workspaces.models import Membership
 from tests.accounts.factors import by_password
 from tests.cast import NOW
 from tests.policies.documents import make_document
+from tests.reported import reported
 from tests.world import World
 
 
 def ask(world: World, environment: Environment, release: Release | None = None, **fields: Any) -> Promotion:
-    """Ask as the release engineer (the customer's operator in their environment)."""
+    """Ask as the release engineer (the customer's operator in their environment), beyond Dev with all reports."""
+    release = release or world.release
+    if environment not in (world.dev, world.customer_production):
+        reported(release)
     theirs = environment.workspace_id == world.cast.customer.pk
     values = {"by": world.cast.customer_operator if theirs else world.cast.release_engineer, "now": NOW, **fields}
-    return actions.request_promotion(release or world.release, lane=lane_of(environment, world), **values)
+    return actions.request_promotion(release, lane=lane_of(environment, world), **values)
 
 
 def lane_of(environment: Environment, world: World) -> Lane:

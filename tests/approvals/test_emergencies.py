@@ -104,7 +104,7 @@ def test_one_senior_engineer_approves_who_had_no_part_in_it(world: World, hotfix
 
 def test_an_approval_that_has_no_case_stays_in_an_emergency(world: World, hotfix: Release) -> None:
     document = PolicyVersion.objects.in_force("PRODUCTION").get().document
-    migrations = clause(13, "approvals", settings={"role": "SECURITY"})
+    migrations = clause(99, "approvals", settings={"role": "SECURITY"})
     put_in_force("PRODUCTION", clauses=[*document["clauses"], migrations])
 
     assert roles_of(hurry(world, hotfix, declare(world))) == ["SENIOR_ENGINEER", "SECURITY"]

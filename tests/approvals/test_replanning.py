@@ -59,7 +59,7 @@ def test_a_new_policy_asks_its_own_roles(world, approved_once):
     assert [row.role_id for row in standing] == ["SECURITY", "ENGINEERING_MANAGER"]
     assert promotion.requirements.get(role_id="DEVOPS").ended_at == NOW
     assert promotion.policy_version == version.number
-    assert "The policy's clause PROD-3 was changed." in promotion.outcome
+    assert "The policy's clause PROD-1 was changed." in promotion.outcome
 
 
 def test_a_role_that_is_asked_for_again_stands_again(world, approved_once):

@@ -3,17 +3,19 @@
 import io
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import actions as approval_actions
-from apps.approvals.models import Promotion
+from apps.approvals.models import Promotion, Waiver
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
@@ -28,6 +30,7 @@ from apps.environments.models import Environment, Lane, Resource
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release, Service
 from apps.workspaces.scope import workspace_scope
+from tests.reported import reported
 
 
 @pytest.fixture
@@ -40,11 +43,14 @@ def journey(db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 
 
 def complete(promotion: Promotion) -> None:
-    """End a promotion as its deployment would."""
+    """End a promotion as its deployment would; what comes to Dev is reported of, as the programs of others can be."""
     approval_actions.mark(promotion, "DEPLOYING", by=SYSTEM, now=timezone.now())
     approval_actions.mark(promotion, "COMPLETED", by=SYSTEM, now=timezone.now())
     promotion.refresh_from_db()
-    Lane.objects.filter(pk=promotion.lane_id).update(
+    reported(promotion.release, but=("LCOV",))
+    # In between, nothing runs that could be gone back to: only a real deployment leaves its files.
+    between = Q(environment__tier__in=[Tier.QA, Tier.STAGING])
+    Lane.objects.filter(~between, pk=promotion.lane_id).update(
         live_release=promotion.release, live_configuration=promotion.configuration, live_since=timezone.now()
     )
 
@@ -129,17 +135,22 @@ def test_the_journey_ends_with_something_left_to_the_visitor(journey: Journey) -
     # A second release in Production needs one to go back to, which only a real deployment leaves.
     journey.goals = [goal for goal in journey.goals if goal.service != "greeter" and goal.version != "2.4.0"]
 
+    now = timezone.now()
     for _ in range(60):
-        if not journey.step(timezone.now()):
+        now += timedelta(minutes=2)  # longer than a release soaks
+        if not journey.step(now):
             break
         for promotion in Promotion.objects.filter(state="READY"):
             complete(promotion)
     else:
         pytest.fail(f"it does not end: {said[-3:]}")
 
-    waiting = Promotion.objects.open().get()
-    assert (waiting.release.version, waiting.lane.environment.slug) == ("2.4.1", "production")
-    assert [requirement.role_id for requirement in waiting.requirements.all()] == ["ENGINEERING_MANAGER", "DEVOPS"]
+    approved, reported_of = Promotion.objects.open().order_by("lane__environment__position")[::-1]
+    assert (approved.release.version, approved.lane.environment.slug) == ("2.4.1", "production")
+    assert [requirement.role_id for requirement in approved.requirements.all()] == ["ENGINEERING_MANAGER", "DEVOPS"]
+    assert (reported_of.release.version, reported_of.lane.environment.slug) == ("4.3.4", "staging")
+    assert [row["name"] for row in reported_of.gates if row["outcome"] == "WAITING"] == ["coverage"]
+    assert {waiver.gate for waiver in Waiver.objects.all()} == {"coverage"}
     live = {
         (lane.service.slug, lane.environment.slug): lane.live_release.version
         for lane in Lane.objects.exclude(live_release=None).select_related("service", "environment", "live_release")

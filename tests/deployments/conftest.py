@@ -28,6 +28,7 @@ from tests.cast import Cast
 from tests.deployments.file_target import Judge
 from tests.engines import PASSWORD, wait_until
 from tests.processes import Child, WebServer, eventually
+from tests.reported import reported
 from tests.world import World
 
 
@@ -73,10 +74,11 @@ class Stage:
         *,
         starts_by_itself: bool = False,
     ) -> Promotion:
+        release, environment = release or self.world.release, environment or self.world.dev
         with self.everything():
             return approval_actions.request_promotion(
-                release or self.world.release,
-                lane=self.world.lane(environment or self.world.dev),
+                release if environment == self.world.dev else reported(release),
+                lane=self.world.lane(environment),
                 by=self.world.cast.release_engineer,
                 now=timezone.now(),
                 starts_by_itself=starts_by_itself,

@@ -28,7 +28,8 @@ from tests.accounts.factors import by_password
 from tests.cast import Cast
 from tests.load import visiting
 from tests.processes import Child, WebServer, eventually
-from tests.world import make_environment, make_lane, make_service, open_window
+from tests.reported import reported
+from tests.world import make_environment, make_lane, make_service, open_window, without_soak
 
 PLACES = {"Dev": Tier.DEV, "QA": Tier.QA, "Staging": Tier.STAGING, "Production": Tier.PRODUCTION}
 PATIENCE = 60
@@ -50,9 +51,11 @@ class Scene:
         return workspace_scope([workspace.pk for workspace in self.cast.workspaces])
 
     def push(self, tag: str) -> None:
-        """Push a tag to the portal's repository, as a developer does, and wait for the release."""
+        """Push a tag to the portal's repository, as a developer does; wait for the release, with its reports."""
         self._git_push(f"refs/tags/{tag}")
-        self.sees(lambda: self.service.releases.filter(tag=tag, state=ReleaseState.SEALED).exists())
+        release = self.sees(lambda: self.service.releases.filter(tag=tag, state=ReleaseState.SEALED).first())
+        with self.everything():
+            reported(release)
 
     def push_again(self, tag: str) -> PushedCommit:
         """Push a tag that has been released before; return what the portal wrote down about it."""
@@ -126,6 +129,7 @@ def make_scene(cast: Cast, portal: WebServer, worker: Child, folder: Path, *plac
         environments = {name: make_environment(cast.platform, name, PLACES[name]) for name in places}
         if "Production" in environments:
             open_window(environments["Production"])
+            without_soak()
         lanes = {
             name: make_lane(environment, service, greeting=f"Hello from {name}")
             for name, environment in environments.items()

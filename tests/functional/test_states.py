@@ -17,10 +17,12 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.releases.enums import ReleaseState
+from tests.approvals.promotions import store
 from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
 from tests.processes import WebServer, eventually
+from tests.reported import reported
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -45,8 +47,12 @@ def states(stage: Stage) -> Iterator[States]:  # noqa: F811
     failed = stage.deploy("1.2.0")
     with stage.everything():
         waiting = approval_actions.request_promotion(
-            world.release, lane=world.lane(world.production), by=world.cast.release_engineer, now=timezone.now()
+            reported(world.release),
+            lane=world.lane(world.production),
+            by=world.cast.release_engineer,
+            now=timezone.now(),
         )
+        store(world.release)  # QA can go back to it
     stage.judge.hold(StepKind.CHECK_GREEN)
     running = stage.start(good, world.qa)
     attempt = threading.Thread(target=_run, args=[running])

@@ -1,11 +1,16 @@
 """The policies that the migration installs."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.core.management import call_command
+from django.db import connection
 
 from apps.core.canonical import sha256_of
+from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments.enums import Tier
-from apps.policies.clauses import REPORTED, Gate, Owner
+from apps.policies.clauses import REPORTED, Gate, Owner, When
 from apps.policies.documents import parse
 from apps.policies.models import PolicyVersion
 from apps.policies.sources import read
@@ -23,33 +28,98 @@ def test_each_tier_has_one_policy_in_force_that_parses(tier):
     assert version.digest == sha256_of(version.document)
 
 
-@pytest.mark.parametrize("tier", [Tier.LOCAL, Tier.DEV, Tier.QA, Tier.STAGING])
-def test_lower_tiers_ask_nobody(tier):
-    assert not _in_force(tier).clauses_of(Gate.APPROVALS)
+# By owner and case, all that a tier asks for beside the five gates that no policy can leave out.
+ALL, PLATFORM, CUSTOMER = Owner.ALL, Owner.PLATFORM, Owner.CUSTOMER
+ALWAYS_ASKED = {("artifact", ALL, ""), ("freeze", ALL, ""), ("hold", ALL, ""), ("quarantine", ALL, "")}
+EVERY_SUITE = "UNIT INTEGRATION END_TO_END"
+ASKED = {
+    Tier.LOCAL: {("version_order", ALL, "prereleases")},
+    Tier.DEV: {("version_order", ALL, "prereleases")},
+    Tier.QA: {
+        ("version_order", ALL, "prereleases"),
+        ("previous_tier", ALL, ""),
+        ("tests", PLATFORM, "UNIT"),
+        ("api_compatibility", ALL, "sunset, waived_by ENGINEERING_MANAGER"),
+        ("rollback_readiness", ALL, "limit_minutes 15"),
+    },
+    Tier.STAGING: {
+        ("version_order", ALL, "prereleases"),
+        ("previous_tier", ALL, "ORDINARY"),
+        ("tests", PLATFORM, f"{EVERY_SUITE}, ORDINARY"),
+        ("tests", PLATFORM, "UNIT, EMERGENCY"),
+        ("coverage", PLATFORM, "least_percent 70, waived_by ENGINEERING_MANAGER, ORDINARY"),
+        ("security_scan", PLATFORM, "tolerated none, ORDINARY"),
+        ("parts_list", PLATFORM, ""),
+        ("api_compatibility", ALL, "sunset, waived_by ENGINEERING_MANAGER"),
+        ("rollback_readiness", ALL, "limit_minutes 15"),
+    },
+    Tier.PRODUCTION: {
+        ("version_order", ALL, "no prereleases"),
+        ("previous_tier", ALL, "soak_minutes 60, ORDINARY"),
+        ("previous_tier", ALL, "EMERGENCY"),
+        ("tests", PLATFORM, f"{EVERY_SUITE}, ORDINARY"),
+        ("tests", PLATFORM, "UNIT, EMERGENCY"),
+        ("security_scan", PLATFORM, "tolerated none, ORDINARY"),
+        ("parts_list", PLATFORM, ""),
+        ("api_compatibility", ALL, "sunset, waived_by ENGINEERING_MANAGER"),
+        ("rollback_readiness", ALL, "limit_minutes 15"),
+        ("window", ALL, "lasting_minutes 15"),
+        ("approvals", PLATFORM, "role ENGINEERING_MANAGER, step_up second_factor_or_password, ORDINARY"),
+        ("approvals", PLATFORM, "role DEVOPS, step_up second_factor_or_password, ORDINARY"),
+        ("approvals", PLATFORM, "role SENIOR_ENGINEER, step_up second_factor_or_password, EMERGENCY"),
+        ("approvals", CUSTOMER, "role CUSTOMER_OPERATOR, step_up second_factor_or_password"),
+    },
+}
 
 
-def test_production_asks_the_engineering_manager_and_devops():
-    assert _roles(Owner.PLATFORM) == {"PROD-3": "ENGINEERING_MANAGER", "PROD-4": "DEVOPS"}
+@pytest.mark.parametrize("tier", Tier.values)
+def test_each_tier_asks_for_what_the_strategy_does(tier):
+    clauses = _in_force(tier).clauses
+
+    assert {(clause.gate, clause.owner, _said(clause)) for clause in clauses} == ASKED[Tier(tier)] | ALWAYS_ASKED
+    assert len({clause.id for clause in clauses}) == len(clauses) == len(ASKED[Tier(tier)]) + len(ALWAYS_ASKED)
+    assert all(clause.source.startswith(("Deployment, environments and", "Deployment policies")) for clause in clauses)
 
 
-def test_a_customers_production_asks_the_customer():
-    assert _roles(Owner.CUSTOMER) == {"PROD-5": "CUSTOMER_OPERATOR"}
+def _said(clause):
+    """Return settings and case of a clause in short."""
+    words = [_setting(name, value) for name, value in sorted(clause.settings.items())]
+    return ", ".join([*words, *([] if clause.when == When.ALWAYS else [clause.when])])
 
 
-def test_production_asks_for_a_way_back_a_window_and_staging_first():
-    gates = {clause.gate for clause in _in_force(Tier.PRODUCTION).for_owner(Owner.PLATFORM).clauses}
+def _setting(name, value):
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return " ".join(value) if name == "suites" else f"{name} {value}"
 
-    assert gates == set(Gate) - {*REPORTED, Gate.API_COMPATIBILITY, Gate.MIGRATIONS, Gate.EMERGENCY_PATH}
+
+def test_a_customers_environment_asks_for_no_report_that_is_not_seen_there():
+    gates = {clause.gate for clause in _in_force(Tier.PRODUCTION).for_owner(Owner.CUSTOMER).clauses}
+
+    assert gates == set(Gate) - set(REPORTED)
+
+
+def test_an_emergency_waits_for_no_soak():
+    policy = _in_force(Tier.PRODUCTION)
+
+    usual, hurried = (policy.for_owner(Owner.PLATFORM, in_emergency=case) for case in (False, True))
+    assert usual.clause_of(Gate.PREVIOUS_TIER).settings == {"soak_minutes": 60}
+    assert hurried.clause_of(Gate.PREVIOUS_TIER).settings == {}
+
+
+def test_what_people_wrote_themselves_stays_as_they_wrote_it():
+    shipped = import_module("apps.policies.migrations.0006_evidence_and_soak")
+    with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        before = list(PolicyVersion.objects.filter(is_active=True).values_list("pk"))
+        with connection.schema_editor() as editor:
+            shipped.add_versions(apps, editor)
+
+        assert list(PolicyVersion.objects.filter(is_active=True).values_list("pk")) == before
 
 
 def _in_force(tier):
     with workspace_scope([]):
         return parse(PolicyVersion.objects.in_force(tier).get().document)
-
-
-def _roles(owner):
-    policy = _in_force(Tier.PRODUCTION).for_owner(owner)
-    return {clause.id: clause.settings["role"] for clause in policy.clauses_of(Gate.APPROVALS)}
 
 
 def test_each_is_exported_as_a_text_that_is_read_back(tmp_path):

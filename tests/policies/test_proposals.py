@@ -88,12 +88,12 @@ def test_a_proposal_on_top_of_what_is_no_longer_in_force_is_of_the_past(world: W
     first, second = propose(world.cast), propose(world.cast, world.cast.security, least=90)
     activate(first, by=world.cast.engineering_manager)
 
-    with pytest.raises(actions.ProposalOvertaken, match="version 1"):
+    with pytest.raises(actions.ProposalOvertaken, match="version 2"):
         activate(second, by=world.cast.engineering_manager)
 
     assert in_force() == PolicyProposal.objects.get(pk=first.pk).version
     page = text_of(get(world.cast.engineering_manager, reverse("policies:proposal-detail", args=[second.pk])))
-    assert "Version 2 is in force since" in page
+    assert "Version 3 is in force since" in page
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_nothing_is_proposed_that_is_in_force_and_what_was_written_stays_in_the_
     answer = post(world.cast.devops, CREATE, {"source": same, "reason": "A test"})
 
     assert answer.status_code == 422
-    assert "This says what version 1 says, which is in force." in text_of(answer)
+    assert "This says what version 2 says, which is in force." in text_of(answer)
     assert "# A comment" in text_of(answer)
 
 
@@ -195,11 +195,11 @@ def test_from_the_form_to_the_page_of_the_new_version(world: World) -> None:
         assert last_event("policy.activated").approval["confirmed_with"] == "PASSWORD"
     page = text_of(get(world.cast.auditor, reverse("policies:policy-detail", args=["qa"])))
     assert "DevOps proposed it, Security put it in force" in page
-    assert "What changed since version 1" in page
-    old = text_of(get(world.cast.auditor, reverse("policies:policy-version", args=["qa", 1])))
+    assert "What changed since version 2" in page
+    old = text_of(get(world.cast.auditor, reverse("policies:policy-version", args=["qa", 2])))
     assert "No longer in force" in old
-    source = get(world.cast.auditor, reverse("policies:policy-source", args=["qa", 2])).content
-    assert sources.read(source)[0]["clauses"][-1]["id"] == "QA-9"
+    source = get(world.cast.auditor, reverse("policies:policy-source", args=["qa", 3])).content
+    assert sources.read(source)[0]["clauses"][-1]["id"] == "QA-50"
 
 
 def test_a_tenant_sees_the_policies_and_no_proposal(world: World) -> None:
@@ -264,5 +264,5 @@ def test_of_all_who_decide_at_once_one_does_for_each_proposal_and_one_for_the_ti
         activated = PolicyProposal.objects.filter(state=ProposalState.ACTIVATED).count()
         assert activated == answers.count("in force") <= 1
         assert PolicyProposal.objects.filter(state=ProposalState.WITHDRAWN).count() == answers.count("taken back")
-        assert in_force().number == 1 + activated == PolicyVersion.objects.filter(tier="QA").count()
+        assert in_force().number == 2 + activated == PolicyVersion.objects.filter(tier="QA").count()
         assert AuditEvent.objects.filter(kind="policy.activated").count() == activated

@@ -147,7 +147,7 @@ def test_another_policy_in_force_is_another_document_on_every_paper(world: World
         assert {each for each in ids if each not in paper} == set()
         assert "at least 83 % of the lines" in " ".join(paper.split())
         assert "DevOps" in paper
-    assert 'id="QA-9"' in page
+    assert 'id="QA-50"' in page
     assert "at least 83 %" not in before
     assert answer["Content-Disposition"] == 'attachment; filename="strategy.pdf"'
     theirs = text_of(get(world.cast.customer_operator, MARKDOWN))
@@ -162,15 +162,15 @@ def test_any_two_versions_of_a_tier_are_compared_in_words_and_as_yaml(world: Wor
         for least in (70, 80):
             proposal = actions.propose(text(least=least), tier="QA", reason="More", by=world.cast.devops, now=NOW)
             activate(proposal, by=world.cast.security)
-    address = reverse("policies:policy-version", args=["qa", 3])
+    address = reverse("policies:policy-version", args=["qa", 4])
 
-    last, first = (text_of(get(world.cast.auditor, f"{address}{query}")) for query in ("", "?since=1"))
-    back = text_of(get(world.cast.auditor, reverse("policies:policy-version", args=["qa", 1]) + "?since=3"))
+    last, first = (text_of(get(world.cast.auditor, f"{address}{query}")) for query in ("", "?since=2"))
+    back = text_of(get(world.cast.auditor, reverse("policies:policy-version", args=["qa", 2]) + "?since=4"))
 
     assert "Gate: Coverage; Asked: at least 70 % of the lines; Holds for: Everybody" in last
     assert "least_percent: 70" in last
-    assert "What changed since version 1" in first
+    assert "What changed since version 2" in first
     assert "at least 70 %" not in first
-    assert "What was otherwise than in version 3" in back
+    assert "What was otherwise than in version 4" in back
     for bad in ("?since=9", "?since=x", "?since=99999999999999999999"):
         assert get(world.cast.auditor, address + bad).status_code == 404

@@ -10,14 +10,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.dashboards.demonstration import catalogue, people, places, visits
+from apps.dashboards.demonstration import catalogue, people, pipeline, places, policies, visits
 from apps.dashboards.demonstration.journey import Journey
 from apps.environments.models import Lane
 from apps.releases.enums import PushState
@@ -28,6 +28,7 @@ from apps.workspaces.scope import workspace_scope
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 20 * 60
 QUIET_SECONDS = 20
+REPORT_SECONDS = 2
 # Any number, the same for all: one load at a time.
 LOCK = 4_107_202_611
 
@@ -38,13 +39,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--accounts", action="store_true", help="only show the accounts")
         parser.add_argument("--no-wait", action="store_false", dest="wait", help="ask for the promotions and return")
+        parser.add_argument("--stay", action="store_true", help="then report of what comes to Dev, as pipelines do")
         parser.add_argument("--wait", action="store_true", default=True, help="stay until all runs (default)")
 
-    def handle(self, *, accounts: bool, wait: bool, **options: Any) -> None:
+    def handle(self, *, accounts: bool, wait: bool, stay: bool, **options: Any) -> None:
         if accounts:
             self._show_accounts()
-        else:
-            self._load(wait)
+            return
+        self._load(wait)
+        while stay:
+            try:
+                self._report()
+            except (OperationalError, InterfaceError):
+                connection.close()  # the database may be starting again
+            time.sleep(REPORT_SECONDS)
 
     def _load(self, wait: bool) -> None:
         if self._is_loaded():
@@ -76,6 +84,7 @@ class Command(BaseCommand):
             with _everything():
                 under_way = journey.step(timezone.now())
                 visits.write_lanes(_visits_file(), _lanes())
+            self._report()
             if building:
                 building = self._release_greeter(greeter)
             if not (under_way or building):
@@ -108,6 +117,7 @@ class Command(BaseCommand):
         with _everything():
             accounts = people.load(platform, customer, now=now)
             environments = places.load(platform, customer, now=now)
+            policies.shorten_soak(accounts, now=now)
             services = catalogue.load_services(platform, now=now)
         with _everything():
             theirs = environments[places.CUSTOMER_PRODUCTION]
@@ -127,6 +137,18 @@ class Command(BaseCommand):
         elif pushed is not None and pushed.state == PushState.REFUSED:
             self._say(f"Greeter {pushed.name}: {pushed.outcome}")
         return pushed is not None
+
+    def _report(self) -> None:
+        """Report of one release that came to Dev, if there is one that nobody has reported of."""
+        with _everything():
+            trial = pipeline.next_trial()
+        if trial is None:
+            return
+        reports = pipeline.reports_of(trial)
+        with _everything():
+            pipeline.keep(trial, reports, now=timezone.now())
+        release = trial.deployment.release
+        self._say(f"{release.service} {release.version}: {len(reports)} reports")
 
     def _is_loaded(self) -> bool:
         with _everything():

@@ -1,0 +1,165 @@
+"""What a release has to show: its reports, its way back, how it serves callers on, and an hour in Staging.
+
+Clause by clause, tier by tier, as the two strategy documents ask. Only where the policy in force is the one that was
+shipped: what people wrote themselves stays as they wrote it. Why some are the platform's alone: ADR 0090.
+"""
+
+from importlib import import_module
+
+from django.db import migrations
+from django.utils import timezone
+
+shipped = import_module("apps.policies.migrations.0003_policies_of_the_tiers")
+emergencies = import_module("apps.policies.migrations.0005_emergencies_and_confirmation")
+
+STRATEGY, POLICIES = shipped.STRATEGY, shipped.POLICIES
+REASON = "Reports, interface compatibility, ways back and soak, as the strategy asks for them."
+
+
+def clause(number, gate, text, source, *, when="ALWAYS", owner="ALL", **settings):
+    row = shipped.clause(number, gate, text, source, owner=owner, **settings)
+    return row if when == "ALWAYS" else {**row, "when": when}
+
+
+def reported(number, gate, text, source, **fields):
+    """A clause that goes by reports, which are seen in the workspace of the release: the platform's tiers ask."""
+    return clause(number, gate, text, source, owner="PLATFORM", **fields)
+
+
+def every_suite(number, source):
+    return reported(
+        number,
+        "tests",
+        "All unit and integration tests pass, and the end-to-end tests of the critical paths.",
+        source,
+        when="ORDINARY",
+        suites=["UNIT", "INTEGRATION", "END_TO_END"],
+    )
+
+
+def least_tested(number):
+    return reported(
+        number,
+        "tests",
+        "An emergency is tested at the least: all unit tests pass.",
+        f"{POLICIES}, Emergency procedures",
+        when="EMERGENCY",
+        suites=["UNIT"],
+    )
+
+
+def clean_scan(number, source):
+    return reported(number, "security_scan", "The security scan is clean.", source, when="ORDINARY", tolerated="none")
+
+
+def traceable(number):
+    return reported(number, "parts_list", "What a release is made of can be traced.", f"{STRATEGY}, 12")
+
+
+def served_on(number):
+    return clause(
+        number,
+        "api_compatibility",
+        "Those who call what runs in Production are served on.",
+        f"{STRATEGY}, 7",
+        sunset=True,
+        waived_by="ENGINEERING_MANAGER",
+    )
+
+
+def way_back(number):
+    return clause(
+        number, "rollback_readiness", "What runs now can be brought back.", f"{STRATEGY}, 6.2", limit_minutes=15
+    )
+
+
+# What each tier's shipped policy gets beside what it has; Local and Dev are where things are tried out.
+MORE = {
+    "QA": [
+        reported(7, "tests", "All unit tests pass.", f"{STRATEGY}, 6.2", suites=["UNIT"]),
+        served_on(8),
+        way_back(9),
+    ],
+    "STAGING": [
+        every_suite(7, f"{POLICIES}, Staging: testing requirements"),
+        least_tested(8),
+        reported(
+            9,
+            "coverage",
+            "Tests run at least 70 % of the code.",
+            f"{POLICIES}, Staging: automated testing",
+            when="ORDINARY",
+            least_percent=70,
+            waived_by="ENGINEERING_MANAGER",
+        ),
+        clean_scan(10, f"{POLICIES}, Staging: testing requirements"),
+        traceable(11),
+        served_on(12),
+        way_back(13),
+    ],
+    "PRODUCTION": [
+        clause(
+            13,
+            "previous_tier",
+            "An emergency was tried in Staging, for as long as there is time.",
+            f"{POLICIES}, Emergency procedures",
+            when="EMERGENCY",
+        ),
+        every_suite(14, f"{POLICIES}, Pre-deployment checklist"),
+        least_tested(15),
+        clean_scan(16, f"{POLICIES}, Pre-deployment checklist"),
+        traceable(17),
+        served_on(18),
+    ],
+}
+# Clauses that were there before, and what is said otherwise in them.
+CHANGED = {
+    "PROD-1": {
+        "text": "A release succeeds in Staging first, and runs well there for an hour.",
+        "source": f"{POLICIES}, Change management",
+        "when": "ORDINARY",
+        "settings": {"soak_minutes": 60},
+    },
+}
+
+
+def document_before(tier, prefix, clauses, limits):
+    """What was shipped up to here."""
+    document = shipped.document_of(tier, prefix, clauses, limits)
+    ordinary = emergencies.ORDINARY.get(tier, ())
+    rows = [{**row, "when": "ORDINARY"} if row["id"] in ordinary else row for row in document["clauses"]]
+    return {**document, "clauses": [emergencies.confirmed(row) for row in (*rows, *emergencies.MORE.get(tier, []))]}
+
+
+def document_after(tier, prefix, clauses, limits):
+    before = document_before(tier, prefix, clauses, limits)
+    more = shipped.document_of(tier, prefix, MORE[tier], limits)
+    return {**before, "clauses": [{**row, **CHANGED.get(row["id"], {})} for row in before["clauses"]] + more["clauses"]}
+
+
+def add_versions(apps, schema_editor):
+    version = apps.get_model("policies", "PolicyVersion")
+    shipped.enter_scope(schema_editor)
+    for tier, *said in shipped.TIERS:
+        digest = shipped.digest_of(document_before(tier, *said))
+        in_force = version.objects.filter(tier=tier, is_active=True, digest=digest).first()
+        if tier not in MORE or in_force is None:
+            continue
+        document = document_after(tier, *said)
+        version.objects.filter(pk=in_force.pk).update(is_active=False)
+        version.objects.create(
+            workspace_id=in_force.workspace_id,
+            tier=tier,
+            number=in_force.number + 1,
+            document=document,
+            digest=shipped.digest_of(document),
+            reason=REASON,
+            created_at=timezone.now(),
+            is_active=True,
+        )
+
+
+class Migration(migrations.Migration):
+    dependencies = [("policies", "0005_emergencies_and_confirmation")]
+
+    operations = [migrations.RunPython(add_versions, migrations.RunPython.noop)]
