@@ -37,6 +37,7 @@ def test_a_wheel_that_was_changed_is_found(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("greeter/__init__.py", "print('not what was built')")
         archive.writestr("greeter/more.py", "")
+        archive.writestr("greeter/_vendor/other-1.0.dist-info/RECORD", "")
         archive.writestr("greeter-1.0.0.dist-info/RECORD", RECORD)
 
     found = list(pipeline._tampered(wheel.name, wheel))
@@ -64,5 +65,6 @@ def test_parts_and_answers_are_written_so_that_the_portal_reads_them() -> None:
 
 RECORD = """\
 greeter/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0
+greeter/_vendor/other-1.0.dist-info/RECORD,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0
 greeter-1.0.0.dist-info/RECORD,,
 """

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ from apps.environments.enums import Tier
 from apps.integrations.artifact_store import ArtifactStore, StoreError, unpack
 from apps.releases import actions
 from apps.releases.enums import ReleaseState
+from apps.releases.models import Release
 
 UNIT_TESTS = settings.BASE_DIR / "deploy" / "local" / "unit_tests.py"
 PIPELINE = Actor("SYSTEM", "demonstration-pipeline", "Pipeline of the demonstration")
@@ -110,7 +112,7 @@ def reports_of(trial: Trial) -> list[Report]:
     return [
         *(_own_tests(release.commit) if trial.is_built_here else _modules(trial.manifest["program"], wheels)),
         Report("JUNIT", junit("deployment to Dev", trial.steps), "INTEGRATION", ran_there=True),
-        *_visits(answers, release.version),
+        *_visits(answers, release),
         Report("SARIF", sarif("wheel-contents", [found for name, path in wheels for found in _tampered(name, path)])),
         Report("CYCLONEDX", cyclonedx(release.service.name, release.version, trial.manifest["wheels"])),
     ]
@@ -194,7 +196,7 @@ def openapi(title: str, answers: Iterable[Answer]) -> bytes:
         }
         for answer in answers
     }
-    return json.dumps({"openapi": "3.1.0", "info": {"title": title, "version": "seen"}, "paths": paths}).encode()
+    return json.dumps({"openapi": "3.1.0", "info": {"title": title, "version": "seen in Dev"}, "paths": paths}).encode()
 
 
 def _own_tests(commit: str) -> Iterator[Report]:
@@ -257,23 +259,24 @@ def _answers(trial: Trial) -> Iterator[Answer]:
             return
 
 
-def _visits(answers: Sequence[Answer], version: str) -> Iterator[Report]:
+def _visits(answers: Sequence[Answer], release: Release) -> Iterator[Report]:
     """Report of visits that this release answered; somebody may have brought another one to Dev meanwhile."""
-    if not answers or any(answer.version != version for answer in answers):
+    if not answers or any(answer.version != release.version for answer in answers):
         return
     cases = [
         Case(f"GET {answer.path}", failure="" if answer.status < 400 else f"It answered {answer.status}.")
         for answer in answers
     ]
     yield Report("JUNIT", junit("visits in Dev", cases), "END_TO_END", ran_there=True)
-    yield Report("OPENAPI", openapi("What was seen in Dev", answers), ran_there=True)
+    yield Report("OPENAPI", openapi(release.service.name, answers), ran_there=True)
 
 
 def _tampered(filename: str, path: Path) -> Iterator[tuple[str, str]]:
     """Compare the files of a wheel with its own list of them (RECORD)."""
     with zipfile.ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if not name.endswith("/")]
-        record = next((name for name in names if name.endswith(".dist-info/RECORD")), "")
+        # At the top: what a wheel brings of others has lists of its own, deeper down.
+        record = next((name for name in names if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)), "")
         text = wheel.read(record).decode() if record else ""
         listed = {row[0]: row[1] for row in csv.reader(io.StringIO(text)) if len(row) > 1}
         for name in names:
