@@ -15,6 +15,7 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
+from apps.approvals.actions.lines import ask_for_lines
 from apps.audit.models import AuditEvent
 from apps.audit.querysets import EventQuerySet
 from apps.deployments import actions as deployment_actions
@@ -24,14 +25,16 @@ from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
 from apps.incidents import actions as incident_actions
 from apps.policies import actions as policy_actions
+from apps.policies.checklists import Phase
 from apps.releases import actions as release_actions
 from apps.releases.models import Finding
 from apps.releases.querysets import CatalogueQuerySet
 from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.accounts.factors import register_app
-from tests.approvals.promotions import lend
+from tests.approvals.promotions import lend, tick
 from tests.cast import NOW
 from tests.drill import get, post
+from tests.policies.documents import make_policy
 from tests.policies.proposals import text
 from tests.test_doors import _acceptance, _routes
 from tests.world import World
@@ -119,6 +122,17 @@ def objects(world: World) -> Objects:
     )
 
 
+def _line(objects: Objects) -> Any:
+    ask_for_lines(objects.promotion, make_policy("checklist"), Phase.PRE, now=NOW)
+    return objects.promotion.checklist_lines.get(line="notes")
+
+
+def _tick(objects: Objects) -> Any:
+    line = _line(objects)
+    tick(line, objects.world.cast.release_engineer, now=timezone.now())
+    return line.ticks.get()
+
+
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "releases:service-detail": lambda o: [o.world.service.slug],
     **{
@@ -153,6 +167,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     **{f"health:{name}": lambda o: [o.check.pk] for name in ("check-detail", "check-change", "check-remove")},
     "approvals:promotion-detail": lambda o: [o.promotion.number],
     "approvals:decision-create": lambda o: [o.promotion.number],
+    "approvals:tick-create": lambda o: [_line(o).pk],
+    "approvals:tick-withdrawal": lambda o: [_tick(o).pk],
     "approvals:waiver-create": lambda o: [o.promotion.number, "tests"],
     "approvals:trait-create": lambda o: [o.world.release.pk],
     "approvals:waiver-withdrawal": lambda o: [o.waiver.pk],

@@ -28,7 +28,8 @@ from apps.releases.models import Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
 from tests.accounts.factors import by_password, code_at, register_app
-from tests.approvals.promotions import ask, lend
+from tests.approvals.promotions import ask, lend, tick
+from tests.approvals.test_checklists import ask_for_checklists
 from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
@@ -176,6 +177,23 @@ def _waiver(world: World) -> Call:
     return Call(world.cast.devops, address, {"plan_hash": promotion.plan_hash, "hours": "2", **REASON})
 
 
+def _line(world: World) -> Any:
+    ask_for_checklists()
+    return ask(world, world.dev, now=timezone.now(), starts_by_itself=False).checklist_lines.get(line="on-call")
+
+
+def _tick(world: World) -> Call:
+    line = _line(world)
+    data = {"plan_hash": line.promotion.plan_hash, "note": "Seen to"}
+    return Call(world.cast.devops, reverse("approvals:tick-create", args=[line.pk]), data)
+
+
+def _taken_back(world: World) -> Call:
+    line = _line(world)
+    tick(line, world.cast.devops, now=timezone.now())
+    return Call(world.cast.devops, reverse("approvals:tick-withdrawal", args=[line.ticks.get().pk]), REASON)
+
+
 def _app(person: Any) -> dict[str, Any]:
     form = AppForm(user=person)
     shown = code_at(form.app_secret, timezone.now())
@@ -305,6 +323,8 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "acceptance.withdrawn",
         lambda w: Call(w.cast.security, reverse("approvals:acceptance-withdrawal", args=[_acceptance(w).pk]), REASON),
     ),
+    ("approvals:tick-create", "tick.given", _tick),
+    ("approvals:tick-withdrawal", "tick.taken_back", _taken_back),
     (
         "approvals:trait-create",
         "release.trait_declared",

@@ -84,6 +84,7 @@ PAST_THE_SCOPE = {
     "api_beside": "how a release that the asker may read differs for callers from another that they may read",
     "api_comparisons_due": "ids and digests of what to compare",
     "active_deployments": "the engine: what is under way, when the database is another than before",
+    "checklists_unjudged": "ids of workspaces with an owed line whose gate may have turned",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",
     "claim_resource": "who owns a resource; checks the asker's scope",
     "delegations_void": "ids of workspaces where somebody left who lent or was lent a role",

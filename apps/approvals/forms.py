@@ -146,6 +146,13 @@ class TraitForm(forms.Form):
         set_choices(self, "trait", [(trait.value, trait.label) for trait in left])
 
 
+class TickForm(forms.Form):
+    """`plan_hash` is the plan that the page showed; a tick is bound to it."""
+
+    plan_hash = forms.RegexField(regex=r"^[0-9a-f]{64}$", widget=forms.HiddenInput)
+    note = LineField(label="Note", max_length=500, required=False)
+
+
 class WithdrawalForm(forms.Form):
     reason = LineField(
         label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
 from uuid import UUID
 
 from django.db import connection
@@ -15,30 +17,31 @@ log = logging.getLogger(__name__)
 
 
 def see_to_approvals() -> None:
-    """This function will end the delegations of people who have left, mail what was not mailed, and ask repositories
-    about hotfixes.
+    """This function will end the delegations of people who have left, tick owed lines whose gates have come to let
+    pass, mail what was not mailed, and ask repositories about hotfixes.
     """
-    _in_each("SELECT workspace_id FROM delegations_void()", _void_delegations)
+    _in_each("SELECT workspace_id FROM delegations_void()", _scoped(actions.void_delegations))
+    _in_each("SELECT workspace_id FROM checklists_unjudged()", _scoped(actions.tick_owed))
     runner.mail_due()
-    _in_each("SELECT workspace_id FROM hotfixes_due()", _look_at_hotfixes)
+    _in_each("SELECT workspace_id FROM hotfixes_due()", hotfixes.look_at_hotfixes)
 
 
-def _in_each(due: str, work: Callable[[UUID], None]) -> None:
+def _in_each(due: str, see_to: Callable[..., object]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(due)
         found = [row[0] for row in cursor.fetchall()]
     for workspace_id in found:
         try:
             with coming_from(Source(via="task")):
-                work(workspace_id)
+                see_to(workspace_id=workspace_id, now=timezone.now())
         except Exception:
-            log.exception("%s of %s can't be seen to; it is looked at again", work.__name__, workspace_id)
+            log.exception("%s can't be done in %s; it is tried again", see_to.__name__, workspace_id)
 
 
-def _void_delegations(workspace_id: UUID) -> None:
-    with workspace_scope([workspace_id]):
-        actions.void_delegations(workspace_id=workspace_id, now=timezone.now())
+def _scoped(work: Callable[..., object]) -> Callable[..., object]:
+    @wraps(work)
+    def see_to(*, workspace_id: UUID, now: datetime) -> object:
+        with workspace_scope([workspace_id]):
+            return work(workspace_id=workspace_id, now=now)
 
-
-def _look_at_hotfixes(workspace_id: UUID) -> None:
-    hotfixes.look_at_hotfixes(workspace_id, now=timezone.now())
+    return see_to

@@ -5,15 +5,18 @@ from apps.accounts.enums import Proof
 from apps.accounts.models import Role
 from apps.approvals.enums import OPEN_PROMOTION, Choice, NoticeKind, PromotionState
 from apps.approvals.querysets import (
+    ChecklistLineQuerySet,
     DecisionQuerySet,
     DelegationQuerySet,
     PromotionQuerySet,
     RequirementQuerySet,
+    TickQuerySet,
     WaiverQuerySet,
 )
 from apps.configuration.models import ConfigurationVersion
 from apps.environments.models import Lane, all_or_none, person
 from apps.incidents.models import Incident
+from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.facts import Origin
 from apps.policies.gates import TITLES
@@ -285,3 +288,100 @@ class Waiver(TenantModel):
     @property
     def title(self) -> str:
         return TITLES[Gate(self.gate)]
+
+
+class ChecklistLine(TenantModel):
+    """A line of a checklist that a promotion is asked to have ticked, as the policy says it. Ended, never changed.
+
+    `clause` asks for the checklist. The line ticks itself by the gate of the clause `follows`; without, who holds
+    `role` ticks it. After the deployment it is owed until `due_at`.
+    """
+
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="checklist_lines")
+    clause = models.CharField(max_length=11)
+    checklist = models.CharField(max_length=40)
+    title = models.CharField(max_length=120)
+    phase = models.CharField(max_length=4, choices=[(phase.value, phase.value) for phase in Phase])
+    position = models.PositiveSmallIntegerField()
+    line = models.CharField(max_length=40)
+    text = models.CharField(max_length=120)
+    role = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    follows = models.CharField(max_length=11, blank=True)
+    asked_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, blank=True)
+    judged_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 set with ended_at or not at all
+
+    objects = ChecklistLineQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["promotion", "asked_at", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                name="checklist_line_once",
+                fields=["promotion", "phase", "checklist", "line"],
+                condition=Q(ended_at=None),
+            ),
+            models.CheckConstraint(name="checklist_line_phase_known", condition=Q(phase__in=list(Phase))),
+            models.CheckConstraint(
+                name="checklist_line_ticked_one_way",
+                condition=Q(role=None) & ~Q(follows="") | Q(role__isnull=False, follows=""),
+            ),
+            models.CheckConstraint(
+                name="checklist_line_due_afterwards",
+                condition=Q(phase=Phase.PRE, due_at=None) | Q(phase=Phase.POST, due_at__isnull=False),
+            ),
+            all_or_none("checklist_line_ended_whole", "ended_at", "end_reason"),
+        ]
+        indexes = [
+            models.Index(
+                name="checklist_line_owed", fields=["workspace", "due_at"], condition=Q(phase=Phase.POST, ended_at=None)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Tick(TenantModel):
+    """That a line was seen to: by one person on the plan that was shown, or by the gate that the line goes by.
+
+    `note` is what they say of it, or what the gate said. Taken back with a reason by `voided_by`, or voided by the
+    portal; never changed.
+    """
+
+    line = models.ForeignKey(ChecklistLine, on_delete=models.PROTECT, related_name="ticks")
+    promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="ticks")
+    note = models.CharField(max_length=500, blank=True)
+    plan_hash = models.CharField(max_length=64)
+    ticked_at = models.DateTimeField()
+    ticked_by = person(null=True, blank=True)
+    on_behalf_of = person(null=True, blank=True)
+    delegation = models.ForeignKey(Delegation, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    voided_at = models.DateTimeField(null=True, blank=True)
+    voided_by = person(null=True, blank=True)
+    void_reason = models.CharField(max_length=300, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
+    # Said by the query `with_backing`.
+    is_backed: bool
+
+    objects = TickQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["ticked_at"]
+        constraints = [
+            models.UniqueConstraint(name="tick_once", fields=["line"], condition=Q(voided_at=None)),
+            models.CheckConstraint(name="tick_of_two_people", condition=~Q(ticked_by=F("on_behalf_of"))),
+            all_or_none("tick_delegated_whole", "on_behalf_of", "delegation"),
+            all_or_none("tick_voided_whole", "voided_at", "void_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"tick of {self.line_id}"
+
+    @property
+    def people(self) -> str:
+        """Who ticked it, and for whom: needs `with_people`."""
+        if self.ticked_by is None:
+            return "its gate"
+        return f"{self.ticked_by} for {self.on_behalf_of}" if self.on_behalf_of else str(self.ticked_by)

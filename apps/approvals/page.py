@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.facts import Case, open_case
 from apps.approvals.actions.waivers import waivable_clause
+from apps.approvals.checklists import by_phase, shown_checklists
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.inbox import GateBox, RequirementRow, gate_box
 from apps.approvals.models import Promotion, Waiver
@@ -20,6 +21,7 @@ from apps.changelogs.enums import ChangeKind
 from apps.changelogs.models import ChangelogEntry
 from apps.configuration.difference import ChangedKey, changed_keys
 from apps.environments.models import Lane
+from apps.policies.checklists import Phase
 from apps.policies.clauses import Clause, Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
@@ -147,12 +149,15 @@ def promotion_page(promotion: Promotion, *, by: User, now: datetime) -> dict[str
     """This function will load what is shown of a promotion that comes `with_subject`. Queries: always as many."""
     box = shown_box(promotion, by=by, now=now)
     waivers = list(Waiver.objects.of(promotion.pk))
+    checklists = by_phase(shown_checklists(promotion, by, now=now))
     operate = rights.may(by, Capability.DEPLOYMENT_OPERATE, promotion.workspace_id, promotion.lane.environment)
     return {
         "promotion": promotion,
         "shown": box,
         "changes": changes_in(promotion.lane, promotion.release, promotion.configuration.values),
         "deployments": list(promotion.deployments.order_by("-number")),
+        "before_start": checklists[Phase.PRE],
+        "checklists": checklists[Phase.POST],
         "waivers": waivers,
         "may_waive": _may_waive(promotion, box, by=by),
         "may_end_waiver": _may_end_waiver(promotion, waivers, by=by),

@@ -7,7 +7,7 @@ from uuid import UUID
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Delegation, Promotion, Requirement, Waiver
+from apps.approvals.models import ChecklistLine, Decision, Delegation, Promotion, Requirement, Waiver, Tick
 from apps.audit.actors import Actor
 from apps.core.verdict import Reason, Verdict, all_of, refused
 from apps.releases import permissions as release_permissions
@@ -138,6 +138,35 @@ def may_withdraw_waiver(by: User, waiver: Waiver, *, holds_role: bool) -> Verdic
     if by.is_active and (by.pk == waiver.granted_by_id or holds_role):
         return all_of(())
     return refused("role_missing", f"This needs who gave the waiver, or somebody who is {waiver.role} there.")
+
+
+def may_tick(by: User | Actor, line: ChecklistLine, facts: VotingFacts) -> Verdict:
+    """This function will say whether somebody may tick a line: who holds its role, or was lent it.
+
+    Also who asked for the promotion or made the release: a tick says what was done, it does not approve.
+    """
+    if isinstance(by, Actor):
+        return refused("not_a_person", "Only a person can tick a line; tokens and programs can't.")
+    if line.role is None:
+        return refused("goes_by_a_gate", f"This line ticks itself by {line.follows}: nobody else can.")
+    reasons = [] if by.is_active else [Reason("account_closed", "This account is closed.")]
+    if line.role_id not in facts.roles and loan_to_tick(line, facts) is None:
+        reasons.append(Reason("role_missing", f"This needs somebody who is {line.role} there."))
+    return Verdict(tuple(reasons))
+
+
+def loan_to_tick(line: ChecklistLine, facts: VotingFacts) -> Loan | None:
+    """This function will return by whose loan somebody would tick; None where they hold the role, or nobody lent it."""
+    if line.role_id in facts.roles:
+        return None
+    return next((loan for loan in facts.loans if loan.role == line.role_id), None)
+
+
+def may_take_back(by: User | Actor, tick: Tick, facts: VotingFacts) -> Verdict:
+    """This function will say whether somebody may take a tick back: who gave it, or who could give it."""
+    if isinstance(by, User) and by.is_active and tick.ticked_by_id == by.pk:
+        return all_of(())
+    return may_tick(by, tick.line, facts)
 
 
 def may_approve_afterwards(by: User, promotion: Promotion, role: str, label: str, facts: VotingFacts) -> Verdict:

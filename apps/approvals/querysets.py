@@ -2,9 +2,10 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, FilteredRelation, OuterRef, Q
 
 from apps.approvals.enums import OPEN_PROMOTION, WAITING
+from apps.policies.checklists import Phase
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -84,6 +85,40 @@ class DelegationQuerySet(TenantQuerySet):
 
     def with_people(self) -> Self:
         return self.select_related("membership__user", "membership__role", "delegate", "workspace")
+
+
+class ChecklistLineQuerySet(TenantQuerySet):
+    def standing(self) -> Self:
+        """Return lines that are still asked for, ticked or not."""
+        return self.filter(ended_at=None)
+
+    def of_phase(self, phase: Phase) -> Self:
+        return self.filter(phase=phase)
+
+    def open(self) -> Self:
+        """Return lines that are asked for and that nothing has ticked."""
+        tick = FilteredRelation("ticks", condition=Q(ticks__voided_at=None))
+        return self.standing().alias(tick=tick).filter(tick=None)
+
+    def owed(self) -> Self:
+        """Return the open lines of what was deployed."""
+        return self.of_phase(Phase.POST).open()
+
+
+class TickQuerySet(TenantQuerySet):
+    def standing(self) -> Self:
+        return self.filter(voided_at=None)
+
+    def with_people(self) -> Self:
+        return self.select_related("ticked_by", "on_behalf_of", "voided_by")
+
+    def with_backing(self) -> Self:
+        """Say whether who ticked still holds the role, or whoever lent it still does (`is_backed`)."""
+        held = Membership.objects.current().filter(
+            user_id=OuterRef("ticked_by_id"), role_id=OuterRef("line__role_id"), workspace_id=OuterRef("workspace_id")
+        )
+        whole = Q(Exists(held)) | Q(_is_whole("delegation__membership", "ticked_by", "workspace"))
+        return self.annotate(is_backed=ExpressionWrapper(whole, output_field=BooleanField()))
 
 
 def _is_whole(membership: str, delegate: str, workspace: str) -> Exists:

@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -14,26 +15,29 @@ from apps.accounts.proving import keep_proof, proof_of, refused_with, try_confir
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions, permissions
 from apps.approvals.absences import delegation_rows, delegations_of, lendable_by
+from apps.approvals.checklists import by_phase, mine_in, shown_checklists
 from apps.approvals.forms import (
     AcceptanceForm,
     DecisionForm,
     DelegationForm,
     PromotionForm,
     TraitForm,
+    TickForm,
     WaiverForm,
     WithdrawalForm,
 )
 from apps.approvals.inbox import inbox, inbox_entries, told_to
-from apps.approvals.models import Promotion, Waiver
+from apps.approvals.models import ChecklistLine, Promotion, Waiver, Tick
 from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
 from apps.approvals.proof import decision_proof
 from apps.approvals.simulation import simulate
 from apps.core import live
 from apps.core.keyset import page_of
-from apps.core.pages import kept, moved, render_page
-from apps.core.verdict import Refusal
+from apps.core.pages import kept, moved, render_page, wants_fragment
+from apps.core.verdict import Denied, Refusal
 from apps.environments.models import Lane
+from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE
 from apps.policies.confirming import proof_for, step_up_of_production
 from apps.policies.models import PolicyProposal
@@ -44,6 +48,8 @@ from apps.workspaces import rights
 
 OTHERS_SHOWN = 50
 TOLD_SHOWN = 10
+# Of so many lines the checklists are told.
+LINES_READ = 200
 
 
 @require_safe
@@ -56,6 +62,7 @@ def inbox_page(request: AuthedRequest) -> HttpResponse:
     entries = inbox_entries([*mine.rows, *others], request.user, now=now)
     context = {
         "page": mine,
+        "to_tick": mine_in(request.user, request.workspaces, now=now, most=LINES_READ)[:OTHERS_SHOWN],
         "told": page_of(told_to(request.user, request.workspaces), QueryDict(), moment="told_at", size=TOLD_SHOWN),
         "mine": entries[: len(mine.rows)],
         "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
@@ -247,6 +254,40 @@ def trait_create(request: AuthedRequest, release_id: UUID) -> HttpResponse:
     declared = actions.declare_trait(release, by=request.user, now=timezone.now(), **form.cleaned_data)
     messages.success(request, f"{release.service} {release} is {Trait(declared.trait).phrase}.")
     return redirect("releases:release-detail", release.service.slug, release.version)
+
+
+@require_POST
+def tick_create(request: AuthedRequest, line_id: UUID) -> HttpResponse:
+    line = get_object_or_404(ChecklistLine.objects.visible_in(request.workspaces), pk=line_id)
+    form, now = TickForm(request.POST), timezone.now()
+    if not form.is_valid():
+        raise actions.TickInvalid(" ".join(str(error) for errors in form.errors.values() for error in errors))
+    promotion = actions.tick(line, by=request.user, now=now, **form.cleaned_data)
+    if wants_fragment(request):
+        if line.phase == Phase.PRE:
+            return _promotion_page(request, promotion)
+        checklists = shown_checklists(promotion, request.user, now=now)
+        return render_page(request, "approvals/_checklists.html", {"checklists": by_phase(checklists)[Phase.POST]})
+    messages.success(request, f"Ticked: {line}")
+    return redirect(f"{reverse('approvals:promotion-detail', args=[promotion.number])}#line-{line.pk}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def tick_withdrawal(request: AuthedRequest, tick_id: UUID) -> HttpResponse:
+    ticks = Tick.objects.visible_in(request.workspaces).with_people().select_related("line")
+    tick = get_object_or_404(ticks, pk=tick_id)
+    promotion = get_object_or_404(Promotion.objects.with_subject(), pk=tick.promotion_id)
+    form, now = WithdrawalForm(request.POST or None), timezone.now()
+    if request.method != "POST" or not form.is_valid():
+        checklists = shown_checklists(promotion, request.user, now=now)
+        may_take_back = any(row.tick == tick and row.may_take_back for each in checklists for row in each.rows)
+        if not may_take_back:
+            raise Denied("Only who ticked the line, or could tick it, takes a tick back, and only before the start.")
+        context = {"promotion": promotion, "tick": tick, "form": form}
+        return render_page(request, "approvals/tick_withdrawal.html", context)
+    actions.take_back(tick, by=request.user, now=now, **form.cleaned_data)
+    messages.success(request, f"The line is open again: {tick.line}")
+    return redirect("approvals:promotion-detail", promotion.number)
 
 
 @require_safe

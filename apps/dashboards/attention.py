@@ -10,9 +10,10 @@ from uuid import UUID
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from apps.approvals.checklists import Owed, owed_in
 from apps.approvals.deciders import deciders_of
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Promotion, Requirement
+from apps.approvals.models import ChecklistLine, Decision, Promotion, Requirement
 from apps.approvals.permissions import eligible, votes_of
 from apps.dashboards.cells import UNSUCCESSFUL
 from apps.dashboards.places import Place
@@ -24,6 +25,8 @@ from apps.incidents.models import Debt, Incident
 from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
+# Of so many lines the checklists are told.
+MOST_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Figures:
     drifting: int
     owed: int
     incidents: int
+    unticked: int
 
 
 def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
@@ -51,6 +55,7 @@ def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
         drifting=Coalesce(Sum(_counted(_adrift())), 0),
         owed=Coalesce(Sum(_counted(Debt.objects.unpaid())), 0),
         incidents=Coalesce(Sum(_counted(Incident.objects.open())), 0),
+        unticked=Coalesce(Sum(_counted(ChecklistLine.objects.owed())), 0),
     )
     return Figures(**found)
 
@@ -89,6 +94,11 @@ def debts(workspaces: tuple[UUID, ...], *, now: datetime) -> list[dict[str, Any]
     """Return what emergencies left owed, the most urgent first, and whether it is late. Queries: one."""
     unpaid = Debt.objects.visible_in(workspaces).unpaid().with_subject().order_by("due_at")[:MOST_FAILURES]
     return [{"debt": debt, "is_overdue": debt.is_overdue(now)} for debt in unpaid]
+
+
+def checklists(workspaces: tuple[UUID, ...], *, now: datetime) -> list[Owed]:
+    """Return what is to be ticked of deployments, the most urgent first. Queries: one."""
+    return owed_in(workspaces, now=now, most=MOST_LINES)[:MOST_FAILURES]
 
 
 def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:

@@ -72,6 +72,7 @@ def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
         "failures": page.failures(ask.workspaces),
         "drifting": attention.drifting(ask.workspaces),
         "debts": attention.debts(ask.workspaces, now=ask.now),
+        "checklists": attention.checklists(ask.workspaces, now=ask.now),
     }
 
     nobodys = _needs_parts([], everybodys)

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.accounts.models import User
+from apps.approvals.checklists import by_phase, shown_checklists
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Waiver
 from apps.configuration.difference import changed_keys
@@ -22,6 +23,7 @@ from apps.health import links
 from apps.health.links import Link
 from apps.incidents import permissions as incident_permissions
 from apps.incidents.models import Incident
+from apps.policies.checklists import Phase
 
 
 def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[str, Any]:
@@ -34,6 +36,7 @@ def deployment_page(deployment: Deployment, *, by: User, now: datetime) -> dict[
         "alerts": alerts_around(deployment, now=now),
         "decisions": _decisions(deployment),
         "waivers": list(Waiver.objects.of(deployment.promotion_id)),
+        **_checklists(deployment, by=by, now=now),
         "transitions": list(deployment.transitions.order_by("n")),
         "changed_keys": _changed_keys(deployment),
         "hold": hold,
@@ -124,6 +127,15 @@ def _decisions(deployment: Deployment) -> list[Decision]:
         return []
     standing = Decision.objects.standing().filter(promotion_id=deployment.promotion_id)
     return list(standing.with_people())
+
+
+def _checklists(deployment: Deployment, *, by: User, now: datetime) -> dict[str, Any]:
+    promotion = deployment.promotion
+    if promotion is None:
+        return {}
+    promotion.lane = deployment.lane
+    checklists = by_phase(shown_checklists(promotion, by, now=now))
+    return {"before_start": checklists[Phase.PRE], "checklists": checklists[Phase.POST]}
 
 
 def _changed_keys(deployment: Deployment) -> tuple[Any, ...]:

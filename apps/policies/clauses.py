@@ -28,6 +28,7 @@ class Gate(StrEnum):
     HOLD = "hold"
     EMERGENCY_PATH = "emergency_path"
     WINDOW = "window"
+    CHECKLIST = "checklist"
     APPROVALS = "approvals"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
+from apps.policies.checklists import Phase
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
 from apps.policies.reminders import Reminders, problem_of
 from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS, is_whole
@@ -20,6 +21,8 @@ STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
 ALWAYS = (Gate.ARTIFACT, Gate.VERSION_ORDER, Gate.QUARANTINE, Gate.FREEZE, Gate.HOLD)
+# Several clauses may ask for these in one case.
+SEVERAL = (Gate.APPROVALS, Gate.CHECKLIST)
 _CLAUSE_ID = re.compile(r"[A-Z]{2,8}-[1-9][0-9]?")
 
 
@@ -162,11 +165,36 @@ def _problems_of_clauses(clauses: object) -> Iterator[str]:
         [row for row in rows if row.get("when", When.ALWAYS) in (When.ALWAYS, case)]
         for case in (When.ORDINARY, When.EMERGENCY)
     ]
-    gates = [[str(row.get("gate")) for row in case if row.get("gate") != Gate.APPROVALS] for case in cases]
+    gates = [[str(row.get("gate")) for row in case if row.get("gate") not in SEVERAL] for case in cases]
     yield from dict.fromkeys(problem for case in gates for problem in _repeated("gate", case))
+    yield from dict.fromkeys(problem for case in cases for problem in _repeated("checklist", _checklists(case)))
+    yield from _problems_of_lines(rows)
     yield from _unapproved(rows)
     present = [row.get("gate") for row in rows]
     yield from (f"clauses: one for the gate {gate} is missing." for gate in ALWAYS if gate not in present)
+
+
+def _checklists(rows: list[Mapping[str, Any]]) -> list[str]:
+    settings = [row.get("settings") for row in rows if row.get("gate") == Gate.CHECKLIST]
+    return [str(row["checklist"]) for row in settings if isinstance(row, Mapping) and "checklist" in row]
+
+
+def _problems_of_lines(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    """What concerns other lines, or other clauses: of the form itself `_problems_of_settings` speaks."""
+    others = [row.get("id") for row in rows if row.get("gate") != Gate.CHECKLIST]
+    for index, row in enumerate(rows):
+        settings = row.get("settings")
+        if row.get("gate") != Gate.CHECKLIST or not isinstance(settings, Mapping):
+            continue
+        found: Any = settings.get("lines")
+        if not SETTINGS[Gate.CHECKLIST]["lines"].accepts(found):
+            continue
+        ids = [line["id"] for line in found]
+        yield from (f"clauses[{index}].settings.lines: {problem}" for problem in _repeated("id", ids, where=""))
+        for number, line in enumerate(found):
+            if "clause" in line and line["clause"] not in others:
+                place = f"clauses[{index}].settings.lines[{number}].clause"
+                yield f"{place}: expected the id of a clause of this policy that asks for no checklist."
 
 
 def _unapproved(rows: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -217,12 +245,14 @@ def _problems_of_settings(place: str, gate: Gate, settings: object) -> Iterator[
     for name, setting in (given | dict(expected)).items():
         if not setting.accepts(settings.get(name)):
             yield f"{place}settings.{name}: expected {setting.words}."
+    if gate == Gate.CHECKLIST and ("hours" in settings) != (settings.get("phase") == Phase.POST):
+        yield f"{place}settings.hours: expected with phase POST, and with no other."
 
 
 def _unknown(place: str, row: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     yield from (f"{place}{name}: unknown." for name in sorted(set(map(str, row)) - known))
 
 
-def _repeated(name: str, values: list[str]) -> Iterator[str]:
+def _repeated(name: str, values: list[str], *, where: str = "clauses: ") -> Iterator[str]:
     twice = sorted({value for value in values if values.count(value) > 1})
-    yield from (f"clauses: the {name} {value} stands there twice." for value in twice)
+    yield from (f"{where}the {name} {value} stands there twice." for value in twice)

@@ -171,6 +171,27 @@ class RequirementFacts:
 
 
 @dataclass(frozen=True)
+class TickFacts:
+    """A tick that nobody took back or voided. `holds_role` is as of now; `by` names also for whom they ticked."""
+
+    by: str
+    at: datetime
+    note: str
+    plan_hash: str
+    holds_role: bool
+
+
+@dataclass(frozen=True)
+class LineFacts:
+    """A line of a checklist that somebody has to tick, by the ids of both; `label` is that of the role."""
+
+    checklist: str
+    line: str
+    label: str
+    tick: TickFacts | None = None
+
+
+@dataclass(frozen=True)
 class WaiverFacts:
     """A gate that somebody lets this promotion pass, on one plan, until before `until`. `holds_role` is as of now."""
 
@@ -238,6 +259,7 @@ class Facts:
     hold: HoldFacts | None = None
     window: WindowFacts | None = None
     requirements: tuple[RequirementFacts, ...] = ()
+    lines: tuple[LineFacts, ...] = ()
     waivers: tuple[WaiverFacts, ...] = ()
     emergency: EmergencyFacts | None = None
     overdue: tuple[OverdueFacts, ...] = ()

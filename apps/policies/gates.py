@@ -7,7 +7,7 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import compatibility, data_migrations, emergencies, evidence
+from apps.policies import checklists, compatibility, data_migrations, emergencies, evidence
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
@@ -37,6 +37,7 @@ TITLES: dict[Gate, str] = {
     Gate.HOLD: "Hold",
     Gate.EMERGENCY_PATH: "Emergency path",
     Gate.WINDOW: "Deployment window",
+    Gate.CHECKLIST: "Checklist",
     Gate.APPROVALS: "Approvals",
 }
 
@@ -78,7 +79,7 @@ def evaluate(policy: TierPolicy, facts: Facts) -> tuple[GateResult, ...]:
 
     Shapes: one result for each `Gate`, in that order; `policy` holds only the clauses that apply to the environment.
     """
-    return tuple(_named(gate, policy, _judged(gate, policy, facts)) for gate in Gate)
+    return tuple(_named(gate, policy, judge(gate, policy, facts)) for gate in Gate)
 
 
 def lets_pass(results: tuple[GateResult, ...]) -> bool:
@@ -104,8 +105,11 @@ def counts(requirement: RequirementFacts, facts: Facts) -> bool:
     )
 
 
-def _judged(gate: Gate, policy: TierPolicy, facts: Facts) -> Judgement:
-    """Judge a gate by its rule; one that holds back lets pass while a waiver of it lasts, and keeps saying why."""
+def judge(gate: Gate, policy: TierPolicy, facts: Facts) -> Judgement:
+    """This function will judge one gate by its rule.
+
+    One that holds back lets pass while a waiver of it lasts, and keeps saying why.
+    """
     clause = policy.clause_of(gate)
     judgement = RULES[gate](policy, clause, facts)
     waiver = _waiver(gate, clause, facts)
@@ -313,6 +317,10 @@ def _window(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgemen
     return Judgement(Outcome.WAITING, facts.window.sentence, next_open=facts.window.next_open)
 
 
+def _checklist(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    return checklists.before_start(policy, facts, lambda gate: judge(gate, policy, facts))
+
+
 def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     spared = tuple(f"{each.id} is for {either([trait.phrase for trait in each.traits])}" for each in policy.spared)
     if not facts.requirements and spared:
@@ -351,6 +359,7 @@ RULES: dict[Gate, Rule] = {
     Gate.HOLD: _hold,
     Gate.EMERGENCY_PATH: emergencies.emergency_path,
     Gate.WINDOW: _window,
+    Gate.CHECKLIST: _checklist,
     Gate.APPROVALS: _approvals,
 }
 

@@ -54,6 +54,7 @@ def _section(section: tree.Section, marks: str) -> Iterator[str]:
         yield f'- <a id="{clause.anchor}"></a>**{clause.id}** {said(clause.text)}'
         details = "; ".join(f"{name.lower()}: {said(value)}" for name, value in tree.details(clause))
         yield f"  Gate: [{said(clause.gate_title)}](#gate-{clause.gate}); {details}."
+        yield from (f"  - {said(text)} ({said(by)})" for text, by in clause.lines)
     if section.gates:
         yield ""
         yield from _table(("Gate", "Lets pass when", "Clauses"), map(_gate, section.gates), are_marked=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.environments.enums import Tier
 from apps.policies import documents
+from apps.policies.checklists import Phase
 from apps.policies.clauses import Gate, Owner, When
 from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
@@ -16,7 +17,7 @@ def policy_schema() -> dict[str, Any]:
     """This function will describe a policy document in JSON Schema 2020-12.
 
     Not said by it, and found by `documents.parse`: ids and gates that stand twice, more breaches than samples, an
-    escalation before its reminder, emergencies that nobody approves.
+    escalation before its reminder, emergencies that nobody approves, lines that go by a clause that is not there.
     """
     verification = _object(
         {
@@ -68,6 +69,12 @@ def _of_gate(gate: Gate) -> dict[str, Any]:
     expected, optional = SETTINGS.get(gate, {}), OPTIONAL_SETTINGS.get(gate, {})
     settings = {name: dict(setting.schema) for name, setting in (*expected.items(), *optional.items())}
     rule: dict[str, Any] = {"properties": {"settings": _object(settings, required=tuple(expected))}}
+    if gate == Gate.CHECKLIST:
+        rule["properties"]["settings"] |= {
+            "if": {"properties": {"phase": {"const": Phase.POST}}},
+            "then": {"required": ["hours"]},
+            "else": {"not": {"required": ["hours"]}},
+        }
     if expected:
         rule["required"] = ["settings"]
     if gate in documents.ALWAYS:

@@ -1,9 +1,11 @@
 """What the settings of clauses must be: for the reader of documents, for people, and in JSON Schema alike."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
 from apps.policies.reminders import LONGEST_HOURS
@@ -57,8 +59,57 @@ def some_texts(most: int) -> Setting:
 FLAG = Setting("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
 TEXT = Setting("a text", lambda value: isinstance(value, str) and bool(value), {"type": "string", "minLength": 1})
 
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MOST_LINES, LONGEST_TEXT, LONGEST_SLUG = 50, 120, 40
+
+
+def text(most: int) -> Setting:
+    schema = {"type": "string", "pattern": r"\S", "maxLength": most}
+    return Setting(
+        f"a text of at most {most} characters",
+        lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= most,
+        schema,
+    )
+
+
+def _is_slug(value: object) -> bool:
+    return isinstance(value, str) and bool(_SLUG.fullmatch(value)) and len(value) <= LONGEST_SLUG
+
+
+SLUG = Setting(
+    f"small letters and digits, with dashes between them, at most {LONGEST_SLUG}",
+    _is_slug,
+    {"type": "string", "pattern": f"^{_SLUG.pattern}$", "maxLength": LONGEST_SLUG},
+)
+LINE: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "role": TEXT, "clause": TEXT}
+
+
+def _is_line(value: object) -> bool:
+    if not isinstance(value, dict) or not value.keys() <= LINE.keys() or not {"id", "text"} <= value.keys():
+        return False
+    return ("role" in value) != ("clause" in value) and all(LINE[name].accepts(said) for name, said in value.items())
+
+
+LINES = Setting(
+    "a list of lines, each with an id, a text, and either the role that ticks it or the clause that it goes by",
+    lambda value: isinstance(value, list) and 0 < len(value) <= MOST_LINES and all(map(_is_line, value)),
+    {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_LINES,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: dict(setting.schema) for name, setting in LINE.items()},
+            "required": ["id", "text"],
+            "oneOf": [{"required": ["role"]}, {"required": ["clause"]}],
+        },
+    },
+)
+
 SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"role": TEXT},
+    Gate.CHECKLIST: {"checklist": SLUG, "title": text(LONGEST_TEXT), "phase": one_of(tuple(Phase)), "lines": LINES},
     Gate.COVERAGE: {"least_percent": whole(1, 100)},
     Gate.ROLLBACK_READINESS: {"limit_minutes": whole()},
     Gate.SECURITY_SCAN: {"tolerated": one_of(TOLERATED)},
@@ -80,6 +131,7 @@ TRAIT_PATHS: Mapping[str, Setting] = {trait.value: some_texts(50) for trait in T
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), "traits": some_of(tuple(Trait))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
+    Gate.CHECKLIST: {"hours": whole(1, LONGEST_HOURS)},
     Gate.API_COMPATIBILITY: {"sunset": FLAG, "waived_by": TEXT},
     Gate.MIGRATIONS: {"tested": FLAG},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},

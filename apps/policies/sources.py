@@ -74,6 +74,10 @@ def _misfits(document: dict[str, Any], tier: str, roles: Collection[str]) -> Ite
             role = clause.get("settings", {}).get(name)
             if roles and role is not None and role not in roles:
                 yield f"clauses[{index}].settings.{name}: expected one of {', '.join(sorted(roles))}."
+        for number, line in enumerate(clause.get("settings", {}).get("lines", ())):
+            if roles and "role" in line and line["role"] not in roles:
+                place = f"clauses[{index}].settings.lines[{number}].role"
+                yield f"{place}: expected one of {', '.join(sorted(roles))}."
 
 
 def written(document: dict[str, Any], *, schema_url: str) -> str:

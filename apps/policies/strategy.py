@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from apps.environments.enums import Tier
-from apps.policies import words
+from apps.policies import checklists, words
 from apps.policies.clauses import Clause, Gate, TierPolicy
 from apps.policies.documents import ALWAYS
 from apps.policies.gates import TITLES
@@ -21,6 +21,7 @@ TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("evidence", "Tests and evidence", (Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST)),
     ("compatibility", "Compatibility", (Gate.API_COMPATIBILITY, Gate.MIGRATIONS)),
     ("approvals", "Approvals", (Gate.APPROVALS,)),
+    ("checklists", "Checklists", (Gate.CHECKLIST,)),
     ("windows", "Windows, freezes and holds", (Gate.WINDOW, Gate.FREEZE, Gate.HOLD)),
     ("emergencies", "Emergencies", (Gate.EMERGENCY_PATH,)),
     ("rollback", "Way back", (Gate.ROLLBACK_READINESS,)),
@@ -43,7 +44,10 @@ class Edition:
 
 @dataclass(frozen=True)
 class ShownClause:
-    """A clause in words. `anchor` is its id, with the tier before it where two tiers have a clause of that id."""
+    """A clause in words. `anchor` is its id, with the tier before it where two tiers have a clause of that id.
+
+    `lines` are those of its checklist, each with who ticks it.
+    """
 
     id: str
     anchor: str
@@ -53,6 +57,7 @@ class ShownClause:
     asked: str
     owner: str
     source: str
+    lines: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,7 @@ def lines(section: Section) -> Iterator[str]:
     yield from (f"{name}: {said}" for name, said in section.facts)
     for clause in section.clauses:
         yield f"{clause.id}: {clause.text}"
+        yield from (f"{clause.id}, line: {text} ({by})" for text, by in clause.lines)
         yield "; ".join(f"{name}: {said}" for name, said in (("Gate", clause.gate_title), *details(clause)))
     for part in section.sections:
         yield from lines(part)
@@ -182,6 +188,7 @@ def _shown(
         asked=words.asked(clause, roles),
         owner=words.holds_for(clause),
         source=clause.source,
+        lines=checklists.lines_in_words(clause, roles),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from apps.policies.checklists import asked_in_words
 from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
 from apps.policies.judgement import either, listed
@@ -32,6 +33,7 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.HOLD: "no hold is on the lane",
     Gate.EMERGENCY_PATH: "a hotfix was cut from what Production runs; otherwise nothing is overdue after an emergency",
     Gate.WINDOW: "a window is open for as long, or it is an emergency",
+    Gate.CHECKLIST: "every line for before the start is ticked on this plan; those for afterwards hold nothing back",
     Gate.APPROVALS: "distinct people have approved this plan, in time, and hold their roles",
 }
 _WHERE = {Owner.ALL: "", Owner.PLATFORM: " (platform)", Owner.CUSTOMER: " (customers' own)"}
@@ -71,6 +73,8 @@ def asked(clause: Clause, roles: Mapping[str, str]) -> str:
 
     Shapes: `roles` holds the label of each role's code; a setting without words of its own is named.
     """
+    if clause.gate == Gate.CHECKLIST:
+        return asked_in_words(clause)
     return "; ".join(_setting(name, value, roles) for name, value in clause.settings.items())
 
 

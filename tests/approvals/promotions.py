@@ -8,7 +8,7 @@ from django.conf import settings
 from apps.accounts.models import User
 from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
-from apps.approvals.models import Delegation, Promotion
+from apps.approvals.models import ChecklistLine, Delegation, Promotion
 from apps.audit.actors import SYSTEM
 from apps.core.canonical import sha256_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
@@ -65,6 +65,26 @@ def approve_all(promotion: Promotion, world: World, *, now: datetime = NOW) -> P
     for requirement in promotion.requirements.standing():
         promotion = say(promotion, requirement.role_id, people[requirement.role_id], now=now)
     return promotion
+
+
+def tick_all(promotion: Promotion, world: World, *, now: datetime = NOW, note: str = "Seen to") -> Promotion:
+    """Tick every open line that a role ticks: before the start, or what is owed once it was deployed."""
+    people: dict[str, User] = {
+        "RELEASE_ENGINEER": world.cast.release_engineer,
+        "ENGINEERING_MANAGER": world.cast.engineering_manager,
+        "DEVOPS": world.cast.devops,
+        "SECURITY": world.cast.security,
+        "CUSTOMER_OPERATOR": world.cast.customer_operator,
+    }
+    for line in promotion.checklist_lines.open().filter(follows="").order_by("clause", "position"):
+        promotion = tick(line, people[str(line.role_id)], note=note, now=now)
+    return promotion
+
+
+def tick(line: ChecklistLine, by: Any, *, note: str = "", now: datetime = NOW, **fields: Any) -> Promotion:
+    """Tick a line on the plan that the page shows now."""
+    values = {"plan_hash": Promotion.objects.get(pk=line.promotion_id).plan_hash, **fields}
+    return actions.tick(line, note=note, by=by, now=now, **values)
 
 
 def deploy(promotion: Promotion, *, now: datetime = NOW) -> Promotion:

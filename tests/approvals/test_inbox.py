@@ -66,8 +66,9 @@ def test_other_workspaces_are_left_out(world):
 def test_time_alone_opens_only_what_waits_for_nothing_else(world):
     promotion = shown(ask_for_production(world))
     opens = "2026-11-24T18:00:00+00:00"
-    *others, window, approvals = promotion.gates
-    promotion.gates = [*others, {**window, "outcome": "WAITING", "next_open": opens}, approvals]
+    *others, window, checklist, approvals = promotion.gates
+    closed = {**window, "outcome": "WAITING", "next_open": opens}
+    promotion.gates = [*others, closed, checklist, approvals]
 
     waits_for_people = gate_box(promotion, world.cast.devops, now=NOW)
     promotion.gates = promotion.gates[:-1]
@@ -144,6 +145,7 @@ def test_the_box_puts_first_what_is_missing(world, django_assert_num_queries):
     assert box.results[0] is box.open[0]
     assert [result.name for result in box.not_needed] == [
         Gate.COVERAGE, Gate.API_COMPATIBILITY, Gate.MIGRATIONS, Gate.ROLLBACK_READINESS, Gate.EMERGENCY_PATH,
+        Gate.CHECKLIST,
     ]  # fmt: skip
     assert len(box.results) == len(Gate)
     assert box.headline == "Waiting for you, as DevOps."

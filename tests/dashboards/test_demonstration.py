@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import actions as approval_actions
-from apps.approvals.models import Promotion, Waiver
+from apps.approvals.models import Promotion, Waiver, Tick
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
@@ -31,6 +31,7 @@ from apps.releases.enums import ReleaseState
 from apps.releases.models import Release, Service
 from apps.workspaces.scope import workspace_scope
 from tests.reported import reported
+from tests.approvals.promotions import put_in_force
 
 
 @pytest.fixture
@@ -134,6 +135,7 @@ def test_the_journey_ends_with_something_left_to_the_visitor(journey: Journey) -
     journey.say = said.append
     # A second release in Production needs one to go back to, which only a real deployment leaves.
     journey.goals = [goal for goal in journey.goals if goal.service != "greeter" and goal.version != "2.4.0"]
+    put_in_force("DEV", "checklist")
 
     now = timezone.now()
     for _ in range(60):
@@ -160,6 +162,7 @@ def test_the_journey_ends_with_something_left_to_the_visitor(journey: Journey) -
     assert live["calendar", "dev"] == "3.8.0"
     accepted = Promotion.objects.get(lane__environment__slug="customer-production")
     assert accepted.decisions.get().decided_by.username == "customer-operator"
+    assert Tick.objects.filter(ticked_by__username="release-engineer", line__line="notes").exists()
     assert not Deployment.objects.exists()
 
 

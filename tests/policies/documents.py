@@ -10,11 +10,31 @@ ALWAYS = ("artifact", "version_order", "quarantine", "freeze", "hold")
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "version_order": {"prereleases": True},
     "window": {"lasting_minutes": 15},
+    "checklist": {
+        "checklist": "before",
+        "title": "Before the start",
+        "phase": "PRE",
+        "lines": [
+            {"id": "artifact", "text": "The artifact is there", "clause": "PROD-1"},
+            {"id": "notes", "text": "Release notes prepared", "role": "RELEASE_ENGINEER"},
+        ],
+    },
     "rollback_readiness": {"limit_minutes": 15},
     "migrations": {"tested": True},
     "tests": {"suites": ["UNIT", "INTEGRATION"]},
     "coverage": {"least_percent": 70},
     "security_scan": {"tolerated": "medium"},
+}
+
+AFTERWARDS: Mapping[str, Any] = {
+    "checklist": "after",
+    "title": "After the deployment",
+    "phase": "POST",
+    "hours": 4,
+    "lines": [
+        {"id": "state", "text": "The release is well", "clause": "PROD-3"},
+        {"id": "reports", "text": "Customer reports verified", "role": "DEVOPS"},
+    ],
 }
 
 

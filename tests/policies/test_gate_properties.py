@@ -21,8 +21,10 @@ from apps.policies.facts import (
     MigrationFacts,
     Origin,
     OverdueFacts,
+    LineFacts,
     ReleaseFacts,
     RequirementFacts,
+    TickFacts,
     TierPassed,
     WaiverFacts,
     WindowFacts,
@@ -36,7 +38,7 @@ OPTIONAL = (
     "rollback_readiness",
     "emergency_path",
     "window",
-    "api_compatibility",
+    "checklist", "api_compatibility",
     "migrations",
     *REPORTED,
 )
@@ -60,6 +62,7 @@ POSSIBLE = {
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
     Gate.EMERGENCY_PATH: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.NOT_REQUIRED},
     Gate.WINDOW: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.CHECKLIST: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
 }  # fmt: skip
 
@@ -137,6 +140,14 @@ emergencies = st.builds(
     origin=st.none() | st.sampled_from(list(Origin)),
     commits=st.lists(texts, max_size=2).map(tuple),
 )
+ticks = st.builds(
+    TickFacts,
+    by=texts,
+    at=moments,
+    note=texts,
+    plan_hash=st.sampled_from([PLAN, "other"]),
+    holds_role=st.booleans(),
+)
 all_facts = st.builds(
     Facts,
     at=st.just(AT),
@@ -169,6 +180,9 @@ all_facts = st.builds(
     window=st.none()
     | st.builds(WindowFacts, is_open=st.booleans(), sentence=st.just("The window."), next_open=st.none() | moments),
     requirements=st.lists(requirements, max_size=3).map(tuple),
+    lines=st.lists(st.builds(LineFacts, st.just("before"), st.just("notes"), texts, st.none() | ticks), max_size=1).map(
+        tuple
+    ),
     emergency=st.none() | emergencies,
     overdue=st.lists(st.builds(OverdueFacts, what=texts, incident=texts, due_at=moments), max_size=2).map(tuple),
 )
@@ -281,6 +295,24 @@ def test_a_break_is_never_passed_by_a_patch_or_minor_release(policy, facts):
 def test_nothing_passes_without_every_requirement_met_on_this_plan(policy, facts):
     if lets_pass(evaluate(policy, facts)):
         assert all(counts(requirement, facts) for requirement in facts.requirements)
+
+
+@given(policies, all_facts)
+def test_nothing_passes_without_every_line_ticked_on_this_plan(policy, facts):
+    if policy.clause_of(Gate.CHECKLIST) and lets_pass(evaluate(policy, facts)):
+        assert any(line.tick and line.tick.plan_hash == PLAN and line.tick.holds_role for line in facts.lines)
+
+
+@given(policies, all_facts)
+def test_one_more_tick_never_closes_a_gate(policy, facts):
+    tick = TickFacts("Somebody", AT, "", PLAN, holds_role=True)
+
+    before = evaluate(policy, facts)
+    after = evaluate(policy, replace(facts, lines=(LineFacts("before", "notes", "Release engineer", tick),)))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass or not then.outcome.lets_pass
+        assert then.name == Gate.CHECKLIST or then == now
 
 
 @given(policies, all_facts)

@@ -2,18 +2,23 @@
 
 from importlib import import_module
 
+from pathlib import Path
+
 import pytest
 from django.apps import apps
+import yaml
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from apps.accounts.models import Role
 from apps.core.canonical import sha256_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments.enums import Tier
 from apps.policies.clauses import REPORTED, Gate, Owner, When
 from apps.policies.documents import parse
 from apps.policies.models import PolicyVersion
-from apps.policies.sources import read
+from apps.policies.sources import read, written
 from apps.workspaces.scope import workspace_scope
 
 pytestmark = pytest.mark.django_db
@@ -128,3 +133,15 @@ def test_each_is_exported_as_a_text_that_is_read_back(tmp_path):
     with workspace_scope([]):
         kept = {version.tier: version.document for version in PolicyVersion.objects.filter(is_active=True)}
     assert {tier: read((tmp_path / f"{tier.lower()}.yaml").read_bytes())[0] for tier in Tier.values} == kept
+
+
+def test_the_checklists_of_the_reference_can_be_proposed_as_they_stand():
+    reference = Path(settings.BASE_DIR, "docs/reference/checklists.md").read_text()
+    blocks = [block.partition("```")[0] for block in reference.split("```yaml\n")[1:]]
+
+    for tier, block in zip((Tier.STAGING, Tier.PRODUCTION), blocks, strict=True):
+        with workspace_scope([]):
+            document = PolicyVersion.objects.in_force(tier).get().document
+        text = written({**document, "clauses": [*document["clauses"], *yaml.safe_load(block)]}, schema_url="s")
+        policy = read(text.encode(), tier=tier, roles=set(Role.objects.values_list("code", flat=True)))[1]
+        assert policy.clauses_of(Gate.CHECKLIST)

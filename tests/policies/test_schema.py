@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from apps.policies.clauses import REPORTED
 from apps.policies.documents import InvalidPolicy, parse
 from apps.policies.schema import policy_schema
-from tests.policies.documents import make_document
+from tests.policies.documents import AFTERWARDS, clause, make_document
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "static" / "schemas" / "policy-1.json"
 VALIDATOR = Draft202012Validator(policy_schema())
@@ -20,12 +20,14 @@ WHOLE = make_document(
     "window",
     "rollback_readiness",
     "api_compatibility",
+    "checklist",
     *REPORTED,
     roles=("DEVOPS",),
     verification=TERMS,
     reminders=REMINDERS,
 )
-WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "window", "hold", "UNIT"]
+WHOLE["clauses"].append(clause(30, "checklist", settings=AFTERWARDS))
+WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "POST", "window", "hold", "UNIT"]
 VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, *WORDS, [], ["UNIT"], {}]
 
 
@@ -41,7 +43,12 @@ def is_read(document):
         parse(document)
     except InvalidPolicy as error:
         # What concerns several rows can't be said by a schema.
-        told = ("stands there twice", "at most as many as samples", "expected more than remind_hours")
+        told = (
+            "stands there twice",
+            "at most as many as samples",
+            "expected more than remind_hours",
+            "expected the id of a clause of this policy",
+        )
         return all(any(words in row for words in told) for row in error.problems)
     return True
 

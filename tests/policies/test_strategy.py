@@ -18,10 +18,10 @@ from apps.policies import actions, markdown, words
 from apps.policies.clauses import Gate, Owner
 from apps.policies.documents import parse
 from apps.policies.models import PolicyVersion
-from apps.policies.strategy import TOPICS, Edition, Strategy, strategy_of
+from apps.policies.strategy import TOPICS, Edition, Strategy, lines, strategy_of
 from tests.cast import NOW
 from tests.drill import get, text_of
-from tests.policies.documents import clause, make_document
+from tests.policies.documents import AFTERWARDS, SETTINGS, clause, make_document
 from tests.policies.proposals import activate, text
 from tests.world import World
 
@@ -59,6 +59,8 @@ def test_every_gate_has_words_a_topic_and_its_row_in_the_reference() -> None:
         ("window", {"lasting_minutes": 15}, "open for 15 min more"),
         ("approvals", {"role": "DEVOPS"}, "DevOps"),
         ("approvals", {"role": "CAB"}, "CAB"),
+        ("checklist", SETTINGS["checklist"], "Before the start: each of 2 lines ticked before it starts"),
+        ("checklist", AFTERWARDS, "After the deployment: each of 2 lines ticked within 4 h after it ended"),
         (
             "approvals",
             {"role": "DEVOPS", "step_up": "second_factor"},
@@ -76,6 +78,17 @@ def test_settings_are_said_in_words(gate: str, asked: dict[str, Any], said: str)
     policy = parse(make_document(clauses=[*others, clause(20, gate, settings=asked)]))
 
     assert words.asked(policy.clauses[-1], ROLES) == said
+
+
+def test_the_lines_of_a_checklist_are_listed_with_who_ticks_them() -> None:
+    made = document(clauses=[*make_document()["clauses"], clause(20, "checklist", settings=AFTERWARDS)])
+
+    [part] = [part for part in made.sections[1].sections if part.title == "Checklists"]
+    assert part.clauses[0].lines == (
+        ("The release is well", "by itself, PROD-3"), ("Customer reports verified", "DevOps"),
+    )  # fmt: skip
+    assert "  - Customer reports verified (DevOps)" in markdown.written(made)
+    assert "PROD-20, line: The release is well (by itself, PROD-3)" in lines(part)
 
 
 def test_a_setting_without_words_of_its_own_is_named() -> None:

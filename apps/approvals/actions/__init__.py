@@ -8,6 +8,7 @@ from apps.approvals.actions.acceptances import (
     longest_acceptance,
     withdraw_acceptance,
 )
+from apps.approvals.actions.checklists import AlreadyTicked, TickGone, TickInvalid, take_back, tick, tick_owed
 from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, UnknownChoice, decide
 from apps.approvals.actions.delegations import (
     AlreadyDelegated,
@@ -53,6 +54,7 @@ __all__ = [
     "AlreadyDelegated",
     "AlreadyOpen",
     "AlreadyRuns",
+    "AlreadyTicked",
     "DelegationEnded",
     "LaneGone",
     "NoConfiguration",
@@ -64,6 +66,8 @@ __all__ = [
     "NothingToWaive",
     "SpanInvalid",
     "StalePlan",
+    "TickGone",
+    "TickInvalid",
     "TierSkipped",
     "UnknownChoice",
     "UnknownRole",
@@ -86,6 +90,9 @@ __all__ = [
     "settle_for_lane",
     "settle_for_service",
     "settle_waiting",
+    "take_back",
+    "tick",
+    "tick_owed",
     "void_delegations",
     "waivable_clause",
     "waive",

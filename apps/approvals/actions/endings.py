@@ -8,9 +8,11 @@ from django.db import transaction
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals import permissions
+from apps.approvals.actions.checklists import drop_gates_ticks, keep_gates_ticks, owe_lines
 from apps.approvals.actions.decisions import NotWaiting
 from apps.approvals.actions.emergencies import follow_up
 from apps.approvals.actions.facts import order_of
+from apps.approvals.actions.lines import end_overtaken
 from apps.approvals.actions.settling import lock, settle_locked, write
 from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.models import Promotion
@@ -83,9 +85,15 @@ def mark(
         write(promotion, outcome=outcome[:300], **changes)
     elif promotion.is_open or state == PromotionState.DEPLOYING:
         advance(promotion, state, by=by, now=now, sentence=SENTENCES[state], outcome=outcome, **changes)
+    if state == PromotionState.DEPLOYING:
+        keep_gates_ticks(promotion, now=now)
     if state == PromotionState.PENDING:
+        drop_gates_ticks(promotion, now=now)
         return settle_locked(promotion, now=now)
     if state == PromotionState.COMPLETED:
+        end_overtaken(promotion.lane, f"Promotion #{promotion.number} was deployed there.", now=now, by=promotion)
+        if promotion.state == PromotionState.COMPLETED:
+            owe_lines(promotion, now=now)
         if promotion.was_emergency:
             follow_up(promotion, now=now)
         _settle_others(promotion, now=now)

@@ -11,9 +11,10 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q
 
 from apps.approvals import permissions
+from apps.approvals.actions.lines import ticks_of
 from apps.approvals.artifacts import artifact_facts
 from apps.approvals.deciders import deciders_of
-from apps.approvals.models import Decision, Promotion, Requirement, Waiver
+from apps.approvals.models import ChecklistLine, Decision, Promotion, Requirement, Tick, Waiver
 from apps.approvals.permissions import votes_of
 from apps.approvals.plan import Plan, hash_of, plan_of
 from apps.approvals.traits import traits_of
@@ -25,6 +26,7 @@ from apps.environments.windows import WindowRule, window_state
 from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies import documents
+from apps.policies.checklists import Phase
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
     AcceptedFacts,
@@ -38,9 +40,11 @@ from apps.policies.facts import (
     MigrationFacts,
     Origin,
     OverdueFacts,
+    LineFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
+    TickFacts,
     TierPassed,
     WaiverFacts,
     WindowFacts,
@@ -132,6 +136,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         hold=_hold(lane),
         window=_window(case, now),
         requirements=requirement_facts(case, requirements, decisions, now=now),
+        lines=_lines(case),
         waivers=_waivers(case),
         emergency=emergency_facts(case.promotion),
         overdue=_overdue(case, now),
@@ -354,6 +359,25 @@ def _waivers(case: Case) -> tuple[WaiverFacts, ...]:
         )
         for waiver in found.select_related("granted_by")
     )
+
+
+def _lines(case: Case) -> tuple[LineFacts, ...]:
+    """Return the lines that people tick before the start, where a clause asks for any (two queries)."""
+    promotion = case.promotion
+    if case.policy.clause_of(Gate.CHECKLIST) is None:
+        return ()
+    ticks = {tick.line_id: tick for tick in ticks_of(promotion).with_backing().filter(ticked_by__isnull=False)}
+    lines = ChecklistLine.objects.standing().of_phase(Phase.PRE).filter(promotion_id=promotion.pk, follows="")
+    return tuple(
+        LineFacts(line.checklist, line.line, str(line.role), _tick(ticks.get(line.pk)))
+        for line in lines.select_related("role")
+    )
+
+
+def _tick(tick: Tick | None) -> TickFacts | None:
+    if tick is None:
+        return None
+    return TickFacts(tick.people, tick.ticked_at, tick.note, tick.plan_hash, holds_role=tick.is_backed)
 
 
 def _api(case: Case) -> ApiFacts | None:

@@ -1,10 +1,12 @@
-"""Which roles must approve a promotion, as rows that decisions hang on."""
+"""Which roles must approve a promotion, and which lines they must tick, as rows that decisions and ticks hang on."""
 
 from datetime import datetime
 
 from apps.accounts.models import Role
+from apps.approvals.actions.lines import ask_for_lines
 from apps.approvals.models import Promotion, Requirement
 from apps.core.verdict import Conflict
+from apps.policies.checklists import Phase, checklists_of
 from apps.policies.clauses import Clause, Gate, TierPolicy
 
 
@@ -18,10 +20,13 @@ class UnknownRole(Conflict):
 def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
     """This function will make a promotion's requirements those of the policy: one for each clause, others are ended.
 
+    And the lines of checklists for before the start.
     Raises UnknownRole: a clause names a role that does not exist.
     """
     wanted = policy.clauses_of(Gate.APPROVALS)
     roles = {clause.word("role") for clause in wanted}
+    lines = (line for phase in Phase for checklist in checklists_of(policy, phase) for line in checklist.lines)
+    roles = {*wanted, *(line.role for line in lines if line.role)}
     if unknown := roles - set(Role.objects.filter(code__in=roles).values_list("code", flat=True)):
         raise UnknownRole(f"The policy asks for the role {', '.join(sorted(unknown))}, which does not exist.")
     rows, asked = _rows_of(promotion, wanted), []
@@ -44,6 +49,7 @@ def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
             )
         asked.append(row.pk)
     promotion.requirements.standing().exclude(pk__in=asked).update(ended_at=now)
+    ask_for_lines(promotion, policy, Phase.PRE, now=now)
 
 
 def _rows_of(promotion: Promotion, wanted: tuple[Clause, ...]) -> dict[str, Requirement]:

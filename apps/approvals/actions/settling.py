@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.approvals.actions.facts import Case, collect, open_case, requirement_facts
+from apps.approvals.actions.lines import end_overtaken, ticks_of, void_tick, void_unbacked
 from apps.approvals.actions.requirements import ask_for
 from apps.approvals.actions.unanswered import see_to_unanswered
 from apps.approvals.enums import WAITING, PromotionState
@@ -22,6 +23,7 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.core import hints
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
+from apps.policies.clauses import Gate
 from apps.policies.facts import DecisionFacts, Facts
 from apps.policies.gates import GateResult, evaluate, lets_pass
 from apps.releases.models import Service
@@ -56,7 +58,10 @@ def settle_waiting(*, workspace_id: UUID, now: datetime, judged: timedelta = tim
 
 @transaction.atomic
 def settle_for_lane(lane: Lane, *, now: datetime) -> list[Promotion]:
-    """This function will settle all that waits for a lane: call it after a freeze, a hold, a window or a deployment."""
+    """This function will settle all that waits for a lane: call it after a freeze, a hold, a window or a deployment
+    that no promotion asked for, such as a rollback.
+    """
+    end_overtaken(lane, "Something else was brought there since.", now=now)
     return _settle_all(Promotion.objects.waiting().filter(lane_id=lane.pk), now=now)
 
 
@@ -104,6 +109,8 @@ def settle_locked(promotion: Promotion, *, now: datetime, case: Case | None = No
     case = case or open_case(promotion)
     if case.plan_hash != promotion.plan_hash:
         _replan(case, now=now)
+    if case.policy.clause_of(Gate.CHECKLIST):
+        void_unbacked(promotion, now=now)
     requirements, decisions = _requirements(promotion), standing_decisions(promotion)
     facts = collect(case, requirements, decisions, now=now)
     kept = _void_lapsed(promotion, requirements, decisions, facts)
@@ -155,6 +162,8 @@ def _replan(case: Case, *, now: datetime) -> None:
         _void(promotion, decision, f"The plan changed. {changes}", now=now)
     for waiver in promotion.waivers.standing():
         void_waiver(promotion, waiver, f"The plan changed. {changes}", now=now)
+    for tick in ticks_of(promotion):
+        void_tick(promotion, tick, f"The plan changed. {changes}", now=now)
     ask_for(promotion, case.policy, now=now)
     before = promotion.plan_hash
     write(promotion, plan=case.plan, plan_hash=case.plan_hash, outcome=f"Planned anew. {changes}"[:300])

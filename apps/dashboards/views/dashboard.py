@@ -32,6 +32,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         "awaiting": inbox(request.user, workspaces, now=now).order_by("requested_at"),
         "incidents": attention.incidents(workspaces) if figures.incidents else [],
         "debts": attention.debts(workspaces, now=now) if figures.owed else [],
+        "checklists": attention.checklists(workspaces, now=now) if figures.unticked else [],
         "drifting": attention.drifting(workspaces) if figures.drifting else [],
         "coming": attention.coming_up(places),
         "filters": filters,

@@ -1,0 +1,49 @@
+"""Lines of a checklist, ticked in place where scripts run and by plain forms where they don't."""
+
+from collections.abc import Callable
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from apps.approvals.models import Tick
+from tests.approvals.promotions import ask
+from tests.approvals.test_checklists import ask_for_checklists
+from tests.browser.axe import findings_as_it_stands
+from tests.browser.conftest import SignIn
+from tests.processes import WebServer
+from tests.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_lines_are_ticked_with_scripts_and_without(
+    world: World, portal: WebServer, open_page: Callable[..., Page], sign_in: SignIn
+) -> None:
+    with world.everything():
+        ask_for_checklists()
+        promotion = ask(world, world.dev, now=timezone.now(), starts_by_itself=False)
+    address = f"{portal.url}/approvals/promotions/{promotion.number}/"
+    theirs, plain = open_page(), open_page(java_script_enabled=False)
+    sign_in(theirs.context, world.cast.devops)
+    sign_in(plain.context, world.cast.release_engineer)
+
+    theirs.goto(address)
+    assert list(findings_as_it_stands(theirs)) == []
+    theirs.get_by_label("Note on: On-call engineer assigned").fill("Ann, until Monday")
+    theirs.get_by_role("button", name="Tick On-call engineer assigned").click()
+    expect(theirs.locator("#pre-before")).to_contain_text("DevOps ticked it")
+    expect(theirs.locator("#gates")).to_contain_text("2 of 3 lines ticked.")
+
+    plain.goto(address)
+    plain.get_by_role("button", name="Tick Release notes prepared").click()
+    expect(plain.get_by_role("heading", name="Ready. It waits for somebody to start it.")).to_be_visible()
+
+    theirs.goto(address)
+    theirs.locator("#pre-before > summary").click()
+    theirs.get_by_role("link", name="Take it back On-call engineer assigned").click()
+    theirs.get_by_label("Reason").fill("Ann is ill")
+    theirs.get_by_role("button", name="Take it back").click()
+    expect(theirs.locator("#pre-before")).to_contain_text("DevOps took it back: Ann is ill")
+    with world.everything():
+        assert list(Tick.objects.standing().values_list("line__line", flat=True)) == ["notes"]
