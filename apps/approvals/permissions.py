@@ -7,7 +7,7 @@ from uuid import UUID
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import ChecklistLine, Decision, Delegation, Promotion, Requirement, Waiver, Tick
+from apps.approvals.models import ChecklistLine, Decision, Delegation, Promotion, Requirement, Tick, Waiver
 from apps.audit.actors import Actor
 from apps.core.verdict import Reason, Verdict, all_of, refused
 from apps.releases import permissions as release_permissions

@@ -21,13 +21,13 @@ from apps.approvals.forms import (
     DecisionForm,
     DelegationForm,
     PromotionForm,
-    TraitForm,
     TickForm,
+    TraitForm,
     WaiverForm,
     WithdrawalForm,
 )
 from apps.approvals.inbox import inbox, inbox_entries, told_to
-from apps.approvals.models import ChecklistLine, Promotion, Waiver, Tick
+from apps.approvals.models import ChecklistLine, Promotion, Tick, Waiver
 from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
 from apps.approvals.proof import decision_proof

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.approvals import actions as approval_actions
-from apps.approvals.models import Promotion, Waiver, Tick
+from apps.approvals.models import Promotion, Tick, Waiver
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
@@ -30,8 +30,8 @@ from apps.environments.models import Environment, Lane, Resource
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release, Service
 from apps.workspaces.scope import workspace_scope
-from tests.reported import reported
 from tests.approvals.promotions import put_in_force
+from tests.reported import reported
 
 
 @pytest.fixture

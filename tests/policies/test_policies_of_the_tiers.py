@@ -1,12 +1,11 @@
 """The policies that the migration installs."""
 
 from importlib import import_module
-
 from pathlib import Path
 
 import pytest
-from django.apps import apps
 import yaml
+from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection

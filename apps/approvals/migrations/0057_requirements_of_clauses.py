@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0007_reviewers"),
-        ("approvals", "0054_decision_says_how_it_was_confirmed"),
+        ("approvals", "0055_checklists"),
         ("workspaces", "0002_tenancy"),
     ]
 
