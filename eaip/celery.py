@@ -23,9 +23,11 @@ class Sweep(bootsteps.StartStopStep):
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
         from apps.health.watcher import Watcher
-        from apps.releases.runner import see_to_comparisons
+        from apps.releases.runner import see_to_comparisons, see_to_event_checks
 
-        self.sweeper = Sweeper(see_to_pushes, look_at_dependencies, see_to_approvals, see_to_comparisons)
+        self.sweeper = Sweeper(
+            see_to_pushes, look_at_dependencies, see_to_approvals, see_to_comparisons, see_to_event_checks
+        )
         self.sweeper.start()
         self.watcher = Watcher(on_faulty=watching.faulty)
         self.watcher.start()

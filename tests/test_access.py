@@ -36,6 +36,7 @@ from tests.cast import NOW
 from tests.drill import get, post
 from tests.policies.documents import make_policy
 from tests.policies.proposals import text
+from tests.releases.events import consumer
 from tests.test_doors import _acceptance, _routes
 from tests.world import World
 
@@ -60,6 +61,7 @@ class Objects:
     proposal: Any
     delegation: Any
     incident: Any
+    consumer: Any
 
 
 @pytest.fixture
@@ -96,6 +98,7 @@ def objects(world: World) -> Objects:
             plan_hash=promotion.plan_hash, granted_at=NOW, granted_by=world.cast.devops,
             expires_at=NOW + timedelta(days=1),
         )  # fmt: skip
+        consumed = consumer(world)
         event = AuditEvent.objects.filter(workspace_id=world.cast.platform.pk).first()
         incident = incident_actions.declare(
             world.cast.platform, title="A secret incident", severity="SEV1", environment=world.staging,
@@ -119,6 +122,7 @@ def objects(world: World) -> Objects:
         proposal,
         delegation,
         incident,
+        consumed,
     )
 
 
@@ -142,6 +146,12 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
             "evidence-list", "evidence-create", "finding-list", "api-comparison",
         )
     },
+    **{
+        f"releases:{name}": lambda o: [o.world.service.slug, o.consumer.version.subject.name, 1]
+        for name in ("event-version", "event-consumer-create", "event-version-drop")
+    },
+    "releases:event-schema": lambda o: [o.world.service.slug, o.consumer.version.subject.name, 1, 0],
+    "releases:event-consumer-end": lambda o: [o.consumer.pk],
     "releases:acceptance-list": lambda o: [o.world.service.slug],
     "approvals:finding-acceptance": lambda o: [Finding.objects.get().pk],
     "approvals:acceptance-withdrawal": lambda o: [o.acceptance.pk],
@@ -203,6 +213,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
 # Addresses of no single object; the second test reads them.
 LISTS = {
     "dashboards:dashboard", "releases:release-list", "releases:service-list", "environments:environment-list",
+    "releases:event-list",
     "approvals:inbox", "approvals:unanswered-list",
     "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
     "audit:event-list", "calendar:calendar", "releases:release-create",
@@ -221,7 +232,10 @@ OPEN = {
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
-PROGRAMS = {"calendar:feed", "api:releases", "api:evidence", "api:git-webhook", "api:alertmanager-webhook"}
+PROGRAMS = {
+    "calendar:feed", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
+    "api:alertmanager-webhook",
+}  # fmt: skip
 
 SECRETS = (
     "postgresql://db.example",

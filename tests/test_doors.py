@@ -24,7 +24,7 @@ from apps.health import actions as health_actions
 from apps.incidents import actions as incident_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
-from apps.releases.models import Release
+from apps.releases.models import EventVersion, Release
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
 from tests.accounts.factors import by_password, code_at, register_app
@@ -35,6 +35,7 @@ from tests.cast import NOW, PASSWORD
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
 from tests.policies.proposals import text
+from tests.releases.events import consumer, event_version
 from tests.world import World, make_environment, make_lane, make_manifest, make_service
 
 __all__ = ["judge", "stage"]
@@ -55,6 +56,10 @@ def _environment(name: str, world: World, **more: Any) -> str:
 
 def _release(name: str, release: Release) -> str:
     return reverse(f"releases:{name}", args=[release.service.slug, release.version])
+
+
+def _event(name: str, version: EventVersion) -> str:
+    return reverse(f"releases:{name}", args=[version.subject.service.slug, version.subject.name, version.number])
 
 
 def _draft(world: World) -> Release:
@@ -338,6 +343,23 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         _waiver,
     ),
     ("approvals:waiver-withdrawal", "waiver.withdrawn", _waiver_withdrawal),
+    (
+        "releases:event-consumer-create",
+        "event_consumer.opted_in",
+        lambda w: Call(
+            w.cast.release_engineer, _event("event-consumer-create", event_version(w)), {"service": w.service.slug}
+        ),
+    ),
+    (
+        "releases:event-consumer-end",
+        "event_consumer.ended",
+        lambda w: Call(w.cast.release_engineer, reverse("releases:event-consumer-end", args=[consumer(w).pk]), {}),
+    ),
+    (
+        "releases:event-version-drop",
+        "event_version.dropped",
+        lambda w: Call(w.cast.release_engineer, _event("event-version-drop", event_version(w)), {}),
+    ),
     (
         "releases:release-retire",
         "release.retired",
@@ -628,6 +650,7 @@ ELSEWHERE = {
     "accounts:passkey-create": "tests/accounts/test_factors.py",
     "api:releases": "tests/api/test_create_release.py",
     "api:evidence": "tests/releases/test_evidence.py",
+    "api:event-consumer": "tests/releases/test_events.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",
@@ -640,6 +663,7 @@ TASKS = {
     "api.build_pushed": "release.sealed",
     "approvals.mail": "notice.mailed",
     "releases.compare_api": "api.compared",
+    "releases.check_events": "event_schema.checked",
 }
 
 

@@ -90,6 +90,8 @@ PAST_THE_SCOPE = {
     "delegations_void": "ids of workspaces where somebody left who lent or was lent a role",
     "due_checks": "ids of health checks that are due",
     "due_work": "ids of what the engine has to do",
+    "event_checks_due": "ids of event schemas to check",
+    "events_beside": "what a release that the asker may read publishes beside another that they may read",
     "ensure_audit_partitions": "makes tables ahead of time",
     "hotfixes_due": "ids of workspaces where a repository is to be asked about a hotfix",
     "lanes_at_rest": "ids of lanes to reconcile",

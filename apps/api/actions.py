@@ -11,7 +11,7 @@ from apps.api.alerts import Unreadable, alerts_of, read_alert
 from apps.api.bodies import field
 from apps.api.models import IdempotentRequest
 from apps.api.people import person_of
-from apps.api.problems import FieldInvalid, KeyReused, UnknownEnvironment, UnknownRelease, UnknownService
+from apps.api.problems import FieldInvalid, KeyReused, UnknownEnvironment, UnknownEvent, UnknownRelease, UnknownService
 from apps.audit.actors import Actor
 from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
@@ -21,7 +21,7 @@ from apps.health import alerts
 from apps.health.alerts import Report
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseSource
-from apps.releases.models import Release, Service
+from apps.releases.models import EventConsumer, EventVersion, Release, Service
 from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
@@ -105,6 +105,45 @@ def _environment_named(token: ApiToken, slug: str) -> Environment | None:
     if found is None:
         raise UnknownEnvironment("There is no such environment in the workspace of this token.")
     return found
+
+
+@transaction.atomic
+def opt_in(token: ApiToken, service: str, subject: str, number: int, *, by: Actor, now: datetime) -> Answer:
+    """This function will let a service of the token's workspace consume a version of an event, once.
+
+    Raises UnknownService, UnknownEvent, and whatever `releases.actions.opt_in` refuses.
+    """
+    version, of = _event_named(token, service, subject, number)
+    consumer, is_new = release_actions.opt_in(version, of, by=by, now=now)
+    return Answer(201 if is_new else 200, _consumes(consumer))
+
+
+@transaction.atomic
+def opt_out(token: ApiToken, service: str, subject: str, number: int, *, by: Actor, now: datetime) -> Answer:
+    """This function will end that, as `opt_in` began it. Raises UnknownEvent: also where it consumes it no longer."""
+    version, of = _event_named(token, service, subject, number)
+    consumer = version.consumers.standing().filter(service=of).select_related("service", "version__subject").first()
+    if consumer is None:
+        raise UnknownEvent(f"{of} does not consume {version}.")
+    return Answer(200, _consumes(release_actions.opt_out(consumer, by=by, now=now)))
+
+
+def _event_named(token: ApiToken, service: str, subject: str, number: int) -> tuple[EventVersion, Service]:
+    of = Service.objects.filter(slug=service, workspace_id=token.workspace_id).first()
+    if of is None:
+        raise UnknownService("There is no such service in the workspace of this token.")
+    versions = EventVersion.objects.filter(workspace_id=token.workspace_id, subject__name=subject, number=number)
+    version = versions.select_related("subject").first()
+    if version is None:
+        raise UnknownEvent("There is no such version of an event in the workspace of this token.")
+    return version, of
+
+
+def _consumes(consumer: EventConsumer) -> dict[str, Any]:
+    subject, number = consumer.version.subject.name, consumer.version.number
+    opted_in, ended = consumer.opted_in_at, consumer.ended_at
+    times = {"opted_in_at": opted_in.isoformat(), "ended_at": ended.isoformat() if ended else None}
+    return {"service": consumer.service.slug, "subject": subject, "number": number, **times}
 
 
 @transaction.atomic

@@ -51,6 +51,11 @@ class UnknownRelease(Refusal):
     code = "unknown_release"
 
 
+class UnknownEvent(Refusal):
+    status = 404
+    code = "unknown_event"
+
+
 class UnknownEnvironment(Refusal):
     status = 404
     code = "unknown_environment"

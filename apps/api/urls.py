@@ -7,6 +7,7 @@ app_name = "api"
 urlpatterns = [
     path("v1/releases", views.releases, name="releases"),
     path("v1/releases/<slug:service>/<str:version>/evidence", views.evidence, name="evidence"),
+    path("v1/services/<slug:service>/consumes/<str:subject>/<int:number>", views.event_consumer, name="event-consumer"),
     path("v1/webhooks/alertmanager", views.alertmanager_webhook, name="alertmanager-webhook"),
     path("v1/webhooks/git/<slug:slug>", views.git_webhook, name="git-webhook"),
 ]

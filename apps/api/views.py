@@ -59,6 +59,20 @@ def evidence(request: HttpRequest, service: str, version: str) -> HttpResponse:
 
 @csrf_exempt
 @login_not_required
+def event_consumer(request: HttpRequest, service: str, subject: str, number: int) -> HttpResponse:
+    if request.method not in ("POST", "DELETE"):
+        return _only(request, "POST", "DELETE")
+    now = timezone.now()
+    token = token_of(request, now)
+    with workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        does = actions.opt_in if request.method == "POST" else actions.opt_out
+        answer = does(token, service, subject, number, by=by, now=now)
+    return JsonResponse(answer.body, status=answer.status)
+
+
+@csrf_exempt
+@login_not_required
 def git_webhook(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST":
         return _post_only(request)
@@ -108,6 +122,10 @@ def _webhook_source() -> Source:
 
 
 def _post_only(request: HttpRequest) -> HttpResponse:
-    response = tell(request, Telling(405, "method_not_allowed", "Only POST is answered here."))
-    response["Allow"] = "POST"
+    return _only(request, "POST")
+
+
+def _only(request: HttpRequest, *methods: str) -> HttpResponse:
+    response = tell(request, Telling(405, "method_not_allowed", f"Answered here: {' and '.join(methods)}."))
+    response["Allow"] = ", ".join(methods)
     return response

@@ -26,6 +26,8 @@ from apps.policies.clauses import Clause, Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
 from apps.releases import data_migrations
+from apps.releases import events
+from apps.releases.events import EventBeside
 from apps.releases.models import DataMigration, Release
 from apps.releases.traits import HeldTrait
 from apps.workspaces import rights
@@ -42,6 +44,7 @@ class Changes:
     entries: Sequence[ChangelogEntry]
     keys: tuple[ChangedKey, ...]
     migrations: tuple[DataMigration, ...] = ()
+    events: tuple[EventBeside, ...] = ()
 
     @property
     def first(self) -> Sequence[ChangelogEntry]:
@@ -217,4 +220,5 @@ def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Ch
     before = lane.live_configuration.values if lane.live_configuration else {}
     entries = changelog_actions.between(release.service, lane.live_release, release)
     migrations = data_migrations.between(lane.live_release, release)
-    return Changes(lane.live_release, release, entries, changed_keys(before, values), migrations)
+    published = events.changes(release.pk, lane.live_release_id)
+    return Changes(lane.live_release, release, entries, changed_keys(before, values), migrations, published)

@@ -47,26 +47,28 @@ def same_workspace(table: str, column: str, other: str) -> migrations.RunSQL:
     )
 
 
-def immutable(table: str, columns: tuple[str, ...] = (), *, when: str = "true") -> migrations.RunSQL:
+def immutable(
+    table: str, columns: tuple[str, ...] = (), *, when: str = "true", name: str = "immutable"
+) -> migrations.RunSQL:
     """Return the operation that refuses changes of `columns` (all, if none is named) and the removal of a row.
 
-    `when` is a condition on OLD: the refusal holds from the moment it is true.
+    `when` is a condition on OLD: the refusal holds from the moment it is true. A second one of a table needs a `name`.
     """
     changed = f"({', '.join(f'OLD.{c}' for c in columns)}) IS DISTINCT FROM ({', '.join(f'NEW.{c}' for c in columns)})"
     return migrations.RunSQL(
         f"""
-        CREATE FUNCTION {table}_immutable() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION {table}_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF NOT ({when}) THEN RETURN COALESCE(NEW, OLD); END IF;
             IF TG_OP = 'UPDATE' AND NOT ({changed if columns else "true"}) THEN RETURN NEW; END IF;
             RAISE EXCEPTION '{table}: this row can not be changed or removed'
                 USING ERRCODE = 'integrity_constraint_violation';
         END $$;
-        CREATE TRIGGER {table}_immutable BEFORE UPDATE OR DELETE ON {table}
-            FOR EACH ROW EXECUTE FUNCTION {table}_immutable();
-        ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_immutable;
+        CREATE TRIGGER {table}_{name} BEFORE UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION {table}_{name}();
+        ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_{name};
         """,
-        f"DROP TRIGGER {table}_immutable ON {table}; DROP FUNCTION {table}_immutable();",
+        f"DROP TRIGGER {table}_{name} ON {table}; DROP FUNCTION {table}_{name}();",
     )
 
 

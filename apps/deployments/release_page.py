@@ -20,9 +20,10 @@ from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.enums import Health, Tier
 from apps.environments.models import Lane
-from apps.releases import manifests, notes
+from apps.releases import events, manifests, notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
+from apps.releases.events import EventBeside
 from apps.releases.models import Evidence, Release
 from apps.workspaces.models import Workspace
 from apps.workspaces.rights import Rights
@@ -98,6 +99,7 @@ def release_page(
         "evidence": _evidence(release, workspaces),
         "traits": list(release.traits.all()),
         "may_declare": may_release or may_quarantine,
+        "published": _published(release, workspaces),
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
@@ -175,6 +177,12 @@ def _evidence(release: Release, workspaces: tuple[UUID, ...]) -> list[Evidence] 
         return None
     newest = release.evidence.order_by("kind", "suite", "environment_id", "-received_at", "-pk")
     return list(newest.distinct("kind", "suite", "environment_id").select_related("environment"))
+
+
+def _published(release: Release, workspaces: tuple[UUID, ...]) -> tuple[EventBeside, ...] | None:
+    """Return its events beside what runs in Production; None where it lists none, or for who only reads the release."""
+    found = events.beside(release.pk) if release.workspace_id in workspaces else None
+    return found.events if found and found.is_listed else None
 
 
 def focus_of(stops: Sequence[Stop]) -> Stop | None:

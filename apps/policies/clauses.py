@@ -21,6 +21,7 @@ class Gate(StrEnum):
     PARTS_LIST = "parts_list"
     API_COMPATIBILITY = "api_compatibility"
     MIGRATIONS = "migrations"
+    EVENT_COMPATIBILITY = "event_compatibility"
     VERSION_ORDER = "version_order"
     QUARANTINE = "quarantine"
     ROLLBACK_READINESS = "rollback_readiness"

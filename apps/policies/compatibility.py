@@ -1,11 +1,11 @@
-"""The rule about what a release promises to those who call it, beside what they are promised by what runs."""
+"""The rules about what a release promises to those who call it or read its events, beside what they are promised."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from apps.policies.clauses import Clause, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.evidence import PIPELINE
-from apps.policies.facts import ApiFacts, Facts
+from apps.policies.facts import ApiFacts, EventFacts, EventsFacts, Facts
 from apps.policies.judgement import ENGINEERS, Judgement, listed, not_asked
 
 NAMED = 3
@@ -26,6 +26,74 @@ def api(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if not beside.is_compared:
         return Judgement(Outcome.RUNNING, f"The API is being compared with that of {_live(beside)}.")
     return _kept_up(release.version, beside, facts) if is_major else _served_on(beside)
+
+
+def events(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
+    """Within a version each schema fits the lower ones; what Production publishes stays until it was dropped."""
+    if clause is None:
+        return not_asked(policy, "that consumers of events are served on")
+    version, found = facts.release.version, facts.events
+    if not found.is_listed:
+        return _unlisted(version, found)
+    if broken := [*_left_out(version, found), *_unfit(version, found)]:
+        return Judgement(Outcome.FAILED, " ".join(broken), _worst(found), who=ENGINEERS)
+    return _fits(version, found)
+
+
+def _fits(version: str, found: EventsFacts) -> Judgement:
+    published = _published(found)
+    if running := [event.name for event in published if not event.is_checked]:
+        return Judgement(Outcome.RUNNING, f"The schema of {_named(running)} is being checked beside the lower ones.")
+    if unsure := [event.name for event in published if event.undecided]:
+        sentence = (
+            f"No rule decides whether the schema of {_named(unsure)} fits the lower ones. "
+            "Asked: one without what is unclear, or a new major version of the event."
+        )
+        return Judgement(Outcome.INCONCLUSIVE, sentence, _worst(found), who=ENGINEERS)
+    if not published:
+        return Judgement(Outcome.PASSED, f"{version} publishes no events, and nobody waits for any.")
+    count = f"Each of the {len(published):,} events" if len(published) > 1 else "The one event"
+    return Judgement(Outcome.PASSED, f"{count} that {version} publishes fits the lower schemas.")
+
+
+def _worst(found: EventsFacts) -> tuple[str, ...]:
+    return tuple(f"{event.name}: {each}" for event in _published(found) for each in event.worst)
+
+
+def _unlisted(version: str, found: EventsFacts) -> Judgement:
+    if found.is_version_listed:
+        sentence = f"There is no list of the events of {version}; {found.version}, which runs in Production, has one."
+        return Judgement(Outcome.WAITING, sentence, who=PIPELINE)
+    beside = f", and neither does {found.version}, which runs in Production" if found.version else ""
+    return Judgement(Outcome.NOT_REQUIRED, f"{version} lists no events{beside}.")
+
+
+def _published(found: EventsFacts) -> list[EventFacts]:
+    return [event for event in found.events if event.new_minor is not None]
+
+
+def _left_out(version: str, found: EventsFacts) -> Iterator[str]:
+    """Say which versions are missing that Production publishes, and what would let them go."""
+    gone = [each for each in found.events if each.new_minor is None and each.old_minor is not None]
+    for event in gone:
+        if event.is_dropped:
+            continue
+        if event.consumers:
+            by = listed(event.consumers)
+            yield f"{version} no longer publishes {event.name}, which is consumed by {by}."
+        else:
+            yield f"{version} no longer publishes {event.name}: drop that version first, so that nobody opts in to it."
+
+
+def _unfit(version: str, found: EventsFacts) -> Iterator[str]:
+    for event in _published(found):
+        if event.old_minor is not None and event.new_minor is not None and event.new_minor < event.old_minor:
+            runs = f"{event.name}.{event.old_minor}"
+            yield f"{version} publishes {event.name}.{event.new_minor}; {runs} runs in Production already."
+        if event.breaking:
+            where = f": {event.worst[0]}" if event.worst else ""
+            told = f"{_some(event.breaking, 'does not fit', 'do not fit')} the lower schemas{where}"
+            yield f"In {event.name}.{event.new_minor} {told}. That needs a new major version of the event."
 
 
 def _nobody_calls(facts: Facts, beside: ApiFacts | None) -> str:

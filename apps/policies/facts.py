@@ -1,7 +1,7 @@
 """Everything that gates may know, as plain frozen data. Whoever judges has looked it all up before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -84,6 +84,36 @@ class ApiFacts:
     breaking_in: tuple[str, ...] = ()
     undecided_in: tuple[str, ...] = ()
     removed: tuple[tuple[str, date | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """A major version of an event, such as "orders.placed 1", and its minor versions: in what runs in Production, and
+    in the release; None where it is not published. `consumers` names the services that opted in. `is_checked`, the
+    counts and `worst` are of the release's schema beside lower ones: path and rule of what does not fit.
+    """
+
+    name: str
+    old_minor: int | None = None
+    new_minor: int | None = None
+    is_dropped: bool = False
+    consumers: tuple[str, ...] = ()
+    is_checked: bool = True
+    breaking: int = 0
+    undecided: int = 0
+    worst: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EventsFacts:
+    """What the release publishes beside `version`, which runs in Production ("" where nothing does), and whether each
+    of them has a list of its events.
+    """
+
+    version: str = ""
+    is_listed: bool = False
+    is_version_listed: bool = False
+    events: tuple[EventFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -252,6 +282,7 @@ class Facts:
     reports: tuple[ReportFacts, ...] = ()
     api: ApiFacts | None = None
     migrations: tuple[MigrationFacts, ...] = ()
+    events: EventsFacts = field(default_factory=EventsFacts)
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()

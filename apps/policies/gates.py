@@ -30,6 +30,7 @@ TITLES: dict[Gate, str] = {
     Gate.PARTS_LIST: "Parts list",
     Gate.API_COMPATIBILITY: "Interface compatibility",
     Gate.MIGRATIONS: "Data migrations",
+    Gate.EVENT_COMPATIBILITY: "Event compatibility",
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",
@@ -68,6 +69,10 @@ class GateResult:
     @property
     def goes_by_comparison(self) -> bool:
         return self.name == Gate.API_COMPATIBILITY and self.outcome != Outcome.NOT_REQUIRED
+
+    @property
+    def goes_by_events(self) -> bool:
+        return self.name == Gate.EVENT_COMPATIBILITY and self.outcome != Outcome.NOT_REQUIRED
 
     @property
     def first_clause(self) -> str:
@@ -352,6 +357,7 @@ RULES: dict[Gate, Rule] = {
     Gate.PARTS_LIST: evidence.parts_list,
     Gate.API_COMPATIBILITY: compatibility.api,
     Gate.MIGRATIONS: data_migrations.migrations,
+    Gate.EVENT_COMPATIBILITY: compatibility.events,
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
     Gate.ROLLBACK_READINESS: _rollback_readiness,

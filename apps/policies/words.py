@@ -26,6 +26,8 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.PARTS_LIST: "there is a CycloneDX document",
     Gate.API_COMPATIBILITY: "no change of the API breaks callers of what runs in Production, or the release is major",
     Gate.MIGRATIONS: "each data migration has a class, a checksum and a way back, and ran in the tier before",
+    Gate.EVENT_COMPATIBILITY: "its event schemas fit the lower ones of their version, and it leaves out only versions "
+    "that were dropped",
     Gate.VERSION_ORDER: "it is not lower than what runs; in an emergency, a patch of what Production runs",
     Gate.QUARANTINE: "it is sealed, and neither in quarantine nor retired",
     Gate.ROLLBACK_READINESS: "what runs can be brought back",

@@ -52,6 +52,7 @@ class EvidenceKind(models.TextChoices):
     TRIVY = "TRIVY", "Findings (Trivy)"
     CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
     OPENAPI = "OPENAPI", "API description (OpenAPI)"
+    EVENTS = "EVENTS", "Events (JSON Schema)"
 
 
 # Reports of these hold findings, which are kept one by one.
@@ -104,8 +105,16 @@ class MigrationClass(models.TextChoices):
         }[self.value]
 
 
+class EventMode(models.TextChoices):
+    """Who can read what within one major version of an event; as `contracts.events.Mode`."""
+
+    BACKWARD = "BACKWARD", "New readers read old events"
+    FORWARD = "FORWARD", "Old readers read new events"
+    FULL = "FULL", "Both read both"
+
+
 class ChangeEffect(models.TextChoices):
-    """What a change of an API does to callers; as `contracts.changes.Effect`."""
+    """What a change of an API or an event does to those who use it; as `contracts.changes.Effect`."""
 
     BREAKING = "BREAKING", "Breaking"
     UNDECIDED = "UNDECIDED", "Needs a person"

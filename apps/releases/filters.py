@@ -11,7 +11,7 @@ from apps.core.form_fields import set_choices
 from apps.environments.models import Lane
 from apps.releases.enums import ChangeEffect, ReleaseKind, ReleaseState, Severity
 from apps.releases.models import ApiChange, ApiComparison, Evidence, Finding, Release, Service
-from apps.releases.querysets import ReleaseQuerySet
+from apps.releases.querysets import EventVersionQuerySet, ReleaseQuerySet
 
 
 class ReleaseFilter(forms.Form):
@@ -63,6 +63,21 @@ class FindingFilter(forms.Form):
 def _about(text: str) -> Q:
     about = Q(version__icontains=text) | Q(tag__icontains=text) | Q(notes__icontains=text)
     return about | Q(commit__startswith=text.lower()) | Q(artifact_digest__icontains=text.lower())
+
+
+class EventFilter(forms.Form):
+    q = forms.CharField(
+        label="Event or service", required=False, max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "data-find": True}),
+    )  # fmt: skip
+
+    def matching(self, versions: EventVersionQuerySet) -> EventVersionQuerySet:
+        """Return the versions that match; none, while the form has an error."""
+        if not self.is_valid():
+            return versions.none()
+        text = self.cleaned_data["q"]
+        about = Q(subject__name__icontains=text) | Q(subject__service__name__icontains=text)
+        return versions.filter(about) if text else versions
 
 
 class ApiChangeFilter(forms.Form):

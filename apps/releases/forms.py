@@ -11,7 +11,7 @@ from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.environments.models import Environment
 from apps.releases import manifests, reports, versions
 from apps.releases.enums import ArtifactKind, EvidenceKind, Suite
-from apps.releases.models import Release, Service
+from apps.releases.models import EventVersion, Release, Service
 from apps.releases.traits import DECLARABLE
 
 MANIFEST_LIMIT = 500_000
@@ -136,3 +136,14 @@ class EvidenceForm(forms.Form):
     def wanted(self) -> dict[str, Any]:
         given = dict(self.cleaned_data)
         return {**given, "report": given["report"].read()}
+
+
+class OptInForm(forms.Form):
+    service = forms.ModelChoiceField(
+        Service.objects.none(), label="Service that reads it", empty_label="Choose one", to_field_name="slug"
+    )
+
+    def __init__(self, *args: Any, version: EventVersion, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        here = Service.objects.filter(workspace_id=version.workspace_id, retired_at=None)
+        self.fields["service"].queryset = here.order_by("name")  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from apps.releases.enums import (
     SCANS,
     ArtifactKind,
     ChangeEffect,
+    EventMode,
     EvidenceKind,
     MigrationClass,
     Plane,
@@ -24,6 +25,9 @@ from apps.releases.querysets import (
     AcceptanceQuerySet,
     CatalogueQuerySet,
     ComparisonQuerySet,
+    EventConsumerQuerySet,
+    EventSchemaQuerySet,
+    EventVersionQuerySet,
     EvidenceQuerySet,
     PushQuerySet,
     ReleaseQuerySet,
@@ -492,6 +496,136 @@ class ApiChange(TenantModel):
     @property
     def tone(self) -> str:
         return ChangeEffect(self.effect).tone
+
+
+class EventSubject(TenantModel):
+    """A kind of event, and the service that publishes it: the first that did. Never changes."""
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="event_subjects")
+    name = models.CharField(max_length=120)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(name="event_subject_once", fields=["workspace", "name"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EventVersion(TenantModel):
+    """A major version of an event: what consumers opt in to. Within it every schema fits the lower ones by `mode`.
+
+    With `is_closed` events have no properties but the described ones. Dropped for good, while nobody consumes it.
+    """
+
+    subject = models.ForeignKey(EventSubject, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    mode = models.CharField(max_length=8, choices=EventMode)
+    is_closed = models.BooleanField()
+    published_at = models.DateTimeField()
+    dropped_at = models.DateTimeField(null=True, blank=True)
+    dropped_by = person(null=True, blank=True)
+
+    objects = EventVersionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-published_at", "-pk"]
+        indexes = [models.Index(name="event_version_newest", fields=["-published_at", "-id"])]
+        constraints = [
+            models.UniqueConstraint(name="event_version_once", fields=["subject", "number"]),
+            models.CheckConstraint(name="event_mode_known", condition=Q(mode__in=EventMode.values)),
+            all_or_none("event_version_dropped_whole", "dropped_at", "dropped_by"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.number}"
+
+
+class EventSchema(TenantModel):
+    """One schema of an event, as it was published. Its content never changes; what a check of it found, neither.
+
+    `source` is canonical JSON, `digest` its SHA-256 (hex), `release` the first that published it. `claimed_until` is
+    the database's clock: who checks it now. `found` are the worst changes beside lower schemas of its version, as
+    [beside, place, rule, effect, sentence]; `is_whole` is false where the check was given up.
+    """
+
+    version = models.ForeignKey(EventVersion, on_delete=models.PROTECT, related_name="schemas")
+    minor = models.PositiveIntegerField()
+    source = models.TextField()
+    digest = models.CharField(max_length=64)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField()
+    published_by_label = models.CharField(max_length=150)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    is_whole = models.BooleanField(default=True)
+    breaking = models.PositiveIntegerField(default=0)
+    undecided = models.PositiveIntegerField(default=0)
+    compatible = models.PositiveIntegerField(default=0)
+    found = models.JSONField(default=list)
+
+    objects = EventSchemaQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-minor"]
+        constraints = [models.UniqueConstraint(name="event_schema_once", fields=["version", "minor"])]
+
+    def __str__(self) -> str:
+        return f"{self.version}.{self.minor}"
+
+    @property
+    def number(self) -> str:
+        return f"{self.version.number}.{self.minor}"
+
+    @property
+    def label(self) -> str:
+        if self.checked_at is None:
+            return "Being checked"
+        return "Breaking" if self.breaking else "Needs a person" if self.undecided else "Compatible"
+
+    @property
+    def tone(self) -> str:
+        if self.checked_at is None:
+            return "run"
+        return "bad" if self.breaking else "warn" if self.undecided else "ok"
+
+
+class EventPublication(TenantModel):
+    """That a list of events, kept as evidence of its release, has this schema. Insert-only."""
+
+    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="publications")
+    schema = models.ForeignKey(EventSchema, on_delete=models.PROTECT, related_name="publications")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="event_published_once", fields=["evidence", "schema"])]
+
+    def __str__(self) -> str:
+        return f"{self.schema}"
+
+
+class EventConsumer(TenantModel):
+    """A service that opted in to a version of an event, until it says otherwise."""
+
+    version = models.ForeignKey(EventVersion, on_delete=models.PROTECT, related_name="consumers")
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="consumes")
+    opted_in_at = models.DateTimeField()
+    opted_in_by_label = models.CharField(max_length=150)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by_label = models.CharField(max_length=150, null=True, blank=True)  # noqa: DJ001 set with ended_at
+
+    objects = EventConsumerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-opted_in_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                name="event_consumer_once", fields=["version", "service"], condition=Q(ended_at=None)
+            ),
+            all_or_none("event_consumer_ended_whole", "ended_at", "ended_by_label"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service} of {self.version}"
 
 
 class PushedCommit(TenantModel):

@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import DateTimeField, Func, Q
+from django.db.models import Count, DateTimeField, Func, Q
 from django.db.models.fields.json import KT
 
 from apps.releases.enums import SCANS, PushState, ReleaseState
@@ -79,6 +79,24 @@ def _up_to(release: Any) -> Q:
         found |= equal & Q(**{f"release__{part}__lt": value})
         equal &= Q(**{f"release__{part}": value})
     return found | equal
+
+
+class EventVersionQuerySet(TenantQuerySet):
+    def with_consumers(self) -> Self:
+        """Return versions with their subjects and services, and `standing`: how many services opted in."""
+        standing = Count("consumers", filter=Q(consumers__ended_at=None))
+        return self.select_related("subject__service").annotate(standing=standing)
+
+
+class EventSchemaQuerySet(TenantQuerySet):
+    def claim(self, lasting: timedelta) -> bool:
+        """Take the one schema of this queryset for a while; False when somebody else has it or it is checked."""
+        return _claimed(self.filter(checked_at=None), lasting)
+
+
+class EventConsumerQuerySet(TenantQuerySet):
+    def standing(self) -> Self:
+        return self.filter(ended_at=None)
 
 
 def _claimed(row: TenantQuerySet, lasting: timedelta) -> bool:

@@ -1,4 +1,4 @@
-"""Compares API descriptions beside everything else: no gate waits in its transaction for a comparison."""
+"""Compares API descriptions and event schemas beside everything else: no gate waits in its transaction for that."""
 
 import logging
 from uuid import UUID
@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from apps.audit.source import Source, coming_from
 from apps.integrations.artifact_store import ArtifactStore, StoreError
-from apps.releases import comparisons
-from apps.releases.contracts.apart import compare_apart
+from apps.releases import comparisons, events
+from apps.releases.contracts.apart import compare_apart, compare_schemas_apart
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -42,3 +42,28 @@ def _compare(pair: comparisons.Due) -> None:
     found = compare_apart(store.verify(pair.old_sha256), store.verify(pair.new_sha256))
     with workspace_scope([pair.workspace_id]):
         comparisons.finish(claimed, found, pair, now=timezone.now())
+
+
+def see_to_event_checks() -> int:
+    """This function will check the event schemas that are due, and return how many there were; as above."""
+    wanted = events.due()
+    with coming_from(Source(via="task")):
+        for one in wanted:
+            try:
+                _check(one)
+            except Exception:
+                log.exception("The event schema %s could not be checked; it stays due", one.schema_id)
+    return len(wanted)
+
+
+def _check(wanted: events.Due) -> None:
+    with workspace_scope([wanted.workspace_id]):
+        schema = events.claim(wanted)
+        lower = events.lower(schema) if schema else {}
+    if schema is None:
+        return
+    version = schema.version
+    # Outside of any transaction: it may take a minute.
+    found = compare_schemas_apart(lower, schema.source, mode=version.mode, is_closed=version.is_closed)
+    with workspace_scope([wanted.workspace_id]):
+        events.finish(schema, found, now=timezone.now())

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from apps.releases.views import comparisons, evidence, releases
+from apps.releases.views import comparisons, events, evidence, releases
 
 app_name = "releases"
 
@@ -18,6 +18,17 @@ urlpatterns: list[URLPattern] = [
     path("releases/<slug:service>/<str:version>/findings/", evidence.finding_list, name="finding-list"),
     path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
     path("releases/<slug:service>/<str:version>/api/", comparisons.api_comparison, name="api-comparison"),
+    path("events/", events.event_list, name="event-list"),
+    path("events/consumers/<uuid:consumer_id>/end/", events.consumer_end, name="event-consumer-end"),
+    *(
+        path(f"services/<slug:service>/events/<str:subject>/<int:number>/{rest}", view, name=name)
+        for rest, view, name in (
+            ("", events.event_version, "event-version"),
+            ("<int:minor>/", events.event_schema, "event-schema"),
+            ("consumers/", events.consumer_create, "event-consumer-create"),
+            ("drop/", events.version_drop, "event-version-drop"),
+        )
+    ),
     path("releases/<slug:service>/<str:version>/seal/", releases.release_seal, name="release-seal"),
     path("releases/<slug:service>/<str:version>/quarantine/", releases.release_quarantine, name="release-quarantine"),
     path("releases/<slug:service>/<str:version>/quarantine/lift/", releases.quarantine_lift, name="quarantine-lift"),

@@ -26,3 +26,5 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:
         case EvidenceKind.OPENAPI:
             named = " ".join(filter(None, (figures["title"], figures["version"])))
             return f"{figures['operations']:,} operations" + (f" of {named}" if named else "")
+        case EvidenceKind.EVENTS:
+            return f"{figures['versions']:,} versions of {figures['subjects']:,} events"

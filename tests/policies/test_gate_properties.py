@@ -14,6 +14,8 @@ from apps.policies.facts import (
     ArtifactFacts,
     DecisionFacts,
     EmergencyFacts,
+    EventFacts,
+    EventsFacts,
     Facts,
     FallbackFacts,
     FreezeFacts,
@@ -41,7 +43,7 @@ OPTIONAL = (
     "checklist",
     "api_compatibility",
     "migrations",
-    *REPORTED,
+     "event_compatibility", *REPORTED,
 )
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.
@@ -56,6 +58,9 @@ POSSIBLE = {
         Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
     },
     Gate.MIGRATIONS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
+    Gate.EVENT_COMPATIBILITY: {
+        Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
+    },
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
@@ -109,6 +114,28 @@ apis = st.builds(
     breaking_in=operations,
     undecided_in=operations,
     removed=st.lists(st.tuples(texts, st.none() | moments.map(lambda moment: moment.date())), max_size=3).map(tuple),
+)
+minors = st.none() | few
+events = st.builds(
+    EventsFacts,
+    version=texts,
+    is_listed=st.booleans(),
+    is_version_listed=st.booleans(),
+    events=st.lists(
+        st.builds(
+            EventFacts,
+            name=texts,
+            old_minor=minors,
+            new_minor=minors,
+            is_dropped=st.booleans(),
+            consumers=operations,
+            is_checked=st.booleans(),
+            breaking=few,
+            undecided=few,
+            worst=operations,
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 tiers = st.builds(
     TierPassed,
@@ -169,6 +196,7 @@ all_facts = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    events=events,
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(
@@ -290,6 +318,14 @@ def test_a_break_is_never_passed_by_a_patch_or_minor_release(policy, facts):
     (result,) = (each for each in evaluate(policy, minor) if each.name == Gate.API_COMPATIBILITY)
 
     assert result.outcome == (Outcome.FAILED if asked else Outcome.NOT_REQUIRED)
+
+
+@given(policies, all_facts)
+def test_what_has_consumers_is_never_left_out_unless_it_was_dropped(policy, facts):
+    left_out = EventFacts("orders.placed 1", old_minor=0, consumers=("Billing",))
+    without = replace(facts, events=replace(facts.events, is_listed=True, events=(*facts.events.events, left_out)))
+
+    assert policy.clause_of(Gate.EVENT_COMPATIBILITY) is None or not lets_pass(evaluate(policy, without))
 
 
 @given(policies, all_facts)

@@ -271,7 +271,15 @@ def test_everything_passes_in_the_facts_that_the_table_changes():
 
 @pytest.mark.parametrize(
     "gate",
-    ["previous_tier", "rollback_readiness", "emergency_path", "window", "approvals", "api_compatibility", *REPORTED],
+    [
+        "previous_tier",
+        "rollback_readiness", "emergency_path",
+        "window",
+        "approvals",
+        "api_compatibility",
+        "event_compatibility",
+        *REPORTED,
+    ],
 )
 def test_what_the_policy_does_not_ask_for_is_not_needed_and_says_so(gate):
     result = judge(gate, BARE, path=STAGING_MISSING, fallbacks=fallback(artifact=None), window=CLOSED, requirements=())

@@ -21,6 +21,7 @@ WHOLE = make_document(
     "rollback_readiness",
     "api_compatibility",
     "checklist",
+    "event_compatibility",
     *REPORTED,
     roles=("DEVOPS",),
     verification=TERMS,

@@ -33,6 +33,8 @@ from apps.policies.facts import (
     ApiFacts,
     DecisionFacts,
     EmergencyFacts,
+    EventFacts,
+    EventsFacts,
     Facts,
     FallbackFacts,
     FreezeFacts,
@@ -50,7 +52,7 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
-from apps.releases import comparisons, data_migrations
+from apps.releases import comparisons, data_migrations, events
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, DataMigration, Evidence, Finding, Release
@@ -126,6 +128,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         reports=_reports(case),
         api=_api(case),
         migrations=tuple(_migration(row) for row in case.migrations),
+        events=_events(case),
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
@@ -408,6 +411,38 @@ def _api(case: Case) -> ApiFacts | None:
         )
         if found
         else None
+    )
+
+
+def _events(case: Case) -> EventsFacts:
+    """Return what the release publishes beside what runs in Production, where a clause asks for it (one query), which
+    is chosen as for APIs; what fits its lower schemas is asked where nothing runs, too.
+    """
+    if case.policy.clause_of(Gate.EVENT_COMPATIBILITY) is None:
+        return EventsFacts()
+    lane = case.promotion.lane
+    live = (lane.live_release_id or events.NOTHING) if lane.environment.is_production else None
+    found = events.beside(case.promotion.release_id, live)
+    if found is None:
+        return EventsFacts()
+    return EventsFacts(
+        version=found.version,
+        is_listed=found.is_listed,
+        is_version_listed=found.is_version_listed,
+        events=tuple(
+            EventFacts(
+                name=str(event),
+                old_minor=event.old_minor,
+                new_minor=event.new_minor,
+                is_dropped=event.is_dropped,
+                consumers=event.consumers,
+                is_checked=event.is_checked,
+                breaking=event.breaking,
+                undecided=event.undecided,
+                worst=event.worst,
+            )
+            for event in found.events
+        ),
     )
 
 

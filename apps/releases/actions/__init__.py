@@ -9,6 +9,17 @@ from apps.releases.actions.creation import (
     VersionTaken,
     create_release,
 )
+from apps.releases.actions.events import (
+    ConsumerEnded,
+    SchemaPublished,
+    SubjectOfAnother,
+    VersionClosed,
+    VersionConsumed,
+    VersionDropped,
+    drop_version,
+    opt_in,
+    opt_out,
+)
 from apps.releases.actions.evidence import keep_evidence
 from apps.releases.actions.migrations import MigrationChanged
 from apps.releases.actions.pushes import PushInvalid, PushKnown, receive_push, refuse_push, settle_push
@@ -24,9 +35,33 @@ from apps.releases.actions.states import (
 from apps.releases.actions.traits import AlreadyDeclared, TraitUnknown, known_trait, write_trait
 
 __all__ = [
-    "AlreadyDeclared", "MigrationChanged", "PushInvalid", "PushKnown", "ReleaseInvalid", "ReleaseRuns", "ServiceExists",
-    "ServiceInvalid", "ServiceRetired", "TraitUnknown", "VersionExists", "VersionInvalid", "VersionLower",
-    "VersionTaken", "content_hash_of", "create_release", "keep_evidence", "known_trait",
-    "lift_quarantine", "quarantine_release", "receive_push", "refuse_push", "register_service", "retire_release",
-    "seal_release", "settle_push", "write_trait",
+    "AlreadyDeclared", "MigrationChanged", "ConsumerEnded",
+    "PushInvalid",
+    "PushKnown",
+    "ReleaseInvalid",
+    "ReleaseRuns",
+    "SchemaPublished",
+    "ServiceExists",
+    "ServiceInvalid",
+    "ServiceRetired",
+    "SubjectOfAnother",
+    "VersionClosed",
+    "VersionConsumed",
+    "VersionDropped", "TraitUnknown", "VersionExists",
+    "VersionInvalid",
+    "VersionLower",
+    "VersionTaken",
+    "content_hash_of",
+    "create_release",
+    "drop_version", "keep_evidence", "known_trait",
+    "lift_quarantine",
+    "opt_in",
+    "opt_out",
+    "quarantine_release",
+    "receive_push",
+    "refuse_push",
+    "register_service",
+    "retire_release",
+    "seal_release",
+    "settle_push", "write_trait",
 ]  # fmt: skip

@@ -1,11 +1,11 @@
-"""Compares two descriptions in a process of its own: what nobody vouches for costs time and memory up to a limit."""
+"""Compares in a process of its own: what nobody vouches for costs time and memory up to a limit."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +43,26 @@ class Found:
 
 def compare_apart(old: Path, new: Path, *, seconds: float = SECONDS) -> Found:
     """This function will compare two files. What takes too long, too much, or ends badly is UNDECIDED as a whole."""
-    command = [sys.executable, "-m", "apps.releases.contracts", str(old), str(new)]
+    return _apart([str(old), str(new)], b"", seconds)
+
+
+def compare_schemas_apart(
+    lower: Mapping[str, str], new: str, *, mode: str, is_closed: bool, seconds: float = SECONDS
+) -> Found:
+    """This function will compare an event schema with lower ones, all of them JSON texts; else as `compare_apart`."""
+    question = {"lower": dict(lower), "new": new, "mode": mode, "is_closed": is_closed}
+    return _apart([], json.dumps(question).encode(), seconds)
+
+
+def _apart(arguments: Sequence[str], question: bytes, seconds: float) -> Found:
+    command = [sys.executable, "-m", "apps.releases.contracts", *arguments]
     pipe = subprocess.PIPE
     # A session of its own, so that the process which judges schemas ends with it.
     with subprocess.Popen(
-        command, cwd=_ROOT, env={}, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
+        command, cwd=_ROOT, env={}, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         try:
-            output, _ = process.communicate(timeout=seconds)
+            output, _ = process.communicate(question, timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return _undecided("too-slow", f"The comparison took longer than {seconds:g} s and was given up.")

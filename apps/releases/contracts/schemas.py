@@ -16,15 +16,15 @@ from apps.releases.contracts.subschemas import Judge
 _PAIRS = 200_000
 _WORDS = frozenset({"title", "description", "example", "examples", "externalDocs", "xml", "deprecated", "$comment"})
 _TYPES = frozenset({"null", "boolean", "number", "string", "array", "object"})
-_LOWER = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
-_UPPER = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
-_RULED = frozenset({"type", "enum", "properties", "required", "additionalProperties", "items", "readOnly", "writeOnly"})
+LOWER = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
+UPPER = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
+RULED = frozenset({"type", "enum", "properties", "required", "additionalProperties", "items", "readOnly", "writeOnly"})
 # What jsonsubschema judges. It is of draft 4 and takes no notice of any other keyword, which would read as "the same".
 _JUDGED = (
     frozenset({"type", "enum", "properties", "required", "additionalProperties", "items", "pattern", "multipleOf"})
     | frozenset({"allOf", "anyOf", "oneOf", "not", "uniqueItems"})
-    | _LOWER
-    | _UPPER
+    | LOWER
+    | UPPER
 )
 
 
@@ -45,8 +45,9 @@ class Difference:
 class Comparison:
     """What differs between schemas of two documents; one object for both documents, so that pairs count together."""
 
-    def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any], judge: Judge) -> None:
-        self.old, self.new, self.judge = old, new, judge
+    def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any], judge: Judge, *, closes: bool = True) -> None:
+        """With `closes` nobody sends or answers with what is not described."""
+        self.old, self.new, self.judge, self.closes = old, new, judge, closes
         self._left = _PAIRS
         self._running: set[tuple[int, int, Side]] = set()
 
@@ -97,7 +98,7 @@ class Comparison:
             yield from self.of(old.get("items", {}), new.get("items", {}), side, f"{place}[]")
 
     def _same_rest(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
-        names = (old.keys() | new.keys()) - _RULED - _LOWER - _UPPER
+        names = (old.keys() | new.keys()) - RULED - LOWER - UPPER
         rest = [{name: schema[name] for name in names if name in schema} for schema in (old, new)]
         return _worded(Expansion(self.old).of(rest[0])) == _worded(Expansion(self.new).of(rest[1]))
 
@@ -106,7 +107,7 @@ class Comparison:
             before, after = _for_judge(Expansion(self.old).of(old)), _for_judge(Expansion(self.new).of(new))
         except Unresolved as error:
             return _undecided(place, "schema-changed", f"The schema differs in a way no rule decides ({error}).")
-        closed = not (_mentions([before, after], {"allOf", "not"}) or _mixed([before, after]))
+        closed = self.closes and not (_mentions([before, after], {"allOf", "not"}) or _mixed([before, after]))
         if side == Side.REQUEST:
             fits = self.judge(_closed(before) if closed else before, after)
         else:
@@ -114,13 +115,14 @@ class Comparison:
         if fits:
             return Difference(place, "schema-fits", Effect.COMPATIBLE, "The schema differs, and fits what it was.")
         # An open schema can refuse what nobody sends, so only a closed one, or one without objects, is a proof.
-        if fits is False and (closed or not _mentions([before, after], {"properties", "required"})):
+        is_proof = closed or not self.closes or not _mentions([before, after], {"properties", "required"})
+        if fits is False and is_proof:
             what = "what was accepted is refused" if side == Side.REQUEST else "answers may be what they never were"
             return Difference(place, "schema-narrowed", Effect.BREAKING, f"The schema differs: {what}.")
         return _undecided(place, "schema-changed", "The schema differs in a way that could not be decided.")
 
     def _of_properties(self, old: dict[str, Any], new: dict[str, Any], side: Side, place: str) -> Iterator[Difference]:
-        before, after = _objects(old.get("properties")), _objects(new.get("properties"))
+        before, after = named_in(old.get("properties")), named_in(new.get("properties"))
         hidden = "readOnly" if side == Side.REQUEST else "writeOnly"
         for name in sorted(before.keys() | after.keys()):
             where = f"{place}.{name}"
@@ -130,7 +132,7 @@ class Comparison:
                 yield _added(where, side, old.get("additionalProperties"))
             else:
                 yield from self.of(before[name], after[name], side, where)
-        needed = _texts(old.get("required")), _texts(new.get("required"))
+        needed = texts_in(old.get("required")), texts_in(new.get("required"))
         for name in sorted(needed[0] ^ needed[1]):
             unseen = _flag(before.get(name), hidden) and _flag(after.get(name), hidden)
             if not unseen:
@@ -154,17 +156,17 @@ def plain(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_values(old: dict[str, Any], new: dict[str, Any], side: Side, place: str) -> Iterator[Difference]:
-    types = _kinds(old), _kinds(new)
+    types = kinds_of(old), kinds_of(new)
     yield from _of_sets("type", types[0] - types[1], types[1] - types[0], side, place)
     if "enum" in old or "enum" in new:
-        sets = _enum(old), _enum(new)
-        yield from _of_sets("enum", _less(*sets), _less(*reversed(sets)), side, place)
-    for limit in sorted((_LOWER | _UPPER) & (old.keys() | new.keys())):
+        sets = values_of(old), values_of(new)
+        yield from _of_sets("enum", lacking(*sets), lacking(*reversed(sets)), side, place)
+    for limit in sorted((LOWER | UPPER) & (old.keys() | new.keys())):
         if old.get(limit) != new.get(limit):
             yield _limit(limit, old.get(limit), new.get(limit), side, place)
 
 
-def _less(some: set[str] | None, others: set[str] | None) -> set[str]:
+def lacking(some: set[str] | None, others: set[str] | None) -> set[str]:
     if others is None:
         return set()
     return {"any other value"} if some is None else some - others
@@ -187,7 +189,7 @@ def _of_sets(what: str, lost: Iterable[str], gained: Iterable[str], side: Side, 
 def _limit(name: str, old: Any, new: Any, side: Side, place: str) -> Difference:
     if not all(value is None or isinstance(value, int | float) for value in (old, new)):
         return _undecided(place, f"{side}-limit-changed", f"{name} goes from {old} to {new}.")
-    tighter = new is not None and (old is None or (new > old if name in _LOWER else new < old))
+    tighter = new is not None and (old is None or (new > old if name in LOWER else new < old))
     breaks = tighter == (side == Side.REQUEST)
     told = f"{name} goes from {'none' if old is None else old} to {'none' if new is None else new}"
     who = "some callers are refused or surprised" if breaks else "callers notice nothing"
@@ -201,7 +203,7 @@ def _of_flags(old: dict[str, Any], new: dict[str, Any], side: Side, place: str) 
 
 
 def _of_others(old: dict[str, Any], new: dict[str, Any], side: Side, place: str) -> Iterator[Difference]:
-    before, after = (True if o in (None, {}) else o for o in map(_others, (old, new)))
+    before, after = (True if o in (None, {}) else o for o in map(others_of, (old, new)))
     if before is after or (isinstance(before, dict) and isinstance(after, dict)):
         return
     if before is False and side == Side.REQUEST:
@@ -214,7 +216,7 @@ def _of_others(old: dict[str, Any], new: dict[str, Any], side: Side, place: str)
         yield _undecided(place, f"{side}-others-changed", "What further properties may be differs.")
 
 
-def _others(schema: dict[str, Any]) -> Any:
+def others_of(schema: dict[str, Any]) -> Any:
     return schema.get("additionalProperties")
 
 
@@ -264,22 +266,22 @@ def _effect(breaks: bool) -> Effect:
     return Effect.BREAKING if breaks else Effect.COMPATIBLE
 
 
-def _kinds(schema: dict[str, Any]) -> set[str]:
+def kinds_of(schema: dict[str, Any]) -> set[str]:
     types = schema.get("type")
     kinds = set(map(str, types)) if isinstance(types, list) else set(_TYPES)
     return kinds | {"integer"} if "number" in kinds else kinds
 
 
-def _enum(schema: dict[str, Any]) -> set[str] | None:
+def values_of(schema: dict[str, Any]) -> set[str] | None:
     values = schema.get("enum")
     return {repr(value) for value in values} if isinstance(values, list) else None
 
 
-def _objects(value: Any) -> dict[str, Any]:
+def named_in(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _texts(value: Any) -> set[str]:
+def texts_in(value: Any) -> set[str]:
     return {name for name in value if isinstance(name, str)} if isinstance(value, list) else set()
 
 

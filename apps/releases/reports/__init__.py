@@ -22,6 +22,7 @@ _READERS: Mapping[EvidenceKind, str] = {
     EvidenceKind.TRIVY: "trivy.read_trivy",
     EvidenceKind.CYCLONEDX: "parts.read_cyclonedx",
     EvidenceKind.OPENAPI: "contract.read_openapi",
+    EvidenceKind.EVENTS: "events.read_events",
 }
 
 
@@ -35,7 +36,8 @@ def read(kind: EvidenceKind, report: bytes) -> dict[str, Any]:
     Shapes: JUNIT {"total", "passed", "failed", "skipped", "seconds", "failures"} · COBERTURA, LCOV {"lines",
     "covered", "percent"} · SARIF, TRIVY {"tool", "critical", "high", "medium", "low", "suppressed", "cut", "findings"},
     where findings are `findings.Found`, the worst first, and `cut` is how many are not among them · CYCLONEDX
-    {"subject", "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"}.
+    {"subject", "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"} · EVENTS
+    {"subjects", "versions", "published"}, where published are `events.Published`.
     """
     if not report.strip():
         raise Unreadable("The report is empty.")
