@@ -151,6 +151,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         for name in ("event-version", "event-consumer-create", "event-version-drop")
     },
     "releases:event-schema": lambda o: [o.world.service.slug, o.consumer.version.subject.name, 1, 0],
+    "releases:api-promise-list": lambda o: [o.world.service.slug],
     "releases:event-consumer-end": lambda o: [o.consumer.pk],
     "releases:acceptance-list": lambda o: [o.world.service.slug],
     "approvals:finding-acceptance": lambda o: [Finding.objects.get().pk],

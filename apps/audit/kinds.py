@@ -45,6 +45,7 @@ KINDS: dict[str, str] = {
     "evidence.received": "received evidence",
     "finding.accepted": "accepted a finding",
     "acceptance.withdrawn": "withdrew the acceptance of a finding",
+    "api_sunset.announced": "announced the end of parts of an API",
     "api.compared": "compared API descriptions",
     "event_schema.published": "published event schemas",
     "event_schema.checked": "checked an event schema",

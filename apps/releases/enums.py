@@ -105,6 +105,18 @@ class MigrationClass(models.TextChoices):
         }[self.value]
 
 
+class Support(models.TextChoices):
+    """How long something that callers use is there; the labels are what pages say."""
+
+    SUPPORTED = "SUPPORTED", "Supported"
+    DEPRECATED = "DEPRECATED", "Deprecated"
+    RETIRED = "RETIRED", "Retired"
+
+    @property
+    def tone(self) -> str:
+        return {"SUPPORTED": "ok", "DEPRECATED": "warn", "RETIRED": "idle"}[self.value]
+
+
 class EventMode(models.TextChoices):
     """Who can read what within one major version of an event; as `contracts.events.Mode`."""
 

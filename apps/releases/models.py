@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -20,6 +20,7 @@ from apps.releases.enums import (
     ReleaseState,
     Severity,
     Suite,
+    Support,
 )
 from apps.releases.querysets import (
     AcceptanceQuerySet,
@@ -496,6 +497,35 @@ class ApiChange(TenantModel):
     @property
     def tone(self) -> str:
         return ChangeEffect(self.effect).tone
+
+
+class ApiPromise(TenantModel):
+    """A version of a service's API, or an operation that was announced to end, and the day until which it stays.
+
+    Described first at `since`. The day is six months after the announcement or later; the database sees to that, too.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="api_promises")
+    name = models.CharField(max_length=300)
+    is_version = models.BooleanField()
+    since = models.DateTimeField()
+    announced_at = models.DateTimeField(null=True, blank=True)
+    sunset_date = models.DateField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-since", "-pk"]
+        constraints = [
+            models.UniqueConstraint(name="api_promise_once", fields=["service", "name"]),
+            all_or_none("api_promise_announced_whole", "announced_at", "sunset_date"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def support_on(self, day: date) -> Support:
+        if self.sunset_date is None:
+            return Support.SUPPORTED
+        return Support.DEPRECATED if day < self.sunset_date else Support.RETIRED
 
 
 class EventSubject(TenantModel):

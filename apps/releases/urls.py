@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path("releases/<slug:service>/<str:version>/findings/", evidence.finding_list, name="finding-list"),
     path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
+    path("services/<slug:service>/api/", comparisons.api_promise_list, name="api-promise-list"),
     path("releases/<slug:service>/<str:version>/api/", comparisons.api_comparison, name="api-comparison"),
     path("events/", events.event_list, name="event-list"),
     path("events/consumers/<uuid:consumer_id>/end/", events.consumer_end, name="event-consumer-end"),

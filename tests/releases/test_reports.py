@@ -62,7 +62,8 @@ def test_what_pytest_and_coverage_report_is_read(tried: Path) -> None:
 def test_an_api_description_is_read() -> None:
     described = b"openapi: 3.1.0\ninfo: {title: Orders, version: '2.1'}\npaths: {/orders: {get: {}, post: {}}}"
 
-    assert reports.read(K.OPENAPI, described) == {"title": "Orders", "version": "2.1", "operations": 2}
+    told = {"title": "Orders", "version": "2.1", "operations": 2, "promised": []}
+    assert reports.read(K.OPENAPI, described) == told
 
 
 def test_a_bill_of_materials_is_read() -> None:

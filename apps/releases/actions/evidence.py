@@ -14,6 +14,7 @@ from apps.environments.models import Environment
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
 from apps.releases import permissions, reports
 from apps.releases.actions.events import publish
+from apps.releases.actions.promises import keep_promises
 from apps.releases.enums import EvidenceKind, ReleaseState, Suite
 from apps.releases.models import Evidence, Finding, Release
 from apps.releases.reports.findings import Found
@@ -66,7 +67,7 @@ def keep_evidence(
     new: the same report of the same thing is kept once.
     Raises EvidenceInvalid: no such kind or suite, or no report of the kind. Raises EvidenceTooLarge: over
     `reports.LIMIT`. Raises ReleaseNotSealed. Raises DigestDiffers: it is of another artifact. Raises StoreHasNoRoom.
-    Raises what `publish` does, for a list of events.
+    Raises what `publish` does, for a list of events, and `keep_promises`, for an API description.
     """
     permissions.may_release(by, release.service).require()
     kind, suite = _known(kind, suite)
@@ -76,7 +77,7 @@ def keep_evidence(
         figures = reports.read(kind, report)
     except reports.Unreadable as error:
         raise EvidenceInvalid(f"This can't be read as {kind.label}. {error}") from error
-    found, published = figures.pop("findings", []), figures.pop("published", [])
+    found, published, promised = (figures.pop(name, []) for name in ("findings", "published", "promised"))
     release = Release.objects.locked().select_related("service").get(pk=release.pk)
     _require_fit(release, artifact_digest)
     sha256 = hashlib.sha256(report).hexdigest()
@@ -102,6 +103,8 @@ def keep_evidence(
         received_from_label=actor_of(by).label[:150],
     )
     _keep_findings(evidence, found)
+    if promised:
+        keep_promises(release, promised, by=by, now=now)
     if published:
         publish(evidence, published, by=by, now=now)
     audit.record(

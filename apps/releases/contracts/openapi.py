@@ -61,6 +61,24 @@ def operations(document: _Document) -> int:
     return sum(method in item for item in document.get("paths", {}).values() for method in _METHODS)
 
 
+def versions(document: _Document) -> dict[str, str]:
+    """This function will name the versions that callers address, in servers or in paths, and until when each was said
+    to stay: the last day of its operations, "" where one has none.
+    """
+    whole = _sunset(document, document.get("info"))
+    said: dict[str, list[str]] = {version: [whole] for version in _versions(document)}
+    for operation in _operations(document).values():
+        for version in _VERSION.findall(operation.path):
+            said.setdefault(version, []).append(_sunset(operation.own, operation.item, document, document.get("info")))
+    return {version: max(days) if all(days) else "" for version, days in said.items()}
+
+
+def sunsets(document: _Document) -> dict[str, str]:
+    """This function will name the operations that are said to end, themselves or their paths, each with its day."""
+    found = {operation.name: _sunset(operation.own, operation.item) for operation in _operations(document).values()}
+    return {name: day for name, day in found.items() if day}
+
+
 def _changes(old: _Document, new: _Document, judge: Judge) -> Iterator[Change]:
     yield from (Change(EVERY, *astuple(found)) for found in _of_documents(old, new))
     before, after = _operations(old), _operations(new)

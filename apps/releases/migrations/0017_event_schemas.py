@@ -1,4 +1,4 @@
-"""Event schemas: what releases publish, who consumes it, and two questions that are asked past the scope."""
+"""Event schemas: what releases publish, who consumes it, two questions past the scope; and what APIs promise to stay."""
 
 import django.db.models.deletion
 import uuid
@@ -73,6 +73,11 @@ CREATE FUNCTION events_beside(asked uuid, beside uuid)
     LEFT JOIN public.releases_eventschema now ON now.version_id = v.id AND now.minor = listed.new_minor
     ORDER BY subject.name, v.number
 $$;
+"""
+
+NOTICE = """
+ALTER TABLE releases_apipromise ADD CONSTRAINT api_promise_notice CHECK (
+    sunset_date >= ((announced_at AT TIME ZONE 'UTC')::date + interval '6 months')::date);
 """
 
 
@@ -386,4 +391,45 @@ class Migration(migrations.Migration):
         definer("event_checks_due()"),
         migrations.RunSQL(BESIDE, "DROP FUNCTION events_beside(uuid, uuid);"),
         definer("events_beside(uuid, uuid)"),
+        migrations.CreateModel(
+            name="ApiPromise",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=300)),
+                ("is_version", models.BooleanField()),
+                ("since", models.DateTimeField()),
+                ("announced_at", models.DateTimeField(blank=True, null=True)),
+                ("sunset_date", models.DateField(blank=True, null=True)),
+                (
+                    "service",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="api_promises", to="releases.service"
+                    ),
+                ),
+                (
+                    "workspace",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.workspace"
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-since", "-pk"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("service", "name"), name="api_promise_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("announced_at__isnull", True), ("sunset_date__isnull", True)),
+                            models.Q(("announced_at__isnull", False), ("sunset_date__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="api_promise_announced_whole",
+                    ),
+                ],
+            },
+        ),
+        protect("releases_apipromise"),
+        same_workspace("releases_apipromise", "service_id", "releases_service"),
+        immutable("releases_apipromise", ("workspace_id", "service_id", "name", "is_version", "since")),
+        migrations.RunSQL(NOTICE, "ALTER TABLE releases_apipromise DROP CONSTRAINT api_promise_notice;"),
     ]

@@ -36,7 +36,8 @@ def read(kind: EvidenceKind, report: bytes) -> dict[str, Any]:
     Shapes: JUNIT {"total", "passed", "failed", "skipped", "seconds", "failures"} · COBERTURA, LCOV {"lines",
     "covered", "percent"} · SARIF, TRIVY {"tool", "critical", "high", "medium", "low", "suppressed", "cut", "findings"},
     where findings are `findings.Found`, the worst first, and `cut` is how many are not among them · CYCLONEDX
-    {"subject", "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations"} · EVENTS
+    {"subject", "components", "licences", "without_licence"} · OPENAPI {"title", "version", "operations",
+    "promised"}, where promised are `contract.Promised` · EVENTS
     {"subjects", "versions", "published"}, where published are `events.Published`.
     """
     if not report.strip():

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.accounts.requests import AuthedRequest
@@ -9,7 +10,7 @@ from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.releases import comparisons
 from apps.releases.filters import ApiChangeFilter
-from apps.releases.models import Release
+from apps.releases.models import Release, Service
 
 
 @require_safe
@@ -25,6 +26,18 @@ def api_comparison(request: AuthedRequest, service: str, version: str) -> HttpRe
     else:
         context.update(_awaited(release))
     return render_page(request, "releases/api_comparison.html", context, part="changes")
+
+
+@require_safe
+def api_promise_list(request: AuthedRequest, service: str) -> HttpResponse:
+    of = get_object_or_404(Service.objects.visible_in(request.workspaces), slug=service)
+    page, today = page_of(of.api_promises.all(), request.GET, moment="since"), timezone.now().date()
+    context = {
+        "service": of,
+        "page": page,
+        "promises": [(promise, promise.support_on(today)) for promise in page.rows],
+    }
+    return render_page(request, "releases/api_promise_list.html", context, part="promises")
 
 
 def _awaited(release: Release) -> dict[str, Any]:
