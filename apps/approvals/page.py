@@ -25,8 +25,7 @@ from apps.policies.checklists import Phase
 from apps.policies.clauses import Clause, Gate, StepUp
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
-from apps.releases import data_migrations
-from apps.releases import events
+from apps.releases import data_migrations, events
 from apps.releases.events import EventBeside
 from apps.releases.models import DataMigration, Release
 from apps.releases.traits import HeldTrait

@@ -19,7 +19,7 @@ TITLE = "Deployment and release strategy"
 TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("flow", "Release flow", (Gate.PREVIOUS_TIER, Gate.ARTIFACT, Gate.VERSION_ORDER, Gate.QUARANTINE)),
     ("evidence", "Tests and evidence", (Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST)),
-    ("compatibility", "Compatibility", (Gate.API_COMPATIBILITY, Gate.MIGRATIONS Gate.EVENT_COMPATIBILITY)),
+    ("compatibility", "Compatibility", (Gate.API_COMPATIBILITY, Gate.MIGRATIONS, Gate.EVENT_COMPATIBILITY)),
     ("approvals", "Approvals", (Gate.APPROVALS,)),
     ("checklists", "Checklists", (Gate.CHECKLIST,)),
     ("windows", "Windows, freezes and holds", (Gate.WINDOW, Gate.FREEZE, Gate.HOLD)),

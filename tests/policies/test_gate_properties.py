@@ -43,7 +43,8 @@ OPTIONAL = (
     "checklist",
     "api_compatibility",
     "migrations",
-     "event_compatibility", *REPORTED,
+    "event_compatibility",
+    *REPORTED,
 )
 ROLES = ("ENGINEERING_MANAGER", "DEVOPS", "SECURITY")
 # What each gate may say at all: a gate that says something else has grown a rule that nobody wrote down.

@@ -273,7 +273,8 @@ def test_everything_passes_in_the_facts_that_the_table_changes():
     "gate",
     [
         "previous_tier",
-        "rollback_readiness", "emergency_path",
+        "rollback_readiness",
+        "emergency_path",
         "window",
         "approvals",
         "api_compatibility",

@@ -84,7 +84,7 @@ ALTER TABLE releases_apipromise ADD CONSTRAINT api_promise_notice CHECK (
 class Migration(migrations.Migration):
     dependencies = [
         ("environments", "0015_calendar_feeds"),
-        ("releases", "0014_findings"),
+        ("releases", "0015_data_migrations"),
         ("workspaces", "0002_tenancy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

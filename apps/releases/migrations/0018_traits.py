@@ -11,7 +11,7 @@ from apps.core.row_level_security import immutable, protect, publish, same_works
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("releases", "0015_data_migrations"),
+        ("releases", "0017_event_schemas"),
         ("workspaces", "0002_tenancy"),
     ]
 
