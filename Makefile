@@ -68,8 +68,9 @@ screenshots: ## take the README's pictures from the running portal (URL=http://1
 	@$(PY) -m tests.chromium
 	@PYTHONPATH=. $(PY) docs/screenshots/take.py
 
-vendor: ## fetch the front-end files into static/vendor
+vendor: ## fetch the front-end files into static/vendor, and the documents of tests
 	@npm ci --ignore-scripts --no-audit --no-fund
 	@$(PY) deploy/vendor/vendor.py
+	@$(PY) deploy/vendor/documents.py
 
 ci: check test ## what continuous integration runs

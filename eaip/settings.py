@@ -294,6 +294,9 @@ EXECUTORS = {
     **env.pairs("EXECUTORS"),
 }
 
+# A file with the public keys of builders in PEM; what they sign as provenance is verified with them.
+PROVENANCE_KEYS = Path(name) if (name := env.text("EAIP_PROVENANCE_KEYS", "")) else None
+
 # The local executor's places (docs/runbooks/running.md).
 ARTIFACT_DIR = env.path("EAIP_ARTIFACT_DIR", DATA_DIR / "artifacts")
 TARGET_DIR = env.path("EAIP_TARGET_DIR", DATA_DIR / "target")

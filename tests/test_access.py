@@ -143,7 +143,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"releases:{name}": lambda o: [o.world.service.slug, o.world.release.version]
         for name in (
             "release-detail", "release-seal", "release-quarantine", "quarantine-lift", "release-retire",
-            "evidence-list", "evidence-create", "finding-list", "api-comparison",
+            "evidence-list", "evidence-create", "finding-list", "part-list", "api-comparison",
         )
     },
     **{

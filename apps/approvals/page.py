@@ -29,6 +29,7 @@ from apps.releases import data_migrations, events
 from apps.releases.events import EventBeside
 from apps.releases.models import DataMigration, Release
 from apps.releases.traits import HeldTrait
+from apps.releases.parts import PartsDifference, difference
 from apps.workspaces import rights
 
 CHANGES_SHOWN = 20
@@ -44,6 +45,7 @@ class Changes:
     keys: tuple[ChangedKey, ...]
     migrations: tuple[DataMigration, ...] = ()
     events: tuple[EventBeside, ...] = ()
+    parts: PartsDifference | None = None
 
     @property
     def first(self) -> Sequence[ChangelogEntry]:
@@ -220,4 +222,6 @@ def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Ch
     entries = changelog_actions.between(release.service, lane.live_release, release)
     migrations = data_migrations.between(lane.live_release, release)
     published = events.changes(release.pk, lane.live_release_id)
-    return Changes(lane.live_release, release, entries, changed_keys(before, values), migrations, published)
+    return Changes(
+        lane.live_release, release, entries, changed_keys(before, values), migrations, published, difference(lane.live_release, release)
+    )

@@ -80,7 +80,8 @@ def _judge(gate: Gate, draft: TierPolicy, facts: Facts, approved: Counter[str]) 
     clauses = draft.clauses_of(gate)
     if not clauses:
         return True, ""
-    if gate in REPORTED:
+    # What ran in Production then, by which a release's benchmarks are judged, is not kept.
+    if gate in REPORTED and gate != Gate.PERFORMANCE:
         judgement = RULES[gate](draft, clauses[0], facts)
         return judgement.outcome.lets_pass, judgement.sentence
     if gate == Gate.APPROVALS:
@@ -159,6 +160,7 @@ def _facts(promotion: Promotion, reports: list[Evidence], accepted: Accepted) ->
         migrations=tuple(
             MigrationFacts(row["id"], row["class"], row["sha256"]) for row in promotion.plan["migrations"]
         ),
+        repository=promotion.lane.service.repository,
         reports=_newest(reports, accepted, promotion.release.artifact_digest, None if promotion.is_open else at),
     )
 

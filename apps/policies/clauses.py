@@ -19,6 +19,8 @@ class Gate(StrEnum):
     COVERAGE = "coverage"
     SECURITY_SCAN = "security_scan"
     PARTS_LIST = "parts_list"
+    PROVENANCE = "provenance"
+    PERFORMANCE = "performance"
     API_COMPATIBILITY = "api_compatibility"
     MIGRATIONS = "migrations"
     EVENT_COMPATIBILITY = "event_compatibility"
@@ -34,7 +36,9 @@ class Gate(StrEnum):
 
 
 # These go by reports of the release.
-REPORTED = (Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST)
+REPORTED = (
+    Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST, Gate.PROVENANCE, Gate.PERFORMANCE,
+)  # fmt: skip
 
 # A clause of these may name who can let one promotion pass without it (`waived_by`). The others are lifted where they
 # were set, or are what nobody may go without: people, the sealed artifact, the way through the tiers.

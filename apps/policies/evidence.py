@@ -22,38 +22,39 @@ ACCEPTED_DAYS, LONGEST_ACCEPTED_DAYS = 90, 365
 NAMED = 3
 PIPELINE = "The pipeline of the release"
 
-_TESTS, _COVERAGE, _FINDINGS, _PARTS = ("JUNIT",), ("COBERTURA", "LCOV"), ("SARIF", "TRIVY"), ("CYCLONEDX",)
+_TESTS, _COVERAGE = ("JUNIT",), ("COBERTURA", "LCOV")
+_FINDINGS, _PARTS = ("SARIF", "TRIVY", "ZAP"), ("CYCLONEDX", "SPDX")
 
 
 def tests(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if clause is None:
         return not_asked(policy, "for reports of tests")
-    reports = _of(facts, _TESTS)
+    reports = reports_of(facts, _TESTS)
     by_suite = {report.subject: report.figures for report in reports}
     asked = clause.words("suites")
     missing = [SUITES[suite] for suite in asked if suite not in by_suite]
     bad = [suite for suite in asked if suite in by_suite and not _all_passed(by_suite[suite])]
     limit = f"Asked: all {listed([SUITES[suite] for suite in asked])} pass."
     if missing and not bad:
-        return _awaited(f"There is no report of {listed(missing)} yet. {limit}", reports)
+        return awaited(f"There is no report of {listed(missing)} yet. {limit}", reports)
     said = "; ".join(f"{SUITES[suite]}: {_tally(by_suite[suite])}" for suite in bad or asked)
     sentence = f"{said[0].upper()}{said[1:]}. {limit}"
-    return _failed(sentence, reports) if bad else _passed(sentence, reports)
+    return failed(sentence, reports) if bad else passed(sentence, reports)
 
 
 def coverage(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     """Reports of different formats are of different code, such as server and browser: their lines count together."""
     if clause is None:
         return not_asked(policy, "how much of the code tests reach")
-    least, reports = clause.number("least_percent"), _of(facts, _COVERAGE)
+    least, reports = clause.number("least_percent"), reports_of(facts, _COVERAGE)
     limit = f"Asked: at least {least} %."
     lines = sum(report.figures["lines"] for report in reports)
     if not lines:
-        return _awaited(f"There is no report of coverage yet. {limit}", reports)
+        return awaited(f"There is no report of coverage yet. {limit}", reports)
     covered = sum(report.figures["covered"] for report in reports)
     # Cut, not rounded: 69.99 % is not 70 %.
     sentence = f"{covered * 1000 // lines / 10:g} % of {lines:,} lines were run. {limit}"
-    return _passed(sentence, reports) if covered * 100 >= least * lines else _failed(sentence, reports)
+    return passed(sentence, reports) if covered * 100 >= least * lines else failed(sentence, reports)
 
 
 def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
@@ -62,11 +63,11 @@ def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Ju
     """
     if clause is None:
         return not_asked(policy, "for a security scan")
-    reports, tolerated = _of(facts, _FINDINGS), clause.word("tolerated")
+    reports, tolerated = reports_of(facts, _FINDINGS), clause.word("tolerated")
     too_bad = SEVERITIES[TOLERATED.index(tolerated) :]
     limit = "Asked: no finding." if tolerated == "none" else f"Asked: no finding above {tolerated}."
     if not reports:
-        return _awaited(f"There is no report of a security scan yet. {limit}", reports)
+        return awaited(f"There is no report of a security scan yet. {limit}", reports)
     accepted = [each for report in reports for each in _lasting(report.accepted, clause, facts.at)]
     counts = {name: sum(report.figures[name] for report in reports) for name in SEVERITIES}
     for each in accepted:
@@ -74,7 +75,7 @@ def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Ju
     found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES))
     by = listed([report.subject or "a scanner" for report in reports])
     sentence = " ".join(filter(None, (f"{found}, by {by}. {limit}", _told(accepted))))
-    return _failed(sentence, reports) if any(counts[name] for name in too_bad) else _passed(sentence, reports)
+    return failed(sentence, reports) if any(counts[name] for name in too_bad) else passed(sentence, reports)
 
 
 def accepted_days(clause: Clause) -> int:
@@ -109,13 +110,14 @@ def _told(accepted: Sequence[AcceptedFacts]) -> str:
 def parts_list(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if clause is None:
         return not_asked(policy, "for a list of parts")
-    reports = _of(facts, _PARTS)
+    reports = reports_of(facts, _PARTS)
     if not reports:
-        return _awaited("There is no list of what the release is made of yet. Asked: one.", reports)
-    return _passed(f"{reports[0].figures['components']:,} components are listed.", reports)
+        return awaited("There is no list of what the release is made of yet. Asked: one.", reports)
+    return passed(f"{reports[0].figures['components']:,} components are listed.", reports)
 
 
-def _of(facts: Facts, kinds: tuple[str, ...]) -> tuple[ReportFacts, ...]:
+def reports_of(facts: Facts, kinds: tuple[str, ...]) -> tuple[ReportFacts, ...]:
+    """This function will return the reports of some kinds that count."""
     return tuple(report for report in facts.reports if report.kind in kinds)
 
 
@@ -128,15 +130,18 @@ def _tally(figures: Mapping[str, Any]) -> str:
     return f"{figures['passed']:,} of {figures['total']:,} passed{skipped}"
 
 
-def _passed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+def passed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    """This function will let pass what these reports say."""
     return Judgement(Outcome.PASSED, sentence, _evidence(reports))
 
 
-def _failed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+def failed(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    """This function will hold back what these reports say: another one must come."""
     return Judgement(Outcome.FAILED, sentence, _evidence(reports), who=ENGINEERS)
 
 
-def _awaited(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+def awaited(sentence: str, reports: tuple[ReportFacts, ...]) -> Judgement:
+    """This function will wait for what the pipeline has not told yet."""
     return Judgement(Outcome.WAITING, sentence, _evidence(reports), who=PIPELINE)
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """`order` sorts by SemVer precedence: (major, minor, patch, precedence)."""
+    """`order` sorts by SemVer precedence: (major, minor, patch, precedence); `commit` is empty where none was named."""
 
     version: str
     order: tuple[int, int, int, str]
     state: str
     is_prerelease: bool = False
     quarantine_reason: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class ReportFacts:
     """The newest report of its kind and subject, made of what the release was sealed with.
 
     `kind` and `figures` as `releases.EvidenceKind` and `releases.reports.read` say; `subject` is the suite of tests or
-    the scanner; `label` names it for people; `where` is the environment, empty where it was none of ours.
+    the scanner, builder or tool; `label` names it for people; `where` is the environment, empty where it was none of
+    ours.
     """
 
     kind: str
@@ -61,6 +63,15 @@ class ReportFacts:
     at: datetime
     where: str = ""
     accepted: tuple[AcceptedFacts, ...] = ()
+
+
+@dataclass(frozen=True)
+class BaselineFacts:
+    """What runs in Production, which a release is measured by: its newest benchmarks of each tool; `order` as there."""
+
+    version: str
+    order: tuple[int, int, int, str]
+    reports: tuple[ReportFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -269,8 +280,8 @@ class OverdueFacts:
 class Facts:
     """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
 
-    `window` is None where no window is set; `fallbacks` is empty where nothing runs yet; `api` is None where nothing
-    runs in Production yet; `emergency` is None in an ordinary case.
+    `window` is None where no window is set; `fallbacks` is empty where nothing runs yet; `api` and `baseline` are None
+    where nothing runs in Production yet; `emergency` is None in an ordinary case. `repository` is the service's.
     """
 
     at: datetime
@@ -283,6 +294,8 @@ class Facts:
     api: ApiFacts | None = None
     migrations: tuple[MigrationFacts, ...] = ()
     events: EventsFacts = field(default_factory=EventsFacts)
+    baseline: BaselineFacts | None = None
+    repository: str = ""
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()

@@ -7,7 +7,7 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import checklists, compatibility, data_migrations, emergencies, evidence
+from apps.policies import checklists, compatibility, data_migrations, emergencies, evidence, performance, provenance
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
@@ -28,6 +28,8 @@ TITLES: dict[Gate, str] = {
     Gate.COVERAGE: "Coverage",
     Gate.SECURITY_SCAN: "Security scan",
     Gate.PARTS_LIST: "Parts list",
+    Gate.PROVENANCE: "Provenance",
+    Gate.PERFORMANCE: "Performance",
     Gate.API_COMPATIBILITY: "Interface compatibility",
     Gate.MIGRATIONS: "Data migrations",
     Gate.EVENT_COMPATIBILITY: "Event compatibility",
@@ -355,6 +357,8 @@ RULES: dict[Gate, Rule] = {
     Gate.COVERAGE: evidence.coverage,
     Gate.SECURITY_SCAN: evidence.security_scan,
     Gate.PARTS_LIST: evidence.parts_list,
+    Gate.PROVENANCE: provenance.origin,
+    Gate.PERFORMANCE: performance.speed,
     Gate.API_COMPATIBILITY: compatibility.api,
     Gate.MIGRATIONS: data_migrations.migrations,
     Gate.EVENT_COMPATIBILITY: compatibility.events,

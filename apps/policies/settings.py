@@ -56,6 +56,17 @@ def some_texts(most: int) -> Setting:
     return Setting(f"a list of 1 to {most} texts", accepts, schema)
 
 
+def texts(most: int) -> Setting:
+    def accepts(value: object) -> bool:
+        if not isinstance(value, list) or not 0 < len(value) <= most:
+            return False
+        return all(isinstance(text, str) and text.strip() for text in value) and len({*value}) == len(value)
+
+    item = {"type": "string", "pattern": r"\S"}
+    schema = {"type": "array", "minItems": 1, "maxItems": most, "uniqueItems": True, "items": item}
+    return Setting(f"a list of 1 to {most} texts, each once", accepts, schema)
+
+
 FLAG = Setting("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
 TEXT = Setting("a text", lambda value: isinstance(value, str) and bool(value), {"type": "string", "minLength": 1})
 
@@ -111,6 +122,7 @@ SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"role": TEXT},
     Gate.CHECKLIST: {"checklist": SLUG, "title": text(LONGEST_TEXT), "phase": one_of(tuple(Phase)), "lines": LINES},
     Gate.COVERAGE: {"least_percent": whole(1, 100)},
+    Gate.PERFORMANCE: {"limit_percent": whole(1, 1000)},
     Gate.ROLLBACK_READINESS: {"limit_minutes": whole()},
     Gate.SECURITY_SCAN: {"tolerated": one_of(TOLERATED)},
     Gate.TESTS: {"suites": some_of(tuple(SUITES))},
@@ -128,12 +140,15 @@ TRAIT_PATHS: Mapping[str, Setting] = {trait.value: some_texts(50) for trait in T
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
 # without traits an approval is asked for with every change.
+# provenance may come from any builder, signed or not, and a service that measures nothing needs no benchmarks.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), "traits": some_of(tuple(Trait))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
     Gate.CHECKLIST: {"hours": whole(1, LONGEST_HOURS)},
     Gate.API_COMPATIBILITY: {"sunset": FLAG, "waived_by": TEXT},
     Gate.MIGRATIONS: {"tested": FLAG},
+    Gate.PERFORMANCE: {"reported": FLAG, "waived_by": TEXT},
+    Gate.PROVENANCE: {"builders": texts(20), "signed": FLAG, "waived_by": TEXT},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

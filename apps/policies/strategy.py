@@ -10,7 +10,7 @@ from datetime import datetime
 
 from apps.environments.enums import Tier
 from apps.policies import checklists, words
-from apps.policies.clauses import Clause, Gate, TierPolicy
+from apps.policies.clauses import REPORTED, Clause, Gate, TierPolicy
 from apps.policies.documents import ALWAYS
 from apps.policies.gates import TITLES
 
@@ -18,7 +18,7 @@ TITLE = "Deployment and release strategy"
 # The order in which such a document is read. A gate that stands in none of them comes last, under its own heading.
 TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("flow", "Release flow", (Gate.PREVIOUS_TIER, Gate.ARTIFACT, Gate.VERSION_ORDER, Gate.QUARANTINE)),
-    ("evidence", "Tests and evidence", (Gate.TESTS, Gate.COVERAGE, Gate.SECURITY_SCAN, Gate.PARTS_LIST)),
+    ("evidence", "Tests and evidence", REPORTED),
     ("compatibility", "Compatibility", (Gate.API_COMPATIBILITY, Gate.MIGRATIONS, Gate.EVENT_COMPATIBILITY)),
     ("approvals", "Approvals", (Gate.APPROVALS,)),
     ("checklists", "Checklists", (Gate.CHECKLIST,)),

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core import checks
 
 from apps.audit.offers import offer
 
@@ -8,6 +9,8 @@ class ReleasesConfig(AppConfig):
     label = "releases"
 
     def ready(self) -> None:
+        from apps.releases import signatures
         from apps.releases.models import Service
 
+        checks.register(signatures.check)
         offer("service", lambda scope: Service.objects.readable_in(scope).values_list("id", "name"))

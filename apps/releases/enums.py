@@ -50,13 +50,18 @@ class EvidenceKind(models.TextChoices):
     LCOV = "LCOV", "Coverage (LCOV)"
     SARIF = "SARIF", "Findings (SARIF)"
     TRIVY = "TRIVY", "Findings (Trivy)"
+    ZAP = "ZAP", "Findings (ZAP)"
     CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
+    SPDX = "SPDX", "Parts list (SPDX)"
+    PROVENANCE = "PROVENANCE", "Provenance (in-toto)"
+    BENCHMARK = "BENCHMARK", "Benchmarks"
     OPENAPI = "OPENAPI", "API description (OpenAPI)"
     EVENTS = "EVENTS", "Events (JSON Schema)"
 
 
 # Reports of these hold findings, which are kept one by one.
-SCANS = (EvidenceKind.SARIF, EvidenceKind.TRIVY)
+SCANS = (EvidenceKind.SARIF, EvidenceKind.TRIVY, EvidenceKind.ZAP)
+PARTS_LISTS = (EvidenceKind.CYCLONEDX, EvidenceKind.SPDX)
 
 
 class Severity(models.IntegerChoices):

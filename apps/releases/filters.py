@@ -10,7 +10,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from apps.core.form_fields import set_choices
 from apps.environments.models import Lane
 from apps.releases.enums import ChangeEffect, ReleaseKind, ReleaseState, Severity
-from apps.releases.models import ApiChange, ApiComparison, Evidence, Finding, Release, Service
+from apps.releases.models import ApiChange, ApiComparison, Evidence, Finding, Part, Release, Service
 from apps.releases.querysets import EventVersionQuerySet, ReleaseQuerySet
 
 
@@ -58,6 +58,32 @@ class FindingFilter(forms.Form):
             return found.none()
         severity = self.cleaned_data["severity"]
         return found.filter(severity=severity) if severity else found
+
+
+class PartFilter(forms.Form):
+    """`kind` names the format of the list, where there are several; the first one, unless said."""
+
+    q = forms.CharField(label="Search", required=False, max_length=100)
+    kind = forms.ChoiceField(label="List", required=False)
+
+    def __init__(self, data: Any, *, lists: list[Evidence]) -> None:
+        super().__init__(data)
+        self.lists = {found.kind: found for found in lists}
+        self.fields["q"].widget = forms.TextInput(attrs={"type": "search", "data-find": True})
+        set_choices(self, "kind", [(kind, found.label) for kind, found in self.lists.items()])
+
+    def chosen(self) -> Evidence | None:
+        """Return the list that is shown; None where there is none."""
+        first = next(iter(self.lists.values()), None)
+        return self.lists.get(self.cleaned_data["kind"], first) if self.is_valid() else first
+
+    def parts(self, shown: Evidence) -> QuerySet[Part]:
+        """Return the components that match; none, while the form has an error in its search."""
+        if "q" in self.errors:
+            return shown.parts.none()
+        found, text = shown.parts.all(), self.cleaned_data["q"]
+        about = Q(name__icontains=text) | Q(key__icontains=text) | Q(licence__icontains=text) | Q(version=text)
+        return found.filter(about) if text else found
 
 
 def _about(text: str) -> Q:

@@ -55,6 +55,16 @@ def migrations_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [MIGRATION_FIELDS | row for row in manifest.get("migrations", [])]
 
 
+def own_digests(manifest: Mapping[str, Any]) -> set[str]:
+    """This function will return the SHA-256 (hex) of the files that are the program itself, not what it needs.
+
+    Shapes: of wheels those of the program; of a chart its archive, and what a registry names it by.
+    """
+    rows = [row for row in files_of(manifest) if _project(row["name"]) == _project(manifest["program"])]
+    named = {row["source"].partition("@sha256:")[2] for row in rows if "source" in row}
+    return {row["sha256"] for row in rows} | (named - {""})
+
+
 def check(manifest: Any, *, program: str, kind: str = ArtifactKind.WHEELS) -> None:
     """This function will refuse what is not a manifest of the program.
 

@@ -7,6 +7,7 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.environments.models import Environment, all_or_none, person
 from apps.releases.enums import (
+    PARTS_LISTS,
     SCANS,
     ArtifactKind,
     ChangeEffect,
@@ -292,7 +293,7 @@ class Evidence(TenantModel):
     """
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="evidence")
-    kind = models.CharField(max_length=9, choices=EvidenceKind)
+    kind = models.CharField(max_length=10, choices=EvidenceKind)
     suite = models.CharField(max_length=11, choices=Suite, blank=True)
     environment = models.ForeignKey(Environment, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     artifact_digest = models.CharField(max_length=71)
@@ -338,13 +339,17 @@ class Evidence(TenantModel):
         return self.kind in SCANS
 
     @property
+    def is_parts_list(self) -> bool:
+        return self.kind in PARTS_LISTS
+
+    @property
     def unlisted(self) -> int:
         """How many findings of a scan are only counted: those beyond the limit, or all where none were kept yet."""
         return int(self.figures.get("cut", sum(self.figures[severity.word] for severity in Severity)))
 
     @property
     def tone(self) -> str:
-        """Only tests and findings can be bad by themselves; how much coverage is enough, a policy says."""
+        """What failed or was found can be bad by itself; how much coverage is enough, a policy says."""
         return "bad" if any(self.figures.get(name) for name in ("failed", "critical", "high")) else "ok"
 
 
@@ -377,6 +382,30 @@ class Finding(TenantModel):
     @property
     def tone(self) -> str:
         return Severity(self.severity).tone
+
+
+class Part(TenantModel):
+    """One component that a parts list names, as `reports.parts.Part`; a version of a component once. Insert-only.
+
+    A higher `rank` is shown first.
+    """
+
+    evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="parts")
+    rank = models.PositiveIntegerField()
+    key = models.CharField(max_length=300)
+    name = models.CharField(max_length=200)
+    version = models.CharField(max_length=100, blank=True)
+    licence = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-rank"]
+        constraints = [
+            models.UniqueConstraint(name="part_once", fields=["evidence", "key", "version"]),
+            models.UniqueConstraint(name="part_rank_once", fields=["evidence", "rank"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip()
 
 
 class Acceptance(TenantModel):

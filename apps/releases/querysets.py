@@ -2,10 +2,10 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Count, DateTimeField, Func, Q
+from django.db.models import Count, DateTimeField, F, Func, Q
 from django.db.models.fields.json import KT
 
-from apps.releases.enums import SCANS, PushState, ReleaseState
+from apps.releases.enums import PARTS_LISTS, SCANS, PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
 
 # What releases of a service are ordered by (SemVer precedence).
@@ -48,6 +48,11 @@ class EvidenceQuerySet(TenantQuerySet):
 
     def scans(self) -> Self:
         return self.filter(kind__in=SCANS)
+
+    def parts_lists(self) -> Self:
+        """Return the newest list of each format of each release, of what the release is sealed with."""
+        sealed = self.filter(kind__in=PARTS_LISTS, artifact_digest=F("release__artifact_digest"))
+        return sealed.order_by("release_id", "kind", "-received_at", "-pk").distinct("release_id", "kind")
 
 
 class AcceptanceQuerySet(TenantQuerySet):

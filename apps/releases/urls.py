@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
         name="evidence-original",
     ),
     path("releases/<slug:service>/<str:version>/findings/", evidence.finding_list, name="finding-list"),
+    path("releases/<slug:service>/<str:version>/parts/", evidence.part_list, name="part-list"),
     path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
     path("services/<slug:service>/api/", comparisons.api_promise_list, name="api-promise-list"),
     path("releases/<slug:service>/<str:version>/api/", comparisons.api_comparison, name="api-comparison"),

@@ -24,6 +24,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "tests": {"suites": ["UNIT", "INTEGRATION"]},
     "coverage": {"least_percent": 70},
     "security_scan": {"tolerated": "medium"},
+    "performance": {"limit_percent": 20},
 }
 
 AFTERWARDS: Mapping[str, Any] = {

@@ -7,6 +7,7 @@ from typing import Any
 from apps.policies.facts import (
     ApiFacts,
     ArtifactFacts,
+    BaselineFacts,
     DecisionFacts,
     Facts,
     FallbackFacts,
@@ -23,7 +24,7 @@ DIGEST = "sha256:" + "a" * 64
 PLAN = "p" * 64
 
 LIVE = ReleaseFacts("1.0.0", (1, 0, 0, "~"), "SEALED")
-NEW = ReleaseFacts("1.1.0", (1, 1, 0, "~"), "SEALED")
+NEW = ReleaseFacts("1.1.0", (1, 1, 0, "~"), "SEALED", commit="c0ffee")
 WHOLE = ArtifactFacts(DIGEST, DIGEST, parts=3, stored=3)
 FALLBACK = FallbackFacts(LIVE, WHOLE, "version 2")
 BEFORE = ReleaseFacts("0.9.0", (0, 9, 0, "~"), "SEALED")
@@ -32,6 +33,11 @@ PATH = (
     TierPassed("QA", AT - timedelta(days=2), "QA", "Promotion #2"),
     TierPassed("Staging", AT - timedelta(days=1), "Staging", "Promotion #3"),
 )
+
+
+COMMIT, REPOSITORY = "c0ffee" * 6 + "c0ff", "https://github.com/eaip/greeter"
+BUILDER = "https://github.com/actions/runner"
+SOURCE = {"repository": f"git+{REPOSITORY}@refs/tags/v1.1.0", "commit": COMMIT}
 
 
 def report(kind: str, subject: str = "", **figures: Any) -> ReportFacts:
@@ -44,7 +50,11 @@ def report(kind: str, subject: str = "", **figures: Any) -> ReportFacts:
         "LCOV": lines,
         "SARIF": findings,
         "TRIVY": findings,
+        "ZAP": findings,
         "CYCLONEDX": {"components": 0},
+        "SPDX": {"components": 0},
+        "PROVENANCE": {"builder": subject, "sources": [], "has_signature": False, "signed_by": ""},
+        "BENCHMARK": {"failed": 0, "failures": [], "results": {}},
     }
     label = f"{subject.capitalize()} tests" if kind == "JUNIT" else kind
     return ReportFacts(kind, subject, label, {**usual[kind], **figures}, AT - timedelta(days=1), "QA")
@@ -56,8 +66,13 @@ REPORTS = (
     report("COBERTURA", lines=1000, covered=700),
     report("SARIF", "semgrep", medium=2, low=5),
     report("CYCLONEDX", components=214),
+    report("PROVENANCE", BUILDER, sources=[SOURCE], has_signature=True, signed_by="0123456789abcdef"),
+    report("BENCHMARK", "pytest-benchmark", results={"parse": {"seconds": 0.0115}, "load": {"seconds": 0.5}}),
 )
 
+BASELINE = BaselineFacts(
+    "1.0.0", LIVE.order, (report("BENCHMARK", "pytest-benchmark", results={"parse": {"seconds": 0.01}}),)
+)
 API = ApiFacts("1.0.0", LIVE.order, is_described=True, is_version_described=True, is_compared=True, compatible=4)
 
 
@@ -84,6 +99,8 @@ def make_facts(**fields: Any) -> Facts:
             artifact=WHOLE,
             reports=REPORTS,
             api=API,
+            baseline=BASELINE,
+            repository=REPOSITORY,
             path=PATH,
             live=LIVE,
             fallbacks=(FALLBACK,),

@@ -12,6 +12,7 @@ from apps.policies.evidence import SUITES
 from apps.policies.facts import (
     ApiFacts,
     ArtifactFacts,
+    BaselineFacts,
     DecisionFacts,
     EmergencyFacts,
     EventFacts,
@@ -33,7 +34,7 @@ from apps.policies.facts import (
 )
 from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
-from tests.policies.facts import AT, PLAN, REPORTS, report
+from tests.policies.facts import AT, BUILDER, COMMIT, PLAN, REPORTS, REPOSITORY, SOURCE, report
 
 OPTIONAL = (
     "previous_tier",
@@ -55,6 +56,10 @@ POSSIBLE = {
     Gate.COVERAGE: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.SECURITY_SCAN: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.PARTS_LIST: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.PROVENANCE: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.PERFORMANCE: {
+        Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
+    },
     Gate.API_COMPATIBILITY: {
         Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED,
     },
@@ -84,6 +89,7 @@ releases = st.builds(
     state=st.sampled_from(["DRAFT", "SEALED", "QUARANTINED", "RETIRED"]),
     is_prerelease=st.booleans(),
     quarantine_reason=texts,
+    commit=st.sampled_from(["", "c0ffee", COMMIT, "decaf00"]),
 )
 artifacts = st.builds(
     ArtifactFacts,
@@ -94,11 +100,27 @@ artifacts = st.builds(
     gone=st.lists(texts, max_size=1).map(tuple),
 )
 few = st.integers(0, 2)
+seconds = st.floats(0, 1e3) | st.just(1)
+results = st.dictionaries(
+    st.sampled_from("abc"), st.fixed_dictionaries({"seconds": seconds}, optional={"target_seconds": seconds})
+)
+benchmarks = st.builds(
+    report, st.just("BENCHMARK"), st.sampled_from(["pytest-benchmark", "another"]), results=results, failed=few
+)
 reports = st.one_of(
     st.builds(report, st.just("JUNIT"), st.sampled_from(list(SUITES)), total=few, passed=few, failed=few, skipped=few),
     st.builds(report, st.sampled_from(["COBERTURA", "LCOV"]), lines=st.integers(0, 10), covered=few),
-    st.builds(report, st.sampled_from(["SARIF", "TRIVY"]), texts, critical=few, high=few, medium=few, low=few),
-    st.builds(report, st.just("CYCLONEDX"), components=few),
+    st.builds(report, st.sampled_from(["SARIF", "TRIVY", "ZAP"]), texts, critical=few, high=few, medium=few, low=few),
+    st.builds(report, st.sampled_from(["CYCLONEDX", "SPDX"]), components=few),
+    st.builds(
+        report,
+        st.just("PROVENANCE"),
+        st.sampled_from([BUILDER, "another"]),
+        sources=st.lists(st.sampled_from([SOURCE, {"repository": "", "commit": "d" * 40}]), max_size=2),
+        has_signature=st.booleans(),
+        signed_by=st.sampled_from(["", "0123456789abcdef"]),
+    ),
+    benchmarks,
 )
 operations = st.lists(texts, max_size=4).map(tuple)
 apis = st.builds(
@@ -198,6 +220,14 @@ all_facts = st.builds(
         max_size=2,
     ).map(tuple),
     events=events,
+    baseline=st.none()
+    | st.builds(
+        BaselineFacts,
+        version=texts,
+        order=st.tuples(numbers, numbers, numbers, st.sampled_from(["2rc", "~"])),
+        reports=st.lists(benchmarks, max_size=2, unique_by=lambda each: each.subject).map(tuple),
+    ),
+    repository=st.sampled_from(["", "greeter.git", REPOSITORY, "git@github.com:eaip/other.git"]),
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(
@@ -257,6 +287,8 @@ def test_one_more_approval_never_closes_a_gate(policy, facts, index):
 @given(policies, all_facts)
 def test_reports_that_are_all_well_open_their_gates_and_no_other(policy, facts):
     well = (*REPORTS, report("JUNIT", "END_TO_END", total=1, passed=1))
+    # Of no commit in particular, and with nothing before it: what else a report must say hangs on these.
+    facts = replace(facts, release=replace(facts.release, commit="c0ffee"), repository="", baseline=None)
 
     before, after = evaluate(policy, facts), evaluate(policy, replace(facts, reports=well))
 
@@ -264,10 +296,17 @@ def test_reports_that_are_all_well_open_their_gates_and_no_other(policy, facts):
         assert now.outcome.lets_pass if then.name in REPORTED else then == now
 
 
-@given(policies, all_facts, st.sampled_from(["CYCLONEDX", "SARIF", "TRIVY", "JUNIT", "LCOV"]))
+@given(
+    policies,
+    all_facts,
+    st.sampled_from(["CYCLONEDX", "SPDX", "SARIF", "TRIVY", "ZAP", "JUNIT", "LCOV", "PROVENANCE", "BENCHMARK"]),
+)
 def test_one_more_report_that_is_well_never_closes_a_gate(policy, facts, kind):
     known = {(each.kind, each.subject) for each in facts.reports}
-    figures = {"JUNIT": {"total": 1, "passed": 1}, "LCOV": {"lines": 10, "covered": 10}}.get(kind, {})
+    well = {"JUNIT": {"total": 1, "passed": 1}, "LCOV": {"lines": 10, "covered": 10},
+            "PROVENANCE": {"sources": [SOURCE]},
+            "BENCHMARK": {"results": {"new": {"seconds": 1, "target_seconds": 1}}}}  # fmt: skip
+    figures = well.get(kind, {})
     new = report(kind, "END_TO_END" if kind == "JUNIT" else "another", **figures)
     more = facts.reports if (new.kind, new.subject) in known else (*facts.reports, new)
 

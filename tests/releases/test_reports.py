@@ -44,7 +44,8 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_libraries_of_readers_are_not_imported_before_a_report_is_read() -> None:
-    program = "import sys, apps.releases.reports; print({'cyclonedx', 'junitparser', 'defusedxml'} & set(sys.modules))"
+    heavy = {"cyclonedx", "spdx_tools", "junitparser", "defusedxml"}
+    program = f"import sys, apps.releases.reports; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n", "each process would pay for them"
 
@@ -245,6 +246,56 @@ def test_a_package_is_known_again_under_the_next_tag_and_told_from_that_of_anoth
     assert known(locked[0]) != known(locked[1])
 
 
+def _alert(*places: dict[str, str], **more: str) -> dict[str, Any]:
+    usual = {
+        "pluginid": "40012",
+        "alertRef": "40012-1",
+        "name": "Cross Site Scripting",
+        "riskcode": "3",
+        "confidence": "2",
+    }
+    return {**usual, **more, "instances": list(places)}
+
+
+def _zap(*alerts: dict[str, Any]) -> bytes:
+    sites = [{"@name": "https://staging.example.com", "alerts": alerts}, {"@name": "http://staging.example.com"}]
+    return json.dumps({"@programName": "ZAP", "@version": "2.16.1", "site": sites}).encode()
+
+
+def test_what_zap_found_is_read_place_by_place() -> None:
+    place = {"uri": "https://staging.example.com/search?q=1", "method": "GET", "param": "q"}
+    told = reports.read(
+        K.ZAP,
+        _zap(
+            _alert(place, {"uri": "https://staging.example.com/", "method": "POST"}, count="5"),
+            _alert(place, riskcode="0"),
+            _alert(place, confidence="0"),
+            _alert(riskcode="7", count="many"),
+        ),
+    )
+
+    assert [one[:4] for one in told["findings"]] == [
+        (Severity.HIGH, "40012-1", "GET https://staging.example.com/search?q=1 (q)", "Cross Site Scripting"),
+        (Severity.HIGH, "40012-1", "POST https://staging.example.com/", "Cross Site Scripting"),
+        (Severity.MEDIUM, "40012-1", "", "Cross Site Scripting"),
+    ]
+    assert {name: told[name] for name in ("tool", "high", "medium", "low", "suppressed", "cut")} == {
+        "tool": "ZAP", "high": 5, "medium": 1, "low": 0, "suppressed": 1, "cut": 3,
+    }  # fmt: skip
+    assert sentence_of(K.ZAP, told) == "0 critical, 5 high, 1 medium, 0 low, 1 suppressed, 3 of them not listed, by ZAP"
+
+
+def test_a_finding_of_zap_is_known_again_on_another_host_and_with_another_query() -> None:
+    def known(**place: str) -> str:
+        return str(reports.read(K.ZAP, _zap(_alert(place)))["findings"][0].fingerprint)
+
+    here = known(uri="https://qa.example.com/search?q=1", method="GET", param="q")
+    assert here == known(uri="https://staging.example.com/search?q=2", method="GET", param="q")
+    assert here != known(uri="https://qa.example.com/find?q=1", method="GET", param="q")
+    assert here != known(uri="https://qa.example.com/search?q=1", method="GET", param="page")
+    assert known(uri="http://[broken", method="GET")
+
+
 def test_coverage_is_never_rounded_up() -> None:
     lines = "".join(f"DA:{number},{int(number < 700)}\n" for number in range(1, 1001))
 
@@ -289,9 +340,24 @@ HOSTILE = [
     (K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a", "Results": [{"Secrets": [1]}]}', "Secrets: expected a list"),
     (K.TRIVY, b'{"SchemaVersion": 2, "ArtifactName": "a"', "not JSON"),
     (K.TRIVY, b'{"a":' * 100_000, "nested too deeply"),
+    (K.ZAP, b"{}", "not ZAP's traditional report"),
+    (K.ZAP, b'{"@version": "2.16", "site": {}}', "site: expected a list"),
+    (K.ZAP, b'{"@version": "2.16", "site": [{"alerts": [{"instances": 1}]}]}', "instances: expected a list"),
+    (K.ZAP, b'{"@version": "2.16", "site": [', "not JSON"),
+    (K.ZAP, b'{"site":' * 100_000, "nested too deeply"),
+    (K.ZAP, b"<OWASPZAPReport/>", "not JSON"),
     (K.CYCLONEDX, b"{}", "bomFormat"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),
+    (K.SPDX, b"{}", "not SPDX 2.2 or 2.3"),
+    (K.SPDX, b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}', "SPDX 3, which is not"),
+    (K.SPDX, b'{"spdxVersion": "SPDX-2.3"}', "not an SPDX document"),
+    (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": 7}', "packages: expected a list"),
+    (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": [{"name": 7}]}', "not an SPDX document"),
+    (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": [', "not JSON"),
+    (K.SPDX, b'{"packages":' * 100_000, "nested too deeply"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3", "not JSON"),
+    (K.SPDX, b"\xff\xfe", "not JSON in UTF-8"),
 ]
 
 
@@ -311,8 +377,14 @@ def test_what_is_no_report_is_told_with_its_reason(kind: K, report: bytes, why: 
             st.sampled_from(["version", "runs", "results", "tool", "driver", "rules", "id", "properties", "bomFormat",
                              "components", "name", "security-severity", "ruleId", "suppressions", "level", "openapi",
                              "paths", "info", "locations", "message", "text", "partialFingerprints", "SchemaVersion",
-                             "ArtifactName", "Results", "Vulnerabilities", "Severity", "Status", "CauseMetadata"]),
-            inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0", 2, "HIGH", "PASS"]), max_size=4),
+                             "ArtifactName", "Results", "Vulnerabilities", "Severity", "Status", "CauseMetadata",
+                             "site", "@version", "alerts", "instances", "spdxVersion", "packages", "relationships",
+                             "SPDXID", "creationInfo", "_type", "predicateType", "predicate", "subject", "builder",
+                             "payload", "payloadType", "signatures", "benchmarks", "machine_info", "context", "stats",
+                             "real_time", "run_type"]),
+            inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0", 2, "HIGH", "PASS", "SPDX-2.3", "e30=",
+                                     "https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1",
+                                     "application/vnd.in-toto+json"]), max_size=4),
         max_leaves=20,
     ).map(lambda value: json.dumps(value).encode()),
 )  # fmt: skip

@@ -31,6 +31,7 @@ from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
     AcceptedFacts,
     ApiFacts,
+    BaselineFacts,
     DecisionFacts,
     EmergencyFacts,
     EventFacts,
@@ -52,9 +53,9 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.models import PolicyVersion
-from apps.releases import comparisons, data_migrations, events
+from apps.releases import comparisons, data_migrations, events, signatures
 from apps.releases import permissions as release_permissions
-from apps.releases.enums import ReleaseKind, Severity
+from apps.releases.enums import EvidenceKind, ReleaseKind, Severity
 from apps.releases.models import Acceptance, Artifact, DataMigration, Evidence, Finding, Release
 from apps.releases.repositories import repository_of
 from apps.releases.traits import HeldTrait
@@ -129,6 +130,8 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         api=_api(case),
         migrations=tuple(_migration(row) for row in case.migrations),
         events=_events(case),
+        baseline=_baseline(case),
+        repository=lane.service.repository,
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
@@ -206,6 +209,7 @@ def release_facts(release: Release) -> ReleaseFacts:
         state=release.state,
         is_prerelease=release.kind == ReleaseKind.PRERELEASE,
         quarantine_reason=release.quarantine_reason,
+        commit=release.commit,
     )
 
 
@@ -328,12 +332,18 @@ def _accepted(acceptance: Acceptance, severity: int, count: int) -> AcceptedFact
 
 
 def report_facts(report: Evidence, accepted: tuple[AcceptedFacts, ...] = ()) -> ReportFacts:
-    """This function will put a report, loaded with its environment, into what gates may know of it."""
+    """This function will put a report, loaded with its environment, into what gates may know of it.
+
+    A signature counts while its key is one of ours.
+    """
+    figures = report.figures
+    if figures.get("signed_by") and figures["signed_by"] not in signatures.known_keys():
+        figures = {**figures, "signed_by": ""}
     return ReportFacts(
         kind=report.kind,
         subject=report.suite or report.figures.get("tool", ""),
         label=report.label,
-        figures=report.figures,
+        figures=figures,
         at=report.received_at,
         where=report.environment.name if report.environment else "",
         accepted=accepted,
@@ -444,6 +454,35 @@ def _events(case: Case) -> EventsFacts:
             for event in found.events
         ),
     )
+
+
+def _baseline(case: Case) -> BaselineFacts | None:
+    """Return what runs in Production with its benchmarks, where a clause asks for them (two queries).
+
+    A Production goes by what runs in itself; the tiers before it by the Production of whoever owns the release.
+    """
+    if case.policy.clause_of(Gate.PERFORMANCE) is None:
+        return None
+    lane, release = case.promotion.lane, case.promotion.release
+    live = lane.live_release if lane.environment.is_production else _live_in_production(lane, release)
+    if live is None:
+        return None
+    found = Evidence.objects.filter(
+        release_id=live.pk, artifact_digest=live.artifact_digest, kind=EvidenceKind.BENCHMARK
+    ).newest()
+    reports = tuple(report_facts(report) for report in found.select_related("environment"))
+    return BaselineFacts(live.version, order_of(live), reports)
+
+
+def _live_in_production(lane: Lane, release: Release) -> Release | None:
+    lanes = Lane.objects.standing().filter(
+        service_id=lane.service_id,
+        workspace_id=release.workspace_id,
+        environment__tier=Tier.PRODUCTION,
+        live_release__isnull=False,
+    )
+    newest = lanes.select_related("live_release").order_by("-live_since", "live_release_id").first()
+    return newest.live_release if newest else None
 
 
 def _freezes(lane: Lane, now: datetime) -> tuple[FreezeFacts, ...]:

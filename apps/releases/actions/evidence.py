@@ -1,5 +1,7 @@
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -12,12 +14,13 @@ from apps.core import hints, live
 from apps.core.verdict import Conflict, Invalid, Refusal
 from apps.environments.models import Environment
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
-from apps.releases import permissions, reports
+from apps.releases import manifests, permissions, reports
 from apps.releases.actions.events import publish
 from apps.releases.actions.promises import keep_promises
 from apps.releases.enums import EvidenceKind, ReleaseState, Suite
-from apps.releases.models import Evidence, Finding, Release
+from apps.releases.models import Evidence, Finding, Part, Release
 from apps.releases.reports.findings import Found
+from apps.releases.reports.parts import Part as ListedPart
 
 COMPARE_TASK = "releases.compare_api"
 
@@ -77,9 +80,13 @@ def keep_evidence(
         figures = reports.read(kind, report)
     except reports.Unreadable as error:
         raise EvidenceInvalid(f"This can't be read as {kind.label}. {error}") from error
-    found, published, promised = (figures.pop(name, []) for name in ("findings", "published", "promised"))
+    found, published, promised, parts, subjects = (
+        figures.pop(name, []) for name in ("findings", "published", "promised", "parts", "subjects")
+    )
     release = Release.objects.locked().select_related("service").get(pk=release.pk)
     _require_fit(release, artifact_digest)
+    if kind == EvidenceKind.PROVENANCE:
+        _require_subject(release, subjects)
     sha256 = hashlib.sha256(report).hexdigest()
     same = release.evidence.filter(kind=kind, suite=suite, environment=environment, sha256=sha256).first()
     if same is not None:
@@ -107,6 +114,7 @@ def keep_evidence(
         keep_promises(release, promised, by=by, now=now)
     if published:
         publish(evidence, published, by=by, now=now)
+    _keep_parts(evidence, parts)
     audit.record(
         "evidence.received",
         by=by,
@@ -114,7 +122,7 @@ def keep_evidence(
         service_id=release.service_id,
         environment_id=environment.pk if environment else None,
         summary=f"{evidence} of {release.service}: {evidence.sentence}",
-        after={"sha256": sha256, "artifact": release.artifact_digest, **figures},
+        after={"sha256": sha256, "artifact": release.artifact_digest, **_told(figures)},
     )
     live.hint(release.workspace_id, f"release:{release.pk}")
     if kind == EvidenceKind.OPENAPI:
@@ -129,6 +137,19 @@ def _keep_findings(evidence: Evidence, found: list[Found]) -> None:
         Finding(pk=pk, workspace_id=evidence.workspace_id, evidence=evidence, **one._asdict())
         for pk, one in zip(ids, found, strict=True)
     )
+
+
+def _keep_parts(evidence: Evidence, parts: list[ListedPart]) -> None:
+    rows = (
+        Part(workspace_id=evidence.workspace_id, evidence=evidence, rank=rank, **part._asdict())
+        for rank, part in zip(range(len(parts), 0, -1), parts, strict=True)
+    )
+    Part.objects.bulk_create(rows, batch_size=2000)
+
+
+def _told(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return what the audit trail tells of figures: each benchmark stands in the original."""
+    return {name: value for name, value in figures.items() if name != "results"}
 
 
 def _known(kind: str, suite: str) -> tuple[EvidenceKind, str]:
@@ -148,3 +169,12 @@ def _require_fit(release: Release, artifact_digest: str) -> None:
         raise ReleaseNotSealed(f"{release.service} {release.version} is {release.label.lower()}.")
     if artifact_digest and artifact_digest != release.artifact_digest:
         raise DigestDiffers(f"It is of {artifact_digest[:80]}, the release was sealed with {release.artifact_digest}.")
+
+
+def _require_subject(release: Release, subjects: Sequence[str]) -> None:
+    """Refuse what was said of another artifact than the release's, or of none of the files that are its own."""
+    artifact = getattr(release, "artifact", None)
+    own = manifests.own_digests(artifact.manifest) if artifact else set()
+    if not (own | {release.artifact_digest.removeprefix("sha256:")}) & set(subjects):
+        named = ", ".join(f"sha256:{digest}" for digest in subjects[:3])
+        raise DigestDiffers(f"It is of {named}; the release was sealed with {release.artifact_digest}.")

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from apps.releases.enums import Severity
@@ -26,19 +27,27 @@ class Found(NamedTuple):
 
 
 def figures_of(
-    tool: str, found: Sequence[tuple[Severity, Raw]], describe: Callable[[Severity, Raw], Found], *, suppressed: int
+    tool: str,
+    found: Sequence[tuple[Severity, Raw]],
+    describe: Callable[[Severity, Raw], Found],
+    *,
+    suppressed: int,
+    unlisted: Mapping[Severity, int] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """This function will count findings by severity and describe the worst of them. Raises Unreadable: too many."""
+    """This function will count findings by severity and describe the worst of them. Raises Unreadable: too many.
+
+    Shapes: `unlisted` is how many more there are of a severity by the scanner's own word.
+    """
     if len(found) > MOST:
         raise Unreadable(f"It holds {len(found):,} findings; at most {MOST:,} are read.")
-    counts = Counter(severity for severity, _ in found)
+    counts = Counter(severity for severity, _ in found) + Counter(unlisted)
     worst = sorted(found, key=lambda row: -row[0])[:KEPT]
     described = sorted((describe(*row) for row in worst), key=lambda one: (-one.severity, one.rule, one.place))
     return {
         "tool": tool[:200],
         **{severity.word: counts[severity] for severity in reversed(Severity)},
         "suppressed": suppressed,
-        "cut": len(found) - len(described),
+        "cut": counts.total() - len(described),
         "findings": described,
     }
 

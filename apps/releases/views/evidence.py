@@ -14,7 +14,7 @@ from apps.core.pages import render_page
 from apps.core.verdict import Refusal
 from apps.integrations.artifact_store import ArtifactStore
 from apps.releases import actions, permissions
-from apps.releases.filters import FindingFilter
+from apps.releases.filters import FindingFilter, PartFilter
 from apps.releases.forms import EvidenceForm
 from apps.releases.models import Acceptance, Evidence, Finding, Release, Service
 
@@ -76,6 +76,17 @@ def finding_list(request: AuthedRequest, service: str, version: str) -> HttpResp
         "may_withdraw": permissions.may_withdraw_acceptance(request.user, release.service),
     }
     return render_page(request, "releases/finding_list.html", context, part="findings")
+
+
+@require_safe
+def part_list(request: AuthedRequest, service: str, version: str) -> HttpResponse:
+    release = _visible(request, service, version)
+    lists = sorted(release.evidence.parts_lists(), key=lambda found: found.received_at, reverse=True)
+    form = PartFilter(request.GET, lists=lists)
+    shown = form.chosen()
+    page = page_of(form.parts(shown), request.GET, moment="rank") if shown else None
+    context = {"release": release, "form": form, "shown": shown, "page": page}
+    return render_page(request, "releases/part_list.html", context, part="parts")
 
 
 @require_safe
