@@ -28,8 +28,8 @@ from apps.policies.gates import GateResult
 from apps.releases import data_migrations, events
 from apps.releases.events import EventBeside
 from apps.releases.models import DataMigration, Release
-from apps.releases.traits import HeldTrait
 from apps.releases.parts import PartsDifference, difference
+from apps.releases.traits import HeldTrait
 from apps.workspaces import rights
 
 CHANGES_SHOWN = 20
@@ -223,5 +223,11 @@ def changes_in(lane: Lane, release: Release, values: Mapping[str, object]) -> Ch
     migrations = data_migrations.between(lane.live_release, release)
     published = events.changes(release.pk, lane.live_release_id)
     return Changes(
-        lane.live_release, release, entries, changed_keys(before, values), migrations, published, difference(lane.live_release, release)
+        lane.live_release,
+        release,
+        entries,
+        changed_keys(before, values),
+        migrations,
+        published,
+        difference(lane.live_release, release),
     )

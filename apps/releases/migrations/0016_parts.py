@@ -23,7 +23,7 @@ KINDS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("releases", "0014_findings"), ("workspaces", "0002_tenancy")]
+    dependencies = [("releases", "0015_data_migrations"), ("workspaces", "0002_tenancy")]
 
     operations = [
         migrations.RemoveConstraint(model_name="evidence", name="evidence_kind_known"),

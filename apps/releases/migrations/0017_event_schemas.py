@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import uuid
+from importlib import import_module
 from django.conf import settings
 from django.db import migrations, models
 
@@ -28,6 +29,7 @@ LISTED = """LATERAL (
         WHERE e.release_id = {release}.id AND e.artifact_digest = {release}.artifact_digest AND e.kind = 'EVENTS'
         ORDER BY e.received_at DESC, e.id DESC LIMIT 1
     ) {name} ON true"""
+KINDS = [*import_module("apps.releases.migrations.0016_parts").KINDS, ("EVENTS", "Events (JSON Schema)")]
 BESIDE = f"""
 CREATE FUNCTION events_beside(asked uuid, beside uuid)
     RETURNS TABLE (version text, is_listed boolean, is_version_listed boolean, subject text, number int, old_minor int,
@@ -84,7 +86,7 @@ ALTER TABLE releases_apipromise ADD CONSTRAINT api_promise_notice CHECK (
 class Migration(migrations.Migration):
     dependencies = [
         ("environments", "0015_calendar_feeds"),
-        ("releases", "0015_data_migrations"),
+        ("releases", "0016_parts"),
         ("workspaces", "0002_tenancy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -171,26 +173,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="evidence",
             name="kind",
-            field=models.CharField(
-                choices=[
-                    ("JUNIT", "Tests (JUnit)"),
-                    ("COBERTURA", "Coverage (Cobertura)"),
-                    ("LCOV", "Coverage (LCOV)"),
-                    ("SARIF", "Findings (SARIF)"),
-                    ("TRIVY", "Findings (Trivy)"),
-                    ("CYCLONEDX", "Parts list (CycloneDX)"),
-                    ("OPENAPI", "API description (OpenAPI)"),
-                    ("EVENTS", "Events (JSON Schema)"),
-                ],
-                max_length=9,
-            ),
+            field=models.CharField(choices=KINDS, max_length=10),
         ),
         migrations.AddConstraint(
             model_name="evidence",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("kind__in", ["JUNIT", "COBERTURA", "LCOV", "SARIF", "TRIVY", "CYCLONEDX", "OPENAPI", "EVENTS"])
-                ),
+                condition=models.Q(("kind__in", [kind for kind, _ in KINDS])),
                 name="evidence_kind_known",
             ),
         ),

@@ -9,7 +9,7 @@ WAIVABLE = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("approvals", "0054_decision_says_how_it_was_confirmed")]
+    dependencies = [("approvals", "0058_where_hotfixes_are_cut")]
 
     operations = [
         migrations.RemoveConstraint(model_name="waiver", name="waiver_gate_known"),
