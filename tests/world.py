@@ -122,7 +122,7 @@ def make_world(people: Cast) -> World:
     theirs = make_environment(people.customer, "North Bank", Tier.PRODUCTION)
     for environment in (places[-1], theirs):
         open_window(environment)
-    without_soak()
+    without_preparation()
     return World(
         cast=people,
         service=service,
@@ -151,13 +151,16 @@ def open_window(environment: Environment) -> None:
     )
 
 
-def without_soak() -> None:
-    """Let Production ask for no hour in Staging before: tests stand at one moment, and journeys have no hour."""
+def without_preparation() -> None:
+    """Let Production ask for no hour in Staging before, nor for a checklist, nor for a review of what is major: tests
+    stand at one moment, and journeys have no hour.
+    """
     in_force = PolicyVersion.objects.in_force(Tier.PRODUCTION)
     shipped = in_force.get()
     clauses = [
         {**row, "settings": {name: value for name, value in row["settings"].items() if name != "soak_minutes"}}
         for row in shipped.document["clauses"]
+        if row["settings"].get("traits") != ["MAJOR"] and row["settings"].get("phase") != "PRE"
     ]
     document = {**shipped.document, "clauses": clauses}
     in_force.update(is_active=False)
@@ -167,7 +170,7 @@ def without_soak() -> None:
         number=shipped.number + 1,
         document=document,
         digest=sha256_of(document),
-        reason="As shipped, without soak",
+        reason="As shipped, without preparation",
         created_at=NOW,
         is_active=True,
     )

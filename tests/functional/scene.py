@@ -29,7 +29,7 @@ from tests.cast import Cast
 from tests.load import visiting
 from tests.processes import Child, WebServer, eventually
 from tests.reported import reported
-from tests.world import make_environment, make_lane, make_service, open_window, without_soak
+from tests.world import make_environment, make_lane, make_service, open_window, without_preparation
 
 PLACES = {"Dev": Tier.DEV, "QA": Tier.QA, "Staging": Tier.STAGING, "Production": Tier.PRODUCTION}
 PATIENCE = 60
@@ -129,7 +129,7 @@ def make_scene(cast: Cast, portal: WebServer, worker: Child, folder: Path, *plac
         environments = {name: make_environment(cast.platform, name, PLACES[name]) for name in places}
         if "Production" in environments:
             open_window(environments["Production"])
-            without_soak()
+            without_preparation()
         lanes = {
             name: make_lane(environment, service, greeting=f"Hello from {name}")
             for name, environment in environments.items()

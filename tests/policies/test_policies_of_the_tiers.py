@@ -134,13 +134,13 @@ def test_each_is_exported_as_a_text_that_is_read_back(tmp_path):
     assert {tier: read((tmp_path / f"{tier.lower()}.yaml").read_bytes())[0] for tier in Tier.values} == kept
 
 
-def test_the_checklists_of_the_reference_can_be_proposed_as_they_stand():
+def test_the_checklist_of_the_reference_can_be_proposed_as_it_stands():
     reference = Path(settings.BASE_DIR, "docs/reference/checklists.md").read_text()
-    blocks = [block.partition("```")[0] for block in reference.split("```yaml\n")[1:]]
+    [block] = [block.partition("```")[0] for block in reference.split("```yaml\n")[1:]]
 
-    for tier, block in zip((Tier.STAGING, Tier.PRODUCTION), blocks, strict=True):
-        with workspace_scope([]):
-            document = PolicyVersion.objects.in_force(tier).get().document
-        text = written({**document, "clauses": [*document["clauses"], *yaml.safe_load(block)]}, schema_url="s")
-        policy = read(text.encode(), tier=tier, roles=set(Role.objects.values_list("code", flat=True)))[1]
-        assert policy.clauses_of(Gate.CHECKLIST)
+    with workspace_scope([]):
+        document = PolicyVersion.objects.in_force(Tier.STAGING).get().document
+    text = written({**document, "clauses": [*document["clauses"], *yaml.safe_load(block)]}, schema_url="s")
+    policy = read(text.encode(), tier=Tier.STAGING, roles=set(Role.objects.values_list("code", flat=True)))[1]
+
+    assert policy.clauses_of(Gate.CHECKLIST)

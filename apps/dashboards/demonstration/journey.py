@@ -28,7 +28,12 @@ from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
 
 ALL_THE_WAY = ("dev", "qa", "staging", "production")
-DECIDERS = {"ENGINEERING_MANAGER": "engineering-manager", "DEVOPS": "devops", "CUSTOMER_OPERATOR": "customer-operator"}
+DECIDERS = {
+    "ENGINEERING_MANAGER": "engineering-manager",
+    "DEVOPS": "devops",
+    "CUSTOMER_OPERATOR": "customer-operator",
+    "ARCHITECTURE_REVIEWER": "architect",
+}
 TICKERS = {**DECIDERS, "RELEASE_ENGINEER": "release-engineer", "SECURITY": "security"}
 
 GIVEN = Given(password=PASSWORD)

@@ -22,7 +22,7 @@ class Account:
     platform_role: str = ""
     customer_role: str = ""
     told: str = ""
-    also: str = ""  # another role in the platform
+    also: tuple[str, ...] = ()  # other roles in the platform
 
 
 ACCOUNTS = (
@@ -35,10 +35,14 @@ ACCOUNTS = (
         "engineering-manager", "Engineering manager", "ENGINEERING_MANAGER", "",
         "approves what comes to Production",
     ),
-    Account("devops", "DevOps", "DEVOPS", "", "approves, operates, freezes, rolls back", also="SENIOR_ENGINEER"),
+    Account("devops", "DevOps", "DEVOPS", "", "approves, operates, freezes, rolls back", also=("SENIOR_ENGINEER",)),
     Account(
         "security", "Security", "SECURITY", "", "quarantines, freezes, approves data migrations, reads the audit trail",
-        also="MIGRATION_APPROVER",
+        also=("MIGRATION_APPROVER",),
+    ),
+    Account(
+        "architect", "Architect", "ARCHITECTURE_REVIEWER", "", "reviews major changes, infrastructure, performance",
+        also=("CAB", "PERFORMANCE_REVIEWER"),
     ),
     Account("auditor", "Auditor", "AUDITOR", "", "reads and exports the audit trail"),
     Account(
@@ -55,7 +59,8 @@ def load(platform: Workspace, customer: Workspace, *, now: datetime) -> Mapping[
     for account in ACCOUNTS:
         person = people[account.username]
         for workspace, role in (
-            (platform, account.platform_role), (platform, account.also), (customer, account.customer_role)
+            (platform, account.platform_role), (customer, account.customer_role),
+            *((platform, role) for role in account.also),
         ):  # fmt: skip
             if role and (person.pk, role, workspace.pk) not in held:
                 actions.grant_role(person, role=role, workspace=workspace, by=SYSTEM, now=now)

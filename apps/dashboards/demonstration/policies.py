@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from apps.accounts import actions as account_actions
+from apps.accounts.confirmation import Given
 from apps.accounts.models import User
+from apps.dashboards.demonstration.people import PASSWORD
 from apps.environments.enums import Tier
 from apps.policies import actions, sources
 from apps.policies.models import PolicyProposal, PolicyVersion
@@ -25,4 +28,6 @@ def shorten_soak(people: Mapping[str, User], *, now: datetime) -> None:
     ]
     text = sources.written({**shipped, "clauses": clauses}, schema_url="/static/schemas/policy-1.json")
     proposal = actions.propose(text, tier=Tier.PRODUCTION, reason=REASON, by=people["devops"], now=now)
-    actions.activate(proposal, comment="For the demonstration only", by=people["engineering-manager"], now=now)
+    second = people["engineering-manager"]
+    confirmed = account_actions.confirm(second, Given(password=PASSWORD), place=None, now=now).confirmation
+    actions.activate(proposal, comment="For the demonstration only", by=second, now=now, confirmation=confirmed)

@@ -1,4 +1,5 @@
-"""What a release has to show: its reports, its way back, how it serves callers on, and an hour in Staging.
+"""What a release has to show: its reports, its way back, how it serves callers on, an hour in Staging, the reviews that
+a change of its kind asks for, and the checklists before and after.
 
 Clause by clause, tier by tier, as the two strategy documents ask. Only where the policy in force is the one that was
 shipped: what people wrote themselves stays as they wrote it. Why some are the platform's alone: ADR 0090.
@@ -13,7 +14,7 @@ shipped = import_module("apps.policies.migrations.0003_policies_of_the_tiers")
 emergencies = import_module("apps.policies.migrations.0005_emergencies_and_confirmation")
 
 STRATEGY, POLICIES = shipped.STRATEGY, shipped.POLICIES
-REASON = "Reports, interface compatibility, ways back and soak, as the strategy asks for them."
+REASON = "Reports, compatibility, ways back, soak, reviews and checklists, as the strategy asks for them."
 
 
 def clause(number, gate, text, source, *, when="ALWAYS", owner="ALL", **settings):
@@ -73,12 +74,61 @@ def way_back(number):
     )
 
 
+def quick(number, source):
+    return reported(
+        number,
+        "performance",
+        "Nothing is slower than its target by more than 20 %.",
+        source,
+        when="ORDINARY",
+        limit_percent=20,
+        waived_by="ENGINEERING_MANAGER",
+    )
+
+
+def readers_served(number):
+    return clause(
+        number, "event_compatibility", "Those who read events are served on.", f"{STRATEGY}, 7", when="ORDINARY"
+    )
+
+
+def review(number, text, role, trait, *, when="ORDINARY"):
+    """An approval that only some changes ask for, beside all others."""
+    asked = {"role": role, "traits": [trait], "step_up": emergencies.STEP_UP}
+    source = f"{POLICIES}, Change management"
+    return clause(number, "approvals", text, source, when=when, owner="PLATFORM", **asked)
+
+
+def line(name, text, **by):
+    return {"id": name, "text": text, **by}
+
+
+BEFORE = [
+    line("staging", "All tests pass in Staging", clause="PROD-1"),
+    line("security-scan", "Security scan completed", clause="PROD-16"),
+    line("performance", "Performance benchmarks met", clause="PROD-27"),
+    line("release-notes", "Release notes prepared", role="RELEASE_ENGINEER"),
+    line("rollback-plan", "Rollback plan documented", clause="PROD-2"),
+    line("customers-told", "Customer communication sent, if needed", role="ENGINEERING_MANAGER"),
+    line("on-call", "On-call engineer assigned", role="DEVOPS"),
+    line("dashboards", "Monitoring dashboards ready", role="DEVOPS"),
+]
+AFTERWARDS = [
+    line("health", "Health checks pass", role="DEVOPS"),
+    line("metrics", "Metrics are within their normal range", role="DEVOPS"),
+    line("error-rate", "The error rate has not risen", role="DEVOPS"),
+    line("customer-reports", "Customer reports verified", role="ENGINEERING_MANAGER"),
+    line("performance", "Performance is stable", role="DEVOPS"),
+    line("security-scan", "Security scans are clean", clause="PROD-16"),
+]
+
 # What each tier's shipped policy gets beside what it has; Local and Dev are where things are tried out.
 MORE = {
     "QA": [
         reported(7, "tests", "All unit tests pass.", f"{STRATEGY}, 6.2", suites=["UNIT"]),
         served_on(8),
         way_back(9),
+        readers_served(10),
     ],
     "STAGING": [
         every_suite(7, f"{POLICIES}, Staging: testing requirements"),
@@ -96,6 +146,9 @@ MORE = {
         traceable(11),
         served_on(12),
         way_back(13),
+        clause(14, "migrations", "Data migrations have a class, a checksum and a way back.", f"{STRATEGY}, 9"),
+        readers_served(15),
+        quick(16, f"{POLICIES}, Staging: testing requirements"),
     ],
     "PRODUCTION": [
         clause(
@@ -110,6 +163,45 @@ MORE = {
         clean_scan(16, f"{POLICIES}, Pre-deployment checklist"),
         traceable(17),
         served_on(18),
+        clause(19, "migrations", "Data migrations ran in Staging before.", f"{STRATEGY}, 9", tested=True),
+        review(20, "Who approves migrations approves these.", "MIGRATION_APPROVER", "MIGRATION", when="ALWAYS"),
+        review(21, "Security approves a security update.", "SECURITY", "SECURITY", when="ALWAYS"),
+        review(22, "Security reviews a sensitive change.", "SECURITY", "SENSITIVE"),
+        review(23, "The change advisory board approves a change of infrastructure.", "CAB", "INFRASTRUCTURE"),
+        review(24, "Architecture reviews a major change.", "ARCHITECTURE_REVIEWER", "MAJOR"),
+        review(25, "Performance of a critical path is reviewed.", "PERFORMANCE_REVIEWER", "CRITICAL_PATH"),
+        readers_served(26),
+        quick(27, f"{POLICIES}, Pre-deployment checklist"),
+        clause(
+            28,
+            "emergency_path",
+            "A hotfix is cut from what Production runs, and what emergencies leave owed is done in time.",
+            f"{POLICIES}, Emergency procedures",
+        ),
+        clause(
+            29,
+            "checklist",
+            "What is seen to before a deployment to Production.",
+            f"{POLICIES}, Pre-deployment checklist",
+            when="ORDINARY",
+            owner="PLATFORM",
+            checklist="pre-deployment",
+            title="Pre-deployment checklist",
+            phase="PRE",
+            lines=BEFORE,
+        ),
+        clause(
+            30,
+            "checklist",
+            "What is looked at after a deployment to Production.",
+            f"{POLICIES}, Post-deployment checklist",
+            owner="PLATFORM",
+            checklist="post-deployment",
+            title="Post-deployment checklist",
+            phase="POST",
+            hours=4,
+            lines=AFTERWARDS,
+        ),
     ],
 }
 # Clauses that were there before, and what is said otherwise in them.
