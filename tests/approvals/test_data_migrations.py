@@ -22,6 +22,7 @@ from tests.cast import NOW
 from tests.drill import get, text_of
 from tests.policies.documents import clause, make_document
 from tests.releases.data_migrations import forward_only, migration, with_migrations
+from tests.reported import reported
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ def strict(world):
     workspace_actions.grant_role(
         world.cast.security, role="MIGRATION_APPROVER", workspace=world.cast.platform, by=SYSTEM, now=NOW
     )
-    move(lane_of(world.production, world), world.release, configuration=world.configuration(world.production))
+    move(lane_of(world.production, world), reported(world.release), configuration=world.configuration(world.production))
     store(world.release)
     return world
 

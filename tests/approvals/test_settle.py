@@ -296,5 +296,5 @@ def test_the_role_must_be_held_at_the_claim(world):
 def test_settling_asks_a_fixed_number_of_questions(world, django_assert_max_num_queries):
     promotion = approve_all(ask_for_production(world), world)
 
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(26):
         actions.settle(promotion, now=NOW)

@@ -26,7 +26,7 @@ def ask_for(promotion: Promotion, policy: TierPolicy, *, now: datetime) -> None:
     wanted = policy.clauses_of(Gate.APPROVALS)
     roles = {clause.word("role") for clause in wanted}
     lines = (line for phase in Phase for checklist in checklists_of(policy, phase) for line in checklist.lines)
-    roles = {*wanted, *(line.role for line in lines if line.role)}
+    roles |= {line.role for line in lines if line.role}
     if unknown := roles - set(Role.objects.filter(code__in=roles).values_list("code", flat=True)):
         raise UnknownRole(f"The policy asks for the role {', '.join(sorted(unknown))}, which does not exist.")
     rows, asked = _rows_of(promotion, wanted), []

@@ -177,6 +177,7 @@ MORE = {
             "emergency_path",
             "A hotfix is cut from what Production runs, and what emergencies leave owed is done in time.",
             f"{POLICIES}, Emergency procedures",
+            owner="PLATFORM",
         ),
         clause(
             29,

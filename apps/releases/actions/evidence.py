@@ -80,13 +80,13 @@ def keep_evidence(
         figures = reports.read(kind, report)
     except reports.Unreadable as error:
         raise EvidenceInvalid(f"This can't be read as {kind.label}. {error}") from error
-    found, published, promised, parts, subjects = (
-        figures.pop(name, []) for name in ("findings", "published", "promised", "parts", "subjects")
+    found, published, promised, parts = (
+        figures.pop(name, []) for name in ("findings", "published", "promised", "parts")
     )
     release = Release.objects.locked().select_related("service").get(pk=release.pk)
     _require_fit(release, artifact_digest)
     if kind == EvidenceKind.PROVENANCE:
-        _require_subject(release, subjects)
+        _require_subject(release, figures.pop("subjects"))
     sha256 = hashlib.sha256(report).hexdigest()
     same = release.evidence.filter(kind=kind, suite=suite, environment=environment, sha256=sha256).first()
     if same is not None:
