@@ -14,7 +14,8 @@ from apps.audit import actions as audit
 from apps.audit.actors import NOBODY
 from apps.audit.source import Source, coming_from
 from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.core.requests import ScopedRequest
+from apps.core.requests import SAFE_METHODS, ScopedRequest
+from apps.core.verdict import Refusal
 from apps.workspaces.scope import workspace_scope
 
 
@@ -35,7 +36,8 @@ class RefusalMiddleware:
         )
         with coming_from(source):
             response = self.get_response(request)
-            if (refusal := getattr(request, "refusal", None)) is not None:
+            refusal = getattr(request, "refusal", None) or _unsaid(request, response)
+            if refusal is not None:
                 self._record(request, refusal)
         response["X-Request-ID"] = request.request_id
         return response
@@ -54,6 +56,32 @@ class RefusalMiddleware:
                 outcome="REFUSED",
                 after={"code": getattr(refusal, "code", ""), "status": getattr(refusal, "status", 0)},
             )
+
+
+class NothingThere(Refusal):
+    """A change of something that is not there, or in a workspace that is not theirs."""
+
+    status = 404
+    code = "not_found"
+
+
+class NotFromHere(Refusal):
+    """A change that no page of the portal asked for: the form's token is missing or another's."""
+
+    status = 403
+    code = "form_token"
+
+
+def _unsaid(request: HttpRequest, response: HttpResponse) -> Refusal | None:
+    """Return why a change was refused before any action could say so; people who read, and strangers, leave nothing."""
+    user = getattr(request, "user", None)
+    if request.method in SAFE_METHODS or user is None or not user.is_authenticated:
+        return None
+    if response.status_code == NothingThere.status:
+        return NothingThere("There is nothing at this address for them.")
+    if response.status_code == NotFromHere.status:
+        return NotFromHere("The request did not come from a page of theirs.")
+    return None
 
 
 def _owner(workspaces: tuple[UUID, ...]) -> UUID:

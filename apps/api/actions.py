@@ -234,6 +234,7 @@ def _create_release(token: ApiToken, body: dict[str, Any], *, by: Actor, now: da
         kind=field(body, "kind", str, "") or None,
         traits=field(body, "traits", list, []),
         by=by,
+        answers=token.created_by,
         now=now,
     )
     changes = field(body, "changes", list, [])

@@ -17,6 +17,7 @@ from apps.approvals.permissions import Loan, VotingFacts, votes_of
 from apps.core.verdict import Verdict
 from apps.policies.enums import Outcome
 from apps.policies.gates import GateResult
+from apps.releases.enums import ReleaseSource
 from apps.workspaces.models import Membership
 
 
@@ -190,7 +191,7 @@ def _part_of(person: UUID | OuterRef) -> Q:
         Q(requested_by_id=person)
         | Q(release__author_id=person)
         | Q(release__committer_id=person)
-        | Q(release__author_id=None, release__created_by_id=person)
+        | Q(Q(release__author_id=None) | Q(release__source=ReleaseSource.API), release__created_by_id=person)
     )
 
 

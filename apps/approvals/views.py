@@ -33,6 +33,7 @@ from apps.approvals.preview import preview
 from apps.approvals.proof import decision_proof
 from apps.approvals.simulation import simulate
 from apps.core import live
+from apps.core.form_fields import not_offered
 from apps.core.keyset import page_of
 from apps.core.pages import kept, moved, render_page, wants_fragment
 from apps.core.verdict import Denied, Refusal
@@ -95,6 +96,7 @@ def promotion_create(request: AuthedRequest, release_id: UUID, lane_id: UUID) ->
     right.require()
     form = PromotionForm(request.POST or None, lane=lane)
     if request.method != "POST" or not form.is_valid():
+        request.refusal = not_offered(form, "incident")
         return _create_page(request, release, lane, form)
     now, starts_by_itself = timezone.now(), not form.cleaned_data["waits"]
     promotion = actions.request_promotion(
@@ -110,6 +112,7 @@ def decision_create(request: AuthedRequest, number: int) -> HttpResponse:
     promotion = _visible(request, number)
     form = DecisionForm(request.POST)
     if not form.is_valid():
+        request.refusal = not_offered(form, "requirement", "plan_hash", "choice")
         return _promotion_page(request, promotion, form)
     given = dict(form.cleaned_data)
     requirement = get_object_or_404(promotion.requirements, pk=given.pop("requirement"))
@@ -157,6 +160,7 @@ def delegations(request: AuthedRequest) -> HttpResponse:
         else:
             messages.success(request, f"{given.delegate} stands in for you as {given.membership.role}.")
             return redirect("approvals:delegation-list")
+    request.refusal = not_offered(form, "membership", "to")
     page = page_of(delegations_of(request.user, request.workspaces), request.GET, moment="given_at")
     context = {"page": page, "rows": delegation_rows(page.rows, request.user, now=now), "form": form,
                "may_lend": lendable.exists()}  # fmt: skip

@@ -7,6 +7,13 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from apps.core.texts import TextInvalid, many_lines, one_line
+from apps.core.verdict import Invalid
+
+
+class NotOffered(Invalid):
+    """A field that nobody writes by hand came with something that the page does not offer."""
+
+    code = "not_offered"
 
 
 class LineField(forms.CharField):
@@ -30,6 +37,15 @@ class LinesField(forms.CharField):
 def set_choices(form: forms.Form, name: str, choices: Iterable[tuple[str, str]]) -> None:
     """This function will offer choices that are known only when the form is made."""
     cast(forms.ChoiceField, form.fields[name]).choices = list(choices)
+
+
+def not_offered(form: forms.Form, *names: str) -> NotOffered | None:
+    """This function will say whether one of these fields, which the page fills, came with something else in it.
+
+    The form tells it beside the field as any mistake; the trail learns of it by `request.refusal`.
+    """
+    wrong = [name for name in names if form.has_error(name) and not form.has_error(name, "required")]
+    return NotOffered(f"This was not offered: {', '.join(wrong)}.") if wrong else None
 
 
 def _kept(read: Callable[[], str]) -> str:

@@ -15,7 +15,8 @@ from django.utils import timezone
 from django_htmx.middleware import HtmxDetails
 
 from apps.core.refusals import NOT_FOUND, Telling, tell, telling_of
-from apps.core.verdict import Refusal
+from apps.core.requests import SAFE_METHODS
+from apps.core.verdict import Denied, Refusal
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -37,12 +38,21 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
+class SignInFirst(Denied):
+    """A change that somebody asked for who is not signed in: a session has ended, or a token was tried at a page."""
+
+    status = 401
+    code = "not_signed_in"
+
+
 class LoginRequiredMiddleware(auth.LoginRequiredMiddleware):
     """A fragment can't show the sign-in page in the middle of another: HTMX is told to go there instead."""
 
     def handle_no_permission(  # type: ignore[override]  # a redirect that HTMX follows is not a redirect of HTTP
         self, request: HttpRequest, view_func: Callable[..., Any]
     ) -> HttpResponse:
+        if request.method not in SAFE_METHODS:
+            request.refusal = SignInFirst("Nobody was signed in.")  # type: ignore[attr-defined]  # for the trail
         htmx: HtmxDetails | None = getattr(request, "htmx", None)
         if htmx is None or not htmx:
             return super().handle_no_permission(request, view_func)

@@ -3,6 +3,8 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 class ScopedRequest(HttpRequest):
     """A request with what the middleware puts on it, for apps that know no people. For annotations."""
@@ -10,4 +12,4 @@ class ScopedRequest(HttpRequest):
     request_id: str
     workspaces: tuple[UUID, ...]
     rights: Any  # apps.workspaces.rights.Rights, which stands above
-    refusal: Exception  # set where a refusal is told, so that the trail learns of it
+    refusal: Exception | None  # set where a refusal is told, so that the trail learns of it

@@ -17,6 +17,7 @@ from apps.dashboards import outages, places
 from apps.dashboards.outages import Outage
 from apps.deployments.enums import OPEN
 from apps.environments.models import Freeze
+from apps.releases.enums import ReleaseSource
 
 # SQL, since every page asks it, and the same through the ORM takes longer to write out than all else that a refusal
 # does. What one may decide is `approvals.inbox`, counted: tests/dashboards/test_navigation.py holds one to the other.
@@ -30,6 +31,7 @@ SELECT workspace.id, workspace.name,
         AND promotion.requested_by_id IS DISTINCT FROM %(me)s::uuid
         AND COALESCE(release.author_id, release.created_by_id) IS DISTINCT FROM %(me)s::uuid
         AND release.committer_id IS DISTINCT FROM %(me)s::uuid
+        AND NOT (release.source = '{api}' AND release.created_by_id IS NOT DISTINCT FROM %(me)s::uuid)
         AND EXISTS (
             SELECT FROM approvals_requirement requirement
             JOIN workspaces_membership membership ON membership.workspace_id = requirement.workspace_id
@@ -47,6 +49,7 @@ SELECT workspace.id, workspace.name,
                         AND promotion.requested_by_id IS DISTINCT FROM holder.id
                         AND COALESCE(release.author_id, release.created_by_id) IS DISTINCT FROM holder.id
                         AND release.committer_id IS DISTINCT FROM holder.id
+                        AND NOT (release.source = '{api}' AND release.created_by_id IS NOT DISTINCT FROM holder.id)
                         AND NOT EXISTS (SELECT FROM approvals_decision decision
                                         WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
                                             AND holder.id IN (decision.decided_by_id, decision.on_behalf_of_id))))
@@ -67,6 +70,7 @@ ORDER BY workspace.name
     # Written out, so that the planner sees that the indexes of what is open cover them.
     open=", ".join(f"'{state}'" for state in OPEN),
     pending=PromotionState.PENDING,
+    api=ReleaseSource.API,
     lacking=outages.LACKING,
 )
 

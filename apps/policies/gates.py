@@ -333,7 +333,11 @@ def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judge
     if not facts.requirements and spared:
         told = "; ".join(spared)
         return Judgement(Outcome.NOT_REQUIRED, f"Nobody has to approve it, since it is none of this: {told}.")
-    if not facts.requirements:
+    asked = dict.fromkeys(each.word("role") for each in policy.clauses_of(Gate.APPROVALS))
+    # A policy may have come into force since the promotion was planned: whom it asks for now was not asked yet.
+    known = {requirement.role for requirement in facts.requirements}
+    unknown = [role for role in asked if role not in known]
+    if not facts.requirements and not unknown:
         return not_asked(policy, "for an approval")
     met = [requirement for requirement in facts.requirements if counts(requirement, facts)]
     open_ones = [requirement for requirement in facts.requirements if requirement not in met]
@@ -341,10 +345,10 @@ def _approvals(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judge
         f"{requirement.label}: {requirement.decision.person_label if requirement.decision else ''}"
         for requirement in met
     ) + tuple(f"Not asked: {each}" for each in spared)
-    tally = f"{len(met)} of {len(facts.requirements)} approvals given"
-    if not open_ones:
+    tally = f"{len(met)} of {len(facts.requirements) + len(unknown)} approvals given"
+    if not open_ones and not unknown:
         return Judgement(Outcome.PASSED, f"{tally}.", evidence)
-    labels = listed([requirement.label for requirement in open_ones])
+    labels = listed([*(requirement.label for requirement in open_ones), *unknown])
     stuck = [requirement.label for requirement in open_ones if not requirement.may_decide]
     nobody = f" Nobody can decide as {listed(stuck)} now: give somebody the role." if stuck else ""
     return Judgement(Outcome.WAITING, f"{tally}. Waiting for {labels}.{nobody}", evidence, who=labels)

@@ -7,6 +7,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.audit.actors import Actor
 from apps.core.verdict import Reason, Verdict, refused
+from apps.releases.enums import ReleaseSource
 from apps.releases.models import Acceptance, Release, Service
 from apps.workspaces import rights
 from apps.workspaces.models import Workspace
@@ -61,6 +62,9 @@ def own_change(person_id: UUID, release: Release, who: str) -> Iterator[Reason]:
         yield Reason("own_change", f"{who} wrote {release.version}: somebody else must decide.")
     elif person_id == release.committer_id:
         yield Reason("own_commit", f"{who} committed {release.version}: somebody else must decide.")
+    elif person_id == release.created_by_id and release.source == ReleaseSource.API:
+        # Whoever holds the token says who the author was, so who made the token is barred whatever it says.
+        yield Reason("own_token", f"{who} made the token that {release.version} came by: somebody else must decide.")
     elif person_id == release.created_by_id and release.author_id is None:
         # Where nobody is known as the author, who entered the release stands for them.
         yield Reason("own_release", f"{who} entered {release.version}: somebody else must decide.")

@@ -44,6 +44,10 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hotfix(world: World) -> Release:
+    return freeze_with_a_patch(world)
+
+
+def freeze_with_a_patch(world: World) -> Release:
     """1.0.0 runs in Production, which is frozen; 1.0.1 has come as far as Staging."""
     workspace_actions.grant_role(
         world.cast.second_devops, role="SENIOR_ENGINEER", workspace=world.cast.platform, by=SYSTEM, now=NOW

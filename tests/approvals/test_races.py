@@ -11,11 +11,20 @@ from django.db import connection, connections, transaction
 
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
-from apps.approvals.models import Decision, Delegation, Notice, Promotion
+from apps.approvals.models import Decision, Delegation, Notice, Promotion, Waiver
+from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.core.verdict import Denied
-from tests.approvals.promotions import ask, ask_for_production, lend, move, say
+from apps.policies import actions as policy_actions
+from apps.policies import sources
+from apps.policies.gates import lets_pass
+from apps.workspaces import actions as workspace_actions
+from apps.workspaces.models import Membership
+from tests.accounts.factors import by_password
+from tests.approvals.promotions import ask, ask_for_production, lend, move, put_in_force, say
 from tests.cast import NOW
+from tests.policies.documents import SETTINGS, clause, make_document
+from tests.policies.proposals import in_force
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,3 +188,112 @@ def test_of_two_versions_that_are_asked_for_at_once_the_higher_one_waits(world):
         older = Promotion.objects.filter(release=world.release).first()
         # Asked for after the newer one, the older waits beside it; before, it was superseded.
         assert older.state == (PromotionState.SUPERSEDED if older.number < newest.number else PromotionState.READY)
+
+
+def test_an_approval_and_a_rejection_end_in_the_rejection(world, promotion):
+    approved, rejected = at_once(
+        world,
+        lambda: say(promotion, "DEVOPS", world.cast.devops),
+        lambda: say(promotion, "ENGINEERING_MANAGER", world.cast.engineering_manager, choice="REJECT", comment="No"),
+    )
+
+    assert rejected.state == PromotionState.REJECTED
+    assert isinstance(approved, actions.NotWaiting) or approved.state == PromotionState.PENDING
+    with world.everything():
+        assert Promotion.objects.get(pk=promotion.pk).state == PromotionState.REJECTED
+        assert Decision.objects.count() == (1 if isinstance(approved, actions.NotWaiting) else 2)
+        assert AuditEvent.objects.filter(kind="promotion.rejected").count() == 1
+
+
+def test_of_a_rejection_a_withdrawal_and_the_end_of_its_time_one_ends_it(world, promotion):
+    results = at_once(
+        world,
+        lambda: say(promotion, "DEVOPS", world.cast.devops, choice="REJECT", comment="No"),
+        lambda: actions.withdraw(promotion, reason="Later", by=world.cast.release_engineer, now=NOW),
+        lambda: actions.withdraw(promotion, reason="Later", by=world.cast.devops, now=NOW),
+        lambda: actions.settle(promotion, now=promotion.expires_at),
+    )
+
+    ended = [result for result in results[:3] if not isinstance(result, Exception)]
+    assert all(isinstance(result, actions.NotWaiting) for result in results[:3] if isinstance(result, Exception))
+    with world.everything():
+        state = Promotion.objects.get(pk=promotion.pk).state
+        assert [result.state for result in ended] == ([] if state == PromotionState.EXPIRED else [state])
+        kinds = [f"promotion.{word}" for word in ("rejected", "withdrawn", "expired")]
+        assert AuditEvent.objects.filter(kind__in=kinds).count() == 1
+
+
+def test_a_policy_that_comes_into_force_while_somebody_decides_leaves_no_approval_by_the_old_one(world, promotion):
+    shown = promotion.plan_hash
+    with world.everything():
+        document = in_force("PRODUCTION").document
+        row = {"id": "PROD-99", "gate": "coverage", "text": "Tests reach it.", "source": "A test"}
+        row["settings"] = {"least_percent": 99}
+        source = sources.written({**document, "clauses": [*document["clauses"], row]}, schema_url="s")
+        proposal = policy_actions.propose(source, tier="PRODUCTION", reason="A test", by=world.cast.devops, now=NOW)
+
+        confirmed = by_password(world.cast.security, NOW)
+
+    _, version = at_once(
+        world,
+        lambda: say(promotion, "DEVOPS", world.cast.devops, plan_hash=shown),
+        lambda: policy_actions.activate(proposal, by=world.cast.security, now=NOW, confirmation=confirmed),
+    )
+
+    with world.everything():
+        assert in_force("PRODUCTION") == version
+        assert not lets_pass(actions.recheck(promotion, now=NOW))
+        settled = actions.settle(promotion, now=NOW)
+        assert (settled.plan_hash != shown, settled.policy_version) == (True, version.number)
+        assert not Decision.objects.standing().exists()
+
+
+def test_a_role_that_ends_while_its_holder_decides_leaves_no_approval(world, promotion):
+    with world.everything():
+        held = Membership.objects.current().get(user=world.cast.devops)
+
+    at_once(
+        world,
+        lambda: say(promotion, "DEVOPS", world.cast.devops),
+        lambda: workspace_actions.end_role(held, by=SYSTEM, now=NOW),
+    )
+
+    with world.everything():
+        actions.settle(promotion, now=NOW)
+        assert not Decision.objects.standing().exists()
+        assert AuditEvent.objects.filter(kind="membership.ended").count() == 1
+
+
+def test_a_delegation_is_ended_once(world):
+    with world.everything():
+        delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security)
+
+    results = at_once(
+        world,
+        lambda: actions.end_delegation(delegation, by=world.cast.devops, now=NOW),
+        lambda: actions.end_delegation(delegation, by=world.cast.security, now=NOW),
+    )
+
+    assert [type(result) for result in results].count(actions.DelegationEnded) == 1
+    with world.everything():
+        assert AuditEvent.objects.filter(kind="delegation.ended").count() == 1
+
+
+def test_a_change_while_somebody_waives_never_leaves_a_waiver_of_the_old_plan(world):
+    with world.everything():
+        rows = make_document()["clauses"]
+        tests = clause(9, "tests", settings={**SETTINGS["tests"], "waived_by": "DEVOPS"})
+        put_in_force("DEV", clauses=[*rows, tests])
+        promotion = ask(world, world.dev, starts_by_itself=False)
+        lane = promotion.lane
+
+    def change() -> Promotion:
+        move(lane, None, configuration=promotion.configuration)
+        return actions.settle(promotion, now=NOW)
+
+    given = {"gate": "tests", "reason": "The runner is down", "hours": 2, "plan_hash": promotion.plan_hash}
+    at_once(world, lambda: actions.waive(promotion, by=world.cast.devops, now=NOW, **given), change)
+
+    with world.everything():
+        assert actions.settle(promotion, now=NOW).plan_hash != given["plan_hash"]
+        assert not Waiver.objects.standing().exists()

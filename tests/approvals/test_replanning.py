@@ -9,10 +9,11 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
+from apps.policies.gates import lets_pass
 from apps.policies.models import PolicyVersion
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
-from tests.approvals.promotions import ask_for_production, move, outcome_of, put_in_force, say
+from tests.approvals.promotions import ask, ask_for_production, move, outcome_of, put_in_force, say
 from tests.cast import NOW
 from tests.world import last_event
 
@@ -60,6 +61,17 @@ def test_a_new_policy_asks_its_own_roles(world, approved_once):
     assert promotion.requirements.get(role_id="DEVOPS").ended_at == NOW
     assert promotion.policy_version == version.number
     assert "The policy's clause PROD-1 was changed." in promotion.outcome
+
+
+def test_a_policy_that_asks_somebody_for_the_first_time_stops_what_was_ready(world):
+    promotion = ask(world, world.dev, starts_by_itself=False)
+    assert promotion.state == PromotionState.READY
+    put_in_force("DEV", roles=("DEVOPS",))
+
+    results = actions.recheck(promotion, now=NOW)  # the claim comes before the next look at what waits
+
+    assert not lets_pass(results)
+    assert results[-1].sentence == "0 of 1 approvals given. Waiting for DEVOPS."
 
 
 def test_a_role_that_is_asked_for_again_stands_again(world, approved_once):

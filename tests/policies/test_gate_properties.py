@@ -34,7 +34,19 @@ from apps.policies.facts import (
 )
 from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
 from tests.policies.documents import make_policy
-from tests.policies.facts import AT, BUILDER, COMMIT, PLAN, REPORTS, REPOSITORY, SOURCE, report
+from tests.policies.facts import (
+    AT,
+    BUILDER,
+    COMMIT,
+    PLAN,
+    REPORTS,
+    REPOSITORY,
+    SOURCE,
+    decision,
+    make_facts,
+    report,
+    requirement,
+)
 
 OPTIONAL = (
     "previous_tier",
@@ -372,6 +384,45 @@ def test_what_has_consumers_is_never_left_out_unless_it_was_dropped(policy, fact
 def test_nothing_passes_without_every_requirement_met_on_this_plan(policy, facts):
     if lets_pass(evaluate(policy, facts)):
         assert all(counts(requirement, facts) for requirement in facts.requirements)
+
+
+# The lines of a checklist are ticked one by one; what stands there passes nothing by itself.
+@given(st.sets(st.sampled_from([*{*OPTIONAL} - {"checklist"}])), st.sets(st.sampled_from(ROLES), min_size=1), st.data())
+def test_what_passes_everything_passes_nothing_once_one_approval_is_missing(gates, roles, data):
+    policy = make_policy(*sorted(gates), roles=tuple(sorted(roles)))
+    met = tuple(requirement(role, decision(role)) for role in sorted(roles))
+    assert lets_pass(evaluate(policy, make_facts(requirements=met)))
+    index = data.draw(st.integers(0, len(met) - 1))
+    lacking = data.draw(
+        st.sampled_from([None, decision(plan_hash="other"), decision(holds_role=False), decision(lapses_at=AT)])
+    )
+
+    for rest in ((), (replace(met[index], decision=lacking),)):
+        some = make_facts(requirements=(*met[:index], *rest, *met[index + 1 :]))
+
+        assert not lets_pass(evaluate(policy, some))
+
+
+@given(policies, all_facts, st.data())
+def test_no_gate_goes_by_the_order_in_which_facts_were_found(policy, facts, data):
+    many = ("reports", "freezes", "requirements")
+    shuffled = replace(facts, **{name: tuple(data.draw(st.permutations(getattr(facts, name)))) for name in many})
+
+    before, after = evaluate(policy, facts), evaluate(policy, shuffled)
+
+    assert [result.outcome for result in before] == [result.outcome for result in after]
+
+
+@given(policies, all_facts)
+def test_what_is_lifted_and_what_opens_closes_no_gate(policy, facts):
+    window = facts.window and replace(facts.window, is_open=True)
+
+    before = evaluate(policy, facts)
+    after = evaluate(policy, replace(facts, freezes=(), hold=None, window=window))
+
+    for then, now in zip(before, after, strict=True):
+        assert now.outcome.lets_pass or not then.outcome.lets_pass
+        assert then.name in {Gate.FREEZE, Gate.HOLD, Gate.WINDOW} or then == now
 
 
 @given(policies, all_facts)

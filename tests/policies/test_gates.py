@@ -244,7 +244,8 @@ TABLE = [
     ("window", {"window": None}, Outcome.NOT_REQUIRED, "any time will do"),
     ("window", {"window": CLOSED}, Outcome.WAITING, "The window is closed."),
     ("approvals", {}, Outcome.PASSED, "1 of 1 approvals given."),
-    ("approvals", {"requirements": ()}, Outcome.NOT_REQUIRED, "does not ask for an approval"),
+    ("approvals", {"requirements": ()}, Outcome.WAITING, "0 of 1 approvals given. Waiting for DEVOPS."),
+    ("approvals", {"requirements": (requirement("SECURITY", decision()),)}, Outcome.WAITING, "1 of 2 approvals given."),
     ("approvals", {"requirements": (requirement(),)}, Outcome.WAITING, "0 of 1 approvals given. Waiting for Devops."),
     (
         "approvals",

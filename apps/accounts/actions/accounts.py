@@ -27,8 +27,11 @@ class SignInRefused(Denied):
 def create_account(*, username: str, display_name: str, email: str, password: str, by: Actor, now: datetime) -> User:
     """This function will make an account that can sign in and may do nothing yet.
 
-    Raises AccountInvalid: the name is taken or malformed, or the password is too weak.
+    Raises AccountInvalid: the name is taken or malformed, the address is another account's (one person with two
+    accounts would count twice), or the password is too weak.
     """
+    if email and User.objects.filter(email__iexact=email, is_active=True).exists():
+        raise AccountInvalid(f"There is an account with the address {email} already.")
     user = User(username=username, display_name=display_name, email=email, date_joined=now)
     try:
         validate_password(password, user)

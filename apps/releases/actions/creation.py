@@ -68,12 +68,14 @@ def create_release(
     kind: str | None = None,
     traits: Iterable[str] = (),
     by: User | Actor,
+    answers: User | None = None,
     now: datetime,
 ) -> Release:
     """This function will write down a release as a draft: nothing of it runs anywhere before it is sealed.
 
     Shapes: `manifest` as `manifests.check` says. `kind` is what the asker takes it for; the derived one must agree.
     `traits` are those that are declared with it; which files it changes is asked of its repository.
+    `answers` is who answers for the program that asks: they made its token.
     Raises VersionInvalid, ReleaseInvalid: malformed. Raises VersionExists: this very release is there.
     Raises VersionTaken: the version is there with another digest. Raises VersionLower: it would go in below another.
     Raises TraitUnknown: there is no such trait, or nobody declares it.
@@ -116,7 +118,7 @@ def create_release(
         notes_source=one_line(notes_source, name="The source of the notes", limit=300, required=False),
         published_date=published_date,
         created_at=now,
-        created_by=by if isinstance(by, User) else None,
+        created_by=by if isinstance(by, User) else answers,
         created_by_label=actor_of(by).label[:150],
         author=author,
         committer=committer,
