@@ -38,6 +38,14 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
 
 
+def one_of(name: str, choices: tuple[str, ...]) -> str:
+    """Return one of the choices, the first if nothing is said."""
+    value = os.environ.get(name) or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(choices)}.")
+    return value
+
+
 def pairs(name: str) -> dict[str, str]:
     """Return `word=value,word=value` as a mapping."""
     found = [word.partition("=") for word in words(name)]

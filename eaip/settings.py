@@ -281,6 +281,10 @@ LINKS = {name: env.text(f"LINK_{name.upper()}", "") for name in ("Grafana", "Lok
 # The clusters that helm may reach: `name=/path/of/a/kubeconfig`, separated by commas. Without one no lane can want it.
 KUBECONFIGS = {name: Path(path) for name, path in env.pairs("EAIP_KUBECONFIGS").items()}
 HELM = env.text("EAIP_HELM", "")
+# Who the portal is at registries: `host=/path/of/a/file`, separated by commas; nobody where none is named.
+REGISTRIES = {host: Path(path) for host, path in env.pairs("EAIP_REGISTRIES").items()}
+# Where a cluster asks about a namespace that no environment claims: `allow` or `deny` (docs/runbooks/admission.md).
+ADMISSION_UNCLAIMED = env.one_of("ADMISSION_UNCLAIMED", ("allow", "deny"))
 # Services elsewhere that deploy for us: `name=/path/of/a/connection`, separated by commas, for each kind of service.
 CONNECTIONS = {
     kind: {name: Path(path) for name, path in env.pairs(f"EAIP_{kind.upper()}").items()}

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Without these, their tests are skipped and say so.
-PROGRAMS = ("prometheus", "prometheus-alertmanager", "faketime")
+PROGRAMS = ("prometheus", "prometheus-alertmanager", "faketime", "docker-registry")
 
 
 def command(*packages: str) -> list[str]:

@@ -234,7 +234,7 @@ OPEN = {
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
 PROGRAMS = {
-    "calendar:feed", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
+    "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
     "api:alertmanager-webhook",
 }  # fmt: skip
 

@@ -648,6 +648,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
 ELSEWHERE = {
     "accounts:sign-in": "tests/test_doors.py::test_sign_in_leaves_its_event",
     "accounts:passkey-create": "tests/accounts/test_factors.py",
+    "api:admission": "tests/api/test_admission.py",
     "api:releases": "tests/api/test_create_release.py",
     "api:evidence": "tests/releases/test_evidence.py",
     "api:event-consumer": "tests/releases/test_events.py",

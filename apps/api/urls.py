@@ -5,6 +5,7 @@ from apps.api import views
 app_name = "api"
 
 urlpatterns = [
+    path("v1/admission/<str:cluster>", views.admission, name="admission"),
     path("v1/releases", views.releases, name="releases"),
     path("v1/releases/<slug:service>/<str:version>/evidence", views.evidence, name="evidence"),
     path("v1/services/<slug:service>/consumes/<str:subject>/<int:number>", views.event_consumer, name="event-consumer"),

@@ -6,13 +6,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.api import actions
+from apps.api import actions, admissions
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import service_of_webhook, token_of, webhook_actor
 from apps.api.pushes import read_push
 from apps.audit.actors import Actor
 from apps.audit.source import Source, coming_from, current_source
 from apps.core.refusals import Telling, tell
+from apps.deployments import admission as cluster_admission
 from apps.releases import actions as release_actions
 from apps.releases import reports
 from apps.workspaces.scope import workspace_scope
@@ -114,6 +115,21 @@ def alertmanager_webhook(request: HttpRequest) -> HttpResponse:
         by = Actor("TOKEN", str(token.pk), token.name)
         answer = actions.receive_alerts(token, payload=payload, by=by, now=now)
     return JsonResponse(answer, status=202)
+
+
+@csrf_exempt
+@login_not_required
+def admission(request: HttpRequest, cluster: str) -> HttpResponse:
+    if request.method != "POST":
+        return _post_only(request)
+    now = timezone.now()
+    token = token_of(request, now)
+    require_json(request)
+    uid, review = admissions.read_review(json_object(raw_body(request, admissions.LIMIT)), cluster)
+    with coming_from(_webhook_source()), workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        verdict = cluster_admission.judge(review, workspace_id=token.workspace_id, by=by, now=now)
+    return JsonResponse(admissions.answer(uid, verdict))
 
 
 def _webhook_source() -> Source:

@@ -25,6 +25,7 @@ KINDS: dict[str, str] = {
     "environment.destroyed": "destroyed an environment",
     "resource.claimed": "claimed a resource",
     "resource.released": "gave a resource back",
+    "admission.denied": "kept an image out of a cluster",
     "lane.created": "prepared a service in an environment",
     "lane.removed": "removed a service from an environment",
     "freeze.set": "froze",

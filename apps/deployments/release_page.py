@@ -93,6 +93,7 @@ def release_page(
     return {
         "release": release,
         "files": manifests.files_of(artifact.manifest) if artifact else [],
+        "images": manifests.images_of(artifact.manifest) if artifact else [],
         "notes": notes.to_html(release.notes),
         "notes_url": release.notes_source if release.notes_source.startswith(("https://", "http://")) else "",
         "migrations": list(release.migrations.order_by("position")),

@@ -292,3 +292,19 @@ class CalendarFeed(models.Model):
 
     def __str__(self) -> str:
         return "calendar address"
+
+
+class AdmissionDenial(TenantModel):
+    """What a cluster was told to refuse, as the trail tells it: a controller that tries again is told of once an hour.
+
+    `key` is the SHA-256 (hex) over the canonical JSON of cluster, namespace, object and images.
+    """
+
+    key = models.CharField(max_length=64)
+    told_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="admission_denial_once", fields=["workspace", "key"])]
+
+    def __str__(self) -> str:
+        return self.key[:12]

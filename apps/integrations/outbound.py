@@ -56,12 +56,14 @@ async def get(
     destination: Destination,
     policy: Policy,
     *,
+    headers: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
     resolver: Resolver = system_resolver,
     trust: ssl.SSLContext | None = None,
 ) -> Answer:
     """This function will send one GET request and read the answer, a redirect as it is.
 
+    Shapes: `headers` are sent beside those that every request has, or in their place.
     Units: `seconds` for all of it, at most SECONDS. `trust`: whose certificates are good; the system's, if None.
     Raises NotAllowed: the address is refused, nothing was sent. NoAnswer: no answer in time, none that can be read, or
     more than BODY_BYTES.
@@ -73,14 +75,14 @@ async def get(
         url = httpcore2.URL(
             scheme=origin.scheme, host=origin.host, port=origin.port, target=destination.target.encode()
         )
-        headers = [
-            ("Host", destination.authority), ("User-Agent", "EAIP-Operations"), ("Accept", "*/*"),
-            ("Connection", "close"),
-        ]  # fmt: skip
+        sent = {
+            "Host": destination.authority, "User-Agent": "EAIP-Operations", "Accept": "*/*", "Connection": "close",
+            **(headers or {}),
+        }  # fmt: skip
         async with httpcore2.AsyncHTTPConnection(
             origin, ssl_context=trust or _system_trust(), network_backend=backend
         ) as connection:
-            response = await connection.handle_async_request(httpcore2.Request("GET", url, headers=headers))
+            response = await connection.handle_async_request(httpcore2.Request("GET", url, headers=[*sent.items()]))
             try:
                 body = await _body(response)
             finally:

@@ -50,16 +50,16 @@ def read(source: bytes, *, tier: str = "", roles: Collection[str] = ()) -> tuple
     Units: at most LARGEST_BYTES of UTF-8, DEEPEST levels, one document, no anchors and no tags.
     Raises InvalidSource: with every mistake that was found.
     """
-    root = _composed(_decoded(source))
-    if mistakes := sorted(_mistakes_of_form(root)):
+    root = composed(decoded(source))
+    if mistakes := sorted(mistakes_of_form(root)):
         raise InvalidSource(mistakes)
-    document = _value(root)
+    document = value_of(root)
     try:
         policy = parse(document)
     except InvalidPolicy as error:
-        raise InvalidSource(sorted(_placed(problem, root) for problem in error.problems)) from error
+        raise InvalidSource(sorted(placed(problem, root) for problem in error.problems)) from error
     if problems := list(_misfits(document, tier, roles)):
-        raise InvalidSource(sorted(_placed(problem, root) for problem in problems))
+        raise InvalidSource(sorted(placed(problem, root) for problem in problems))
     return document, policy
 
 
@@ -89,9 +89,10 @@ def written(document: dict[str, Any], *, schema_url: str) -> str:
     return f"# yaml-language-server: $schema={schema_url}\n{text}"
 
 
-def _decoded(source: bytes) -> str:
-    if len(source) > LARGEST_BYTES:
-        raise InvalidSource([Mistake(1, 1, f"The text is longer than {LARGEST_BYTES} bytes.")])
+def decoded(source: bytes, *, limit: int = LARGEST_BYTES) -> str:
+    """This function will return the text. Raises InvalidSource: it is longer than `limit` bytes, or not UTF-8."""
+    if len(source) > limit:
+        raise InvalidSource([Mistake(1, 1, f"The text is longer than {limit} bytes.")])
     try:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,14 +101,17 @@ def _decoded(source: bytes) -> str:
         raise InvalidSource([Mistake(before.count(b"\n") + 1, column, "The text is not UTF-8.")]) from error
 
 
-def _composed(text: str) -> Node:
-    """Return the tree of the text. Events are looked at first: composing is recursive, and aliases multiply."""
+def composed(text: str, *, has_anchors: bool = False, deepest: int = DEEPEST) -> Node:
+    """This function will return the tree of a text; with anchors, nodes stand in it more than once.
+
+    Raises InvalidSource: it is not YAML. Events are looked at first: composing is recursive, and aliases multiply.
+    """
     try:
-        _refuse_traps(text)
+        _refuse_traps(text, has_anchors=has_anchors, deepest=deepest)
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise InvalidSource([_at(mark, f"This is not YAML: {error.problem or error.context}.")]) from error
+        raise InvalidSource([at(mark, f"This is not YAML: {error.problem or error.context}.")]) from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -117,64 +121,66 @@ def _composed(text: str) -> Node:
     return root
 
 
-def _refuse_traps(text: str) -> None:
+def _refuse_traps(text: str, *, has_anchors: bool, deepest: int) -> None:
     depth = documents = 0
     for event in yaml.parse(text, yaml.SafeLoader):
-        if getattr(event, "anchor", None):
-            raise InvalidSource([_at(event.start_mark, "Anchors and aliases are not allowed: write the value out.")])
+        if getattr(event, "anchor", None) and not has_anchors:
+            raise InvalidSource([at(event.start_mark, "Anchors and aliases are not allowed: write the value out.")])
         documents += isinstance(event, yaml.DocumentStartEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if documents > 1:
-            raise InvalidSource([_at(event.start_mark, "Expected one document in a text.")])
-        if depth > DEEPEST:
-            raise InvalidSource([_at(event.start_mark, f"Nested deeper than {DEEPEST} levels.")])
+            raise InvalidSource([at(event.start_mark, "Expected one document in a text.")])
+        if depth > deepest:
+            raise InvalidSource([at(event.start_mark, f"Nested deeper than {deepest} levels.")])
 
 
-def _mistakes_of_form(node: Node) -> Iterator[Mistake]:
+def mistakes_of_form(node: Node) -> Iterator[Mistake]:
+    """This function will find what no document of ours may have, such as a field twice. The tree is without anchors."""
     if isinstance(node, ScalarNode):
         yield from _mistakes_of_scalar(node)
     elif isinstance(node, SequenceNode):
         for item in node.value:
-            yield from _mistakes_of_form(item)
+            yield from mistakes_of_form(item)
     else:
         seen: set[str] = set()
         for key, item in node.value:
             if key.tag != "tag:yaml.org,2002:str" or not isinstance(key, ScalarNode):
-                yield _at(key.start_mark, "Expected a text as the name of a field.")
+                yield at(key.start_mark, "Expected a text as the name of a field.")
             elif key.value in seen:
-                yield _at(key.start_mark, f"{key.value}: stands there twice.")
+                yield at(key.start_mark, f"{key.value}: stands there twice.")
             else:
                 seen.add(key.value)
-            yield from _mistakes_of_form(item)
+            yield from mistakes_of_form(item)
 
 
 def _mistakes_of_scalar(node: ScalarNode) -> Iterator[Mistake]:
     if node.tag not in _PLAIN:
-        yield _at(node.start_mark, "Expected a text, a number, true, false or null; put quotes around a text.")
+        yield at(node.start_mark, "Expected a text, a number, true, false or null; put quotes around a text.")
         return
     try:
-        _value(node)
+        value_of(node)
     except (ValueError, KeyError):
-        yield _at(node.start_mark, "This is not the number or the word that its tag promises.")
+        yield at(node.start_mark, "This is not the number or the word that its tag promises.")
 
 
-def _value(node: Node) -> Any:
+def value_of(node: Node) -> Any:
+    """This function will return what a tree says, once it has no mistakes of form."""
     if isinstance(node, MappingNode):
-        return {key.value: _value(item) for key, item in node.value}
+        return {key.value: value_of(item) for key, item in node.value}
     if isinstance(node, SequenceNode):
-        return [_value(item) for item in node.value]
+        return [value_of(item) for item in node.value]
     return yaml.constructor.SafeConstructor().construct_object(node)
 
 
-def _placed(problem: str, root: Node) -> Mistake:
-    """Return a problem with its place in the text: of the field, or of the nearest that is there around it."""
+def placed(problem: str, root: Node) -> Mistake:
+    """This function will return a problem, `a[1].b: ...`, with its place: of the field, or the nearest around it."""
     node = mark = root
     for step in _STEP.findall(problem.split(":", 1)[0]):
         found = _child(node, step)
         if found is None:
             break
         mark, node = found
-    return _at(mark.start_mark, problem)
+    return at(mark.start_mark, problem)
 
 
 def _child(node: Node, step: str) -> tuple[Node, Node] | None:
@@ -186,5 +192,6 @@ def _child(node: Node, step: str) -> tuple[Node, Node] | None:
     return None
 
 
-def _at(mark: _Mark | None, reason: str) -> Mistake:
+def at(mark: _Mark | None, reason: str) -> Mistake:
+    """This function will return a mistake at a place of the text."""
     return Mistake(mark.line + 1, mark.column + 1, reason) if mark else Mistake(1, 1, reason)

@@ -38,10 +38,12 @@ GRANTS: dict[str, frozenset[str]] = {
 }  # fmt: skip
 
 # What a token may ask for, and what that lets it do. No scope lets a program decide.
-# An alert can bring the release before it back.
+# An alert can bring the release before it back. A cluster only asks what may run in it: who claims its namespaces may
+# let it ask, and no address lets a token change an environment.
 SCOPES: dict[str, Capability] = {
     "release:create": Capability.RELEASE_CREATE,
     "alerts:write": Capability.DEPLOYMENT_ROLL_BACK,
+    "admission:review": Capability.ENVIRONMENT_MANAGE,
 }
 
 

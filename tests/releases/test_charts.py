@@ -119,6 +119,23 @@ def test_a_packaged_chart_is_kept_and_its_manifest_printed(settings, tmp_path: P
     assert ArtifactStore(settings.ARTIFACT_DIR).has(manifest["chart"]["sha256"])
 
 
+def test_its_images_are_named_as_a_cluster_reads_them(settings, tmp_path: Path, capsys) -> None:
+    settings.ARTIFACT_DIR, digest = tmp_path / "artifacts", "sha256:" + "a" * 64
+    archive = tmp_path / "greeter-1.0.0.tgz"
+    archive.write_bytes(charts.archive("1.0.0"))
+    names = ("r.example:5000/shop/a:1.0", "r.example:5000/shop/b", "r.example/c:2")
+
+    call_command("keep_chart", str(archive), *(f"--image={name}@{digest}" for name in names))
+
+    assert json.loads(capsys.readouterr().out)["images"] == [
+        {"name": "r.example:5000/shop/a", "digest": digest, "tag": "1.0"},
+        {"name": "r.example:5000/shop/b", "digest": digest},
+        {"name": "r.example/c", "digest": digest, "tag": "2"},
+    ]
+    with pytest.raises(CommandError, match="has no digest"):
+        call_command("keep_chart", str(archive), "--image=r.example/c:2")
+
+
 @pytest.mark.parametrize("content", [b"", b"not an archive", charts.archive("")])
 def test_what_is_not_a_packaged_chart_is_not_kept_as_one(settings, tmp_path: Path, content: bytes) -> None:
     settings.ARTIFACT_DIR = tmp_path / "artifacts"
@@ -127,3 +144,38 @@ def test_what_is_not_a_packaged_chart_is_not_kept_as_one(settings, tmp_path: Pat
 
     with pytest.raises(CommandError, match="is not a packaged chart"):
         call_command("keep_chart", str(archive))
+
+
+def test_a_chart_with_images_is_named_by_them_too(service, manifest, world: World) -> None:
+    images = [{"name": "registry.example.test:5000/shop/orders", "digest": "sha256:" + digit * 64} for digit in "ab"]
+    digests = {
+        manifests.digest_of(manifest | {"images": named})
+        for named in (images, images[::-1], images[:1], [images[0] | {"tag": "1.0.0"}, images[1]])
+    }
+
+    release = actions.create_release(
+        service, version="1.0.0", manifest=manifest | {"images": images}, source="FORM",
+        by=world.cast.release_engineer, now=NOW,
+    )  # fmt: skip
+
+    assert len(digests | {manifests.digest_of(manifest)}) == 4
+    assert release.artifact_digest == manifests.digest_of(manifest | {"images": images})
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong"),
+    [
+        ([], "lists 1 to 50"),
+        ({}, "lists 1 to 50"),
+        ([{"name": "r.example/a"}], "has the fields"),
+        ([{"name": "orders", "digest": "sha256:" + "a" * 64}], "does not say registry and name"),
+        ([{"name": "https://r.example/a", "digest": "sha256:" + "a" * 64}], "does not say registry and name"),
+        ([{"name": "r.example/a/../b", "digest": "sha256:" + "a" * 64}], "does not say registry and name"),
+        ([{"name": "r.example/a", "digest": "sha512:" + "a" * 64}], "has no digest"),
+        ([{"name": "r.example/a", "digest": "sha256:" + "a" * 64, "tag": "a b"}], "not a tag"),
+        ([{"name": "r.example/a", "digest": "sha256:" + "a" * 64}] * 2, "lists an image twice"),
+    ],
+)
+def test_images_that_can_not_be_found_again_are_refused(manifest, images: Any, wrong: str) -> None:
+    with pytest.raises(manifests.ManifestInvalid, match=wrong):
+        manifests.check(manifest | {"images": images}, program=charts.NAME, kind=ArtifactKind.CHART)

@@ -12,7 +12,7 @@ from apps.core import hints
 from apps.core.crashpoints import crashpoint
 from apps.core.durations import in_words
 from apps.deployments import clock, transitions
-from apps.deployments.engine import claim, deafness, endings, journal, locks, resolve, verification
+from apps.deployments.engine import claim, deafness, endings, journal, locks, registry, resolve, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.lease import Lease
 from apps.deployments.engine.orders import executor_of, order_of
@@ -21,6 +21,7 @@ from apps.deployments.executors.contract import (
     ArtifactRejected,
     Cancelled,
     ExecutorError,
+    Log,
     OutcomeUnknown,
     ReleaseFailed,
     Slot,
@@ -136,7 +137,7 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     attempt.log.step = seq
     attempt.say(step.label)
     try:
-        result = _effect(attempt, step)
+        result = _effect(attempt, seq, step)
     except StaleFence:
         raise
     except Exception as error:
@@ -153,14 +154,17 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     return result
 
 
-def _effect(attempt: Attempt, step: StepPlan) -> StepResult:
+def _effect(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     if step.kind == StepKind.VERIFY:
         return verification.verify(attempt)
-    return deafness.listen(
-        attempt.lease,
-        lambda log: attempt.executor.apply(step.kind, attempt.order, log=log),
-        log=attempt.log.write,
-    )
+    check = registry.check_before(attempt.deployment) if seq == 1 else None
+
+    def effect(log: Log) -> StepResult:
+        if check is not None:
+            check.verify(log)
+        return attempt.executor.apply(step.kind, attempt.order, log=log)
+
+    return deafness.listen(attempt.lease, effect, log=attempt.log.write)
 
 
 def _judge(attempt: Attempt, error: Exception) -> Deployment | None:

@@ -20,13 +20,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("archive", type=Path, help="made by `helm package`")
+        parser.add_argument(
+            "--image", action="append", default=[], dest="images", metavar="NAME[:TAG]@DIGEST",
+            help="an image of the release, with its registry; as often as there are some",
+        )  # fmt: skip
 
-    def handle(self, *, archive: Path, **_options: Any) -> None:
+    def handle(self, *, archive: Path, images: list[str], **_options: Any) -> None:
         try:
             name, version = _named(archive)
             sha256, size = ArtifactStore(settings.ARTIFACT_DIR).put_file(archive)
             row = {"name": name, "version": version, "filename": archive.name, "sha256": sha256, "size": size}
-            manifest = {"program": name, "chart": row | {"source": manifests.STORE}}
+            manifest: dict[str, Any] = {"program": name, "chart": row | {"source": manifests.STORE}}
+            if images:
+                manifest["images"] = [manifests.image_read(image) for image in images]
             manifests.check(manifest, program=name, kind=ArtifactKind.CHART)
         except (OSError, tarfile.TarError, manifests.ManifestInvalid) as error:
             raise CommandError(f"{archive} is not a packaged chart: {error}") from error
