@@ -99,7 +99,8 @@ def approved(environment: Environment) -> Approved:
     """This function will find what may run there: what runs, what may be deployed or is, and what can come back."""
     rows = _artifacts(environment).values_list("release__service__name", "release__version", "manifest")
     digests: set[str] = set()
-    releases, nameless = [], []
+    releases: list[str] = []
+    nameless: list[str] = []
     for service, version, manifest in rows.order_by("release__service__name", "release__version"):
         images = manifests.images_of(manifest)
         digests.update(row["digest"] for row in images)

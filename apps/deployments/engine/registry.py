@@ -61,4 +61,5 @@ def references_of(manifest: Mapping[str, Any]) -> tuple[Reference, ...]:
         if file.get("source", "").startswith(OCI):
             name, _, digest = file["source"].removeprefix(OCI).partition("@")
             names.insert(0, (name, digest, ""))
-    return tuple(Reference(*name.split("/", 1), digest, tag) for name, digest, tag in names)
+    split = ((*name.partition("/"), digest, tag) for name, digest, tag in names)
+    return tuple(Reference(registry, repository, digest, tag) for registry, _, repository, digest, tag in split)
