@@ -107,10 +107,11 @@ def is_frozen_by(freeze: Freeze, environment: Environment) -> bool:
 
 
 def rule_of(document: Mapping[str, Any] | None) -> str:
-    """Say in a few words what a tier's policy asks for: who approves, and how many other gates there are."""
+    """Say in a few words what a tier's policy asks of every release: how many approve, or how many gates there are."""
     if document is None:
         return "No policy"
-    usual = [clause for clause in document.get("clauses", ()) if clause.get("when") != When.EMERGENCY]
+    clauses = document.get("clauses", ())
+    usual = [row for row in clauses if row.get("when") != When.EMERGENCY and "traits" not in row.get("settings", {})]
     gates = [clause["gate"] for clause in usual if clause.get("owner") != "CUSTOMER"]
     approvals = gates.count(Gate.APPROVALS)
     if not approvals:

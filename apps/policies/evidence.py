@@ -113,7 +113,8 @@ def parts_list(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judge
     reports = reports_of(facts, _PARTS)
     if not reports:
         return awaited("There is no list of what the release is made of yet. Asked: one.", reports)
-    return passed(f"{reports[0].figures['components']:,} components are listed.", reports)
+    count = reports[0].figures["components"]
+    return passed(f"{count:,} {'component is' if count == 1 else 'components are'} listed.", reports)
 
 
 def reports_of(facts: Facts, kinds: tuple[str, ...]) -> tuple[ReportFacts, ...]:

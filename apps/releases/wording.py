@@ -22,7 +22,7 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:  # noqa:
             return f"{counts}{suppressed}{cut}" + (f", by {figures['tool']}" if figures["tool"] else "")
         case EvidenceKind.CYCLONEDX | EvidenceKind.SPDX:
             without = f", {figures['without_licence']:,} without a licence" if figures["without_licence"] else ""
-            return f"{figures['components']:,} components{without}"
+            return f"{figures['components']:,} component{'' if figures['components'] == 1 else 's'}{without}"
         case EvidenceKind.PROVENANCE:
             return f"built by {figures['builder']}, {signature_of(figures)}"
         case EvidenceKind.BENCHMARK:

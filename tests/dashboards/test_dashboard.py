@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.dashboards.cells import cell_id
+from apps.dashboards.places import rule_of
 from apps.environments import actions
 from apps.environments.enums import Health
 from apps.environments.models import Lane
@@ -135,3 +136,12 @@ def _queries(client: Client) -> int:
 def _board(client: Client, address: str) -> str:
     page = client.get(address).content.decode()
     return page[page.index("<table") : page.index("</table>")]
+
+
+def test_a_tier_counts_who_approves_every_release() -> None:
+    """Not who is asked in an emergency alone, nor who reviews what few releases are."""
+    asked = {"gate": "approvals", "settings": {"role": "DEVOPS"}}
+    rare = {"gate": "approvals", "settings": {"role": "CAB", "traits": ["INFRASTRUCTURE"]}}
+    hurried = {"gate": "approvals", "settings": {"role": "SENIOR_ENGINEER"}, "when": "EMERGENCY"}
+
+    assert rule_of({"clauses": [asked, rare, hurried]}) == "1 approval"
