@@ -756,8 +756,8 @@ ELSEWHERE = [
         "tests/deployments/test_abandon.py::test_in_production_the_second_person_ends_it_and_the_lane_is_held",
     ),
     (
-        "A release whose artifact is gone is named for a rollback",
-        "tests/deployments/test_roll_back.py::test_a_release_whose_artifact_is_gone_is_no_target",
+        "A release that never ran there is named for a rollback",
+        "tests/deployments/test_roll_back.py::test_a_release_that_never_ran_there_is_no_target",
     ),
     (
         "A worker writes a step of an attempt that is no longer its own, or of another lane",

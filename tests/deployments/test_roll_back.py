@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
@@ -13,6 +14,7 @@ from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.environments.models import Hold
+from tests.drill import post, text_of
 
 
 def _roll_back(stage, **more: object) -> Deployment:
@@ -82,6 +84,20 @@ def test_a_release_may_be_named(stage) -> None:
 
     assert _roll_back(stage, to=first.release).state == S.SUCCEEDED
     assert stage.lane().live_release.version == "1.0.0"
+
+
+def test_a_release_that_never_ran_there_is_no_target(stage) -> None:
+    first, people = stage.deploy(), stage.world.cast
+    address = reverse("deployments:rollback", args=[first.number])
+
+    answer = post(people.devops, address, {"to": stage.release("1.1.0").pk, "reason": "Users complain"})
+
+    assert answer.status_code == 409
+    assert "1.1.0 has never run well here." in text_of(answer)
+    with stage.everything():
+        assert Deployment.objects.get() == first
+        refused = AuditEvent.objects.get(kind="access.refused")
+        assert (refused.actor_id, refused.change["code"]["after"]) == (str(people.devops.pk), "no_rollback_target")
 
 
 def test_it_passes_freeze_and_hold_and_says_so(stage) -> None:
