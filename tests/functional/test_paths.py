@@ -237,6 +237,7 @@ def test_every_path_is_gone_in_the_browser(
     with world.everything():
         bring(world, world.production)
     office = Office(world, portal, open_page, sign_in)
+    expect.set_options(timeout=20_000)  # a password is hashed slowly, and others may use the machine
     for path in PATHS:
         with subtests.test(path.__name__):
             path(office)
