@@ -21,13 +21,13 @@ test: ## run all tests on their own engines (T="-k name" narrows)
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.debian
-	@$(PY) -m pytest -n 4 --dist worksteal $(T)
+	@$(PY) -m pytest -n 3 --dist worksteal $(T)
 
 coverage: ## the same, and how much of the code they reach
 	@$(PYTHON) -m deploy.launcher install test
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.debian
-	@$(PY) -m pytest -n 4 --dist worksteal --cov --cov-report=term $(T)
+	@$(PY) -m pytest -n 3 --dist worksteal --cov --cov-report=term $(T)
 
 reliability: ## what is promised of the engine, with its real clocks, part by part (PARTS="R7 R9"; goes on where it was ended)
 	@$(PYTHON) -m deploy.launcher install test
