@@ -13,6 +13,7 @@ import json
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -80,7 +81,8 @@ class Registries:
 
         Raises Differs, Gone: whatever else could not be asked. Raises Away: otherwise.
         """
-        problems = asyncio.run(self._problems(references))
+        with ThreadPoolExecutor(1) as own:  # the caller's thread may have a running loop, which bears no second one
+            problems = own.submit(asyncio.run, self._problems(references)).result()
         if problems:
             raise min(problems, key=lambda problem: isinstance(problem, Away))
 

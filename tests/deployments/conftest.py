@@ -16,7 +16,7 @@ from apps.accounts.models import User
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.deployments import actions, runner
-from apps.deployments.enums import DeploymentState
+from apps.deployments.enums import TERMINAL, DeploymentState
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.environments.models import Environment, Lane
@@ -90,10 +90,19 @@ class Stage:
             return actions.start_deployment(promotion, by=self.world.cast.release_engineer, now=timezone.now())
 
     def deploy(self, version: str | None = None) -> Deployment:
-        """Bring a new version (or the world's release) to Dev, to whatever end."""
+        """Bring a new version (or the world's release) to Dev, to whatever end.
+
+        A machine that stands still for longer than a lease takes the attempt from its worker; the next one goes on.
+        """
         deployment = self.start(self.release(version) if version else None)
-        runner.run(deployment.pk)
-        return self.fresh(deployment)
+        left_by_a_worker = {DeploymentState.UNKNOWN, *TERMINAL}
+
+        def ran() -> Deployment | None:
+            runner.run(deployment.pk)
+            seen = self.fresh(deployment)
+            return seen if seen.state in left_by_a_worker else None
+
+        return eventually(ran)
 
     def run_until(self, step: StepKind, deployment: Deployment) -> threading.Thread:
         """Start the attempt in a thread and return when it stands in the step."""
