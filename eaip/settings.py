@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "apps.policies",
     "apps.approvals",
     "apps.deployments",
+    "apps.compliance",
     "apps.dashboards",
     "apps.api",
 ]

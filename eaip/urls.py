@@ -23,5 +23,6 @@ urlpatterns = [
     path("checks/", include("apps.health.urls")),
     path("policies/", include((policy_pages, policies.app_name))),
     path("audit/", include("apps.audit.urls")),
+    path("compliance/", include("apps.compliance.urls")),
     path("api/", include("apps.api.urls")),
 ]
