@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
 from apps.approvals import actions
@@ -19,6 +20,12 @@ from tests.world import HOSTILE, World
 pytestmark = pytest.mark.django_db
 
 INBOX = reverse("approvals:inbox")
+
+
+@pytest.fixture(autouse=True)
+def _the_worlds_moment(monkeypatch):
+    """Pages judge at the moment at which the world's promotions were asked for: these expire."""
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
