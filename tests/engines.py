@@ -84,8 +84,10 @@ class Engines:
             "DJANGO_SETTINGS_MODULE": "eaip.settings",
             "DATABASE_URL": self.clone(database),
             "DATABASE_OWNER_URL": self.database_url(database, "eaip_owner"),
+            "DATABASE_SEALER_URL": self.database_url(database, "eaip_sealer"),
             "REDIS_URL": self.redis_url(number),
             "SECRET_KEY": "only-for-tests",
+            "AUDIT_IS_SEALED": "0",
             "DEBUG": "0",
             "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
             "EAIP_DATA_DIR": str(data),
@@ -182,7 +184,10 @@ def _template_cluster() -> Path:
     making = Engines(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2))
     making.postgres.prepare()
     making._run(making.postgres.program(), making.postgres.is_ready)
-    urls = {"DATABASE_OWNER_URL": making.database_url(TEMPLATE, "eaip_owner")}
+    urls = {
+        "DATABASE_OWNER_URL": making.database_url(TEMPLATE, "eaip_owner"),
+        "DATABASE_SEALER_URL": making.database_url(TEMPLATE, "eaip_sealer"),
+    }
     _manage(
         "prepare_database",
         DATABASE_ADMIN_URL=making.postgres.url(),

@@ -207,7 +207,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "policies:proposal-detail": lambda o: [o.proposal.pk],
     "policies:proposal-decision": lambda o: [o.proposal.pk],
     "policies:proposal-simulation": lambda o: [o.proposal.pk],
-    "audit:event-detail": lambda o: [o.event.pk],
+    **{f"audit:{name}": lambda o: [o.event.pk] for name in ("event-detail", "event-bytes", "event-proof")},
+    "audit:seal-note": lambda o: [o.event.pk],  # tests/audit/test_seal.py has real ones, which need a sealer
     "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
@@ -217,7 +218,7 @@ LISTS = {
     "releases:event-list",
     "approvals:inbox", "approvals:unanswered-list",
     "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
-    "audit:event-list", "calendar:calendar", "releases:release-create",
+    "audit:event-list", "audit:seal-list", "calendar:calendar", "releases:release-create",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip

@@ -11,6 +11,8 @@ SHARED = {
     "accounts_user": "a person may be a member of many workspaces",
     "accounts_user_groups": "Django's; unused",
     "accounts_user_user_permissions": "Django's; unused",
+    "audit_key": "public keys",
+    "audit_sealing": "how far the seal is, as the server counts transactions",
     "auth_group": "Django's; unused",
     "auth_group_permissions": "Django's; unused",
     "auth_permission": "names of permissions",

@@ -144,5 +144,7 @@ KINDS: dict[str, str] = {
     "incident.paid": "paid a debt of an emergency",
     "incident.resolved": "resolved an incident",
     "audit.exported": "exported the audit trail",
+    "audit.key_rotated": "replaced the key that signs the audit trail",
+    "audit.seal_refused": "refused to sign the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

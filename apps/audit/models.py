@@ -54,6 +54,31 @@ class AuditEvent(models.Model):
         return KINDS.get(self.kind, self.kind)
 
 
+class Checkpoint(models.Model):
+    """A tree of one workspace's entries, as the sealer signed it. `note` is what leaves the system and is kept."""
+
+    id = models.UUIDField(primary_key=True)
+    workspace_id = models.UUIDField()
+    tree_size = models.BigIntegerField()
+    root_hash = models.BinaryField()
+    signed_at = models.DateTimeField()
+    key_id = models.CharField(max_length=8)
+    note = models.TextField()
+
+    class Meta:
+        managed = False
+        db_table = "audit_checkpoint"
+        ordering = ["-signed_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"checkpoint of {self.tree_size} entries"
+
+    @property
+    def root(self) -> str:
+        """The root hash, in hex."""
+        return bytes(self.root_hash).hex()
+
+
 class FieldHistory(AbstractLogEntry):
     """What django-auditlog saw of a row's fields: a convenience for people, never the record of truth.
 

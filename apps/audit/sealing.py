@@ -49,8 +49,28 @@ FROM audit_tree tree LEFT JOIN LATERAL (
     WHERE workspace_id = tree.workspace_id ORDER BY signed_at DESC, id DESC LIMIT 1) last ON true
 ORDER BY tree.workspace_id
 """
+KEEP = """
+INSERT INTO audit_tree (workspace_id, size, peaks) VALUES (%s, %s, %s)
+ON CONFLICT (workspace_id) DO UPDATE SET size = excluded.size, peaks = excluded.peaks
+"""
+LOOKED = """
+UPDATE audit_sealing SET next_xid = %s::xid8, server = %s, looked_at = %s,
+    refused = (SELECT count(*) FROM audit_tree WHERE refused <> '')
+"""
+
+# Whole columns at a time: a COPY into a table with row-level security is not taken.
+NEW_LEAVES = """
+INSERT INTO audit_leaf (workspace_id, leaf_index, event_id, recorded_at, leaf_hash)
+SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::timestamptz[], %s::bytea[])
+"""
+NEW_NODES = """
+INSERT INTO audit_node (workspace_id, level, index, hash)
+SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::bigint[], %s::bytea[])
+"""
 
 Row = tuple[UUID, UUID, datetime, bytes]
+Leaf = tuple[UUID, int, UUID, datetime, bytes]
+Node = tuple[UUID, int, int, bytes]
 
 
 class Refused(Exception):
@@ -87,12 +107,10 @@ def seal(connection: Connection, key: SigningKey, *, each: timedelta, at_least: 
             since, server = cursor.execute(HOLD).fetchone() or ("0", "")
             watermark, here, now = cursor.execute(NOW).fetchone() or ("0", "", None)
             rows = _unsealed(connection, since if server == here else None, watermark)
-            done.leaves = _append_all(connection, rows)
-            if done.leaves or server != here:
-                cursor.execute(
-                    "UPDATE audit_sealing SET next_xid = %s::xid8, server = %s, sealed_at = %s", [watermark, here, now]
-                )
+            done.leaves, is_whole = _append_all(connection, rows)
             _sign_all(cursor, key, done, now=now, each=each, at_least=at_least)
+            # What a tree could not take is met again.
+            cursor.execute(LOOKED, [watermark if is_whole else since, here, now])
     except LockNotAvailable:
         done.was_held = True
     return done
@@ -108,8 +126,9 @@ def _unsealed(connection: Connection, since: str | None, watermark: str) -> Iter
         yield from cursor
 
 
-def _append_all(connection: Connection, rows: Iterator[Row]) -> dict[UUID, int]:
-    trees: dict[UUID, Tree] = {}
+def _append_all(connection: Connection, rows: Iterator[Row]) -> tuple[dict[UUID, int], bool]:
+    """Return the number of new leaves by workspace, and whether every entry got one."""
+    trees: dict[UUID, Tree | None] = {}
     grown: dict[UUID, int] = {}
     block: list[Row] = []
     for row in rows:
@@ -120,44 +139,44 @@ def _append_all(connection: Connection, rows: Iterator[Row]) -> dict[UUID, int]:
     if block:
         _append(connection, block, trees, grown)
     with connection.cursor() as cursor:
-        for workspace_id, tree in trees.items():
-            cursor.execute(
-                "INSERT INTO audit_tree (workspace_id, size, peaks) VALUES (%s, %s, %s)"
-                " ON CONFLICT (workspace_id) DO UPDATE SET size = excluded.size, peaks = excluded.peaks",
-                [workspace_id, tree.size, b"".join(tree.peaks)],
-            )
-    return grown
+        for workspace_id in grown:
+            if tree := trees[workspace_id]:
+                cursor.execute(KEEP, [workspace_id, tree.size, b"".join(tree.peaks)])
+    return grown, None not in trees.values()
 
 
-def _append(
-    connection: Connection,
-    block: list[Row],
-    trees: dict[UUID, Tree],
-    grown: dict[UUID, int],
-) -> None:
-    nodes: list[tuple[UUID, int, int, bytes]] = []
+def _append(connection: Connection, block: list[Row], trees: dict[UUID, Tree | None], grown: dict[UUID, int]) -> None:
+    leaves: list[Leaf] = []
+    nodes: list[Node] = []
     with connection.cursor() as cursor:
         for workspace_id in {row[0] for row in block} - trees.keys():
             trees[workspace_id] = _tree(cursor, workspace_id)
-        columns = "workspace_id, leaf_index, event_id, recorded_at, leaf_hash"
-        with cursor.copy(f"COPY audit_leaf ({columns}) FROM STDIN") as copy:
-            for workspace_id, event_id, recorded_at, canonical in block:
-                tree, leaf = trees[workspace_id], leaf_hash(canonical)
-                copy.write_row((workspace_id, tree.size, event_id, recorded_at, leaf))
-                whole = tree.append(leaf)
-                grown[workspace_id] = grown.get(workspace_id, 0) + 1
-                for level in LEVELS:
-                    if level < len(whole):
-                        nodes.append((workspace_id, level, (tree.size >> level) - 1, whole[level]))
+        for workspace_id, event_id, recorded_at, canonical in block:
+            tree, leaf = trees[workspace_id], leaf_hash(canonical)
+            if tree is None:
+                continue
+            leaves.append((workspace_id, tree.size, event_id, recorded_at, leaf))
+            whole = tree.append(leaf)
+            grown[workspace_id] = grown.get(workspace_id, 0) + 1
+            nodes += [
+                (workspace_id, level, (tree.size >> level) - 1, whole[level]) for level in LEVELS if level < len(whole)
+            ]
+        if leaves:
+            cursor.execute(NEW_LEAVES, [list(column) for column in zip(*leaves, strict=True)])
         if nodes:
-            with cursor.copy("COPY audit_node (workspace_id, level, index, hash) FROM STDIN") as copy:
-                for node in nodes:
-                    copy.write_row(node)
+            cursor.execute(NEW_NODES, [list(column) for column in zip(*nodes, strict=True)])
 
 
-def _tree(cursor: Cursor, workspace_id: UUID) -> Tree:
+def _tree(cursor: Cursor, workspace_id: UUID) -> Tree | None:
+    """Return a tree as it stands, None when there are leaves beyond it: one more would make a fork."""
     row = cursor.execute("SELECT size, peaks FROM audit_tree WHERE workspace_id = %s", [workspace_id]).fetchone()
-    return tree_of(*row) if row else Tree()
+    tree = tree_of(*row) if row else Tree()
+    return None if _leaves_beyond(cursor, workspace_id, tree.size) else tree
+
+
+def _leaves_beyond(cursor: Cursor, workspace_id: UUID, size: int) -> bool:
+    beyond = "SELECT EXISTS (SELECT FROM audit_leaf WHERE workspace_id = %s AND leaf_index >= %s)"
+    return bool((cursor.execute(beyond, [workspace_id, size]).fetchone() or (False,))[0])
 
 
 def tree_of(size: int, peaks: bytes) -> Tree:
@@ -216,6 +235,8 @@ def _require_sound(
             raise Refused("The text of the last checkpoint is not what its row says.")
         if not note.is_signed_by(vkeys(known, workspace_id)):
             raise Refused("The last checkpoint is not signed by a key of this log.")
+    if _leaves_beyond(cursor, workspace_id, tree.size):
+        raise Refused(f"The tree has leaves beyond its {tree.size}.")
     if stored_root(cursor, workspace_id, tree.size) != tree.root:
         raise Refused("The leaves that are kept don't make the tree that is to be signed.")
 

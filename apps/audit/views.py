@@ -5,10 +5,11 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.audit import actions
+from apps.audit import actions, seals
 from apps.audit.export import CONTENT_TYPES, stream
 from apps.audit.filters import TrailFilter
-from apps.audit.models import AuditEvent
+from apps.audit.models import AuditEvent, Checkpoint
+from apps.audit.offers import offered
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.core.requests import ScopedRequest
@@ -28,9 +29,52 @@ def event_list(request: ScopedRequest) -> HttpResponse:
 def event_detail(request: ScopedRequest, event_id: UUID) -> HttpResponse:
     workspaces = request.rights.require_any("AUDIT_READ")
     event = get_object_or_404(AuditEvent.objects.visible_in(workspaces), pk=event_id)
-    return render_page(
-        request, "audit/event_detail.html", {"event": event, "canonical": bytes(event.canonical).decode()}
-    )
+    context = {"event": event, "canonical": bytes(event.canonical).decode(), "place": seals.place_of(event)}
+    return render_page(request, "audit/event_detail.html", context)
+
+
+@require_safe
+def event_bytes(request: ScopedRequest, event_id: UUID) -> HttpResponse:
+    """The entry, byte for byte as it was sealed."""
+    workspaces = request.rights.require_any("AUDIT_READ")
+    event = get_object_or_404(AuditEvent.objects.visible_in(workspaces), pk=event_id)
+    return _file(bytes(event.canonical), f"{event.pk}.json", "application/json")
+
+
+@require_safe
+def event_proof(request: ScopedRequest, event_id: UUID) -> HttpResponse:
+    """The proof that a signed tree holds the entry: with its bytes and a key, all that one needs to check it."""
+    workspaces = request.rights.require_any("AUDIT_READ")
+    event = get_object_or_404(AuditEvent.objects.visible_in(workspaces), pk=event_id)
+    place = seals.place_of(event)
+    if place is None or place.checkpoint is None:
+        raise Invalid("No checkpoint holds this entry yet.", next_step="Ask again in a minute.")
+    return _file(seals.proof_of(event, place).encode(), f"{event.pk}.tlog-proof", "text/plain; charset=utf-8")
+
+
+@require_safe
+def seal_list(request: ScopedRequest) -> HttpResponse:
+    workspaces = request.rights.require_any("AUDIT_READ")
+    names = {UUID(str(pk)): name for pk, name in offered("workspace", workspaces)}
+    logs = [
+        {
+            "name": names.get(state.workspace_id, "Workspace"),
+            "state": state,
+            "keys": seals.public_keys(state.workspace_id),
+        }
+        for state in seals.states(workspaces)
+    ]
+    page = page_of(Checkpoint.objects.filter(workspace_id__in=workspaces), request.GET, moment="signed_at")
+    return render_page(request, "audit/seal_list.html", {"logs": logs, "page": page, "names": names}, part="seals")
+
+
+@require_safe
+def seal_note(request: ScopedRequest, checkpoint_id: UUID) -> HttpResponse:
+    """A checkpoint as it was signed, to be kept by whoever wants to check the log later."""
+    workspaces = request.rights.require_any("AUDIT_READ")
+    checkpoint = get_object_or_404(Checkpoint.objects.filter(workspace_id__in=workspaces), pk=checkpoint_id)
+    name = f"checkpoint-{checkpoint.tree_size}-{checkpoint.signed_at:%Y%m%dT%H%M%SZ}.note"
+    return _file(checkpoint.note.encode(), name, "text/plain; charset=utf-8")
 
 
 @require_POST
@@ -49,6 +93,12 @@ def export_create(request: ScopedRequest) -> StreamingHttpResponse:
     name = f"eaip-audit-{timezone.now():%Y%m%dT%H%M%SZ}.{form}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _file(content: bytes, name: str, content_type: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.audit import actions as audit
+from apps.audit import seals
 from apps.audit.actors import SYSTEM
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.health.models import Dependency
@@ -26,6 +28,8 @@ from apps.workspaces.scope import workspace_scope
 PATIENCE_SECONDS = 3.0
 # One lost answer is an accident.
 FAILURES = 2
+# Who seals looks every few seconds; an entry is to be in a signed tree within a minute.
+SEAL_SILENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ def _ask_prometheus() -> None:
         raise OSError(str(error)) from error
 
 
+def _ask_seal() -> None:
+    if problem := seals.problem(silence=SEAL_SILENCE):
+        raise OSError(problem)
+
+
 LEANINGS: Mapping[str, Leaning] = {
     "broker": Leaning(
         "message broker",
@@ -80,6 +89,12 @@ LEANINGS: Mapping[str, Leaning] = {
         "package index",
         _ask_index,
         "What is installed can be deployed and rolled back; a release that is new to its target has to wait.",
+    ),
+    "seal": Leaning(
+        "seal of the audit trail",
+        _ask_seal,
+        "Every entry is written as before and none is lost; until it is sealed, a change of it could not be proved.",
+        is_used=lambda: settings.AUDIT_IS_SEALED,
     ),
     "prometheus": Leaning(
         "Prometheus",

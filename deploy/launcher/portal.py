@@ -26,12 +26,12 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     code = 0
     try:
         target = DeploymentTarget(data)
-        address = _start(keeper, data, host, port, target.environment())
+        address, sealer = _start(keeper, data, host, port, target.environment())
         began = lock.read()["began"]  # by the process that took the lock, before anything was installed
         lock.note(pid=os.getppid(), began=began, address=address)
         say(f"\nEAIP Operations answers after {time.monotonic() - began:.0f} s:  {address}\n")
         target.start(keeper)
-        _work_behind_it(keeper, data)
+        _work_behind_it(keeper, data, sealer)
         while True:
             keeper.tick(1)
     except Stopped:
@@ -47,7 +47,8 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     return code
 
 
-def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment) -> str:
+def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment) -> tuple[str, Environment]:
+    """Return where it answers, and the environment of what seals the audit trail: empty where nothing can."""
     secrets = credentials.load(data)
     environment = _basics(data, secrets, port) | target
     database = servers.database(keeper, data, secrets)
@@ -57,9 +58,11 @@ def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment
     _prepare_database(keeper, database)
     for name in ("DATABASE_ADMIN_URL", "DATABASE_OWNER_URL"):  # nothing that serves may have them
         os.environ.pop(name, None)
+    everything = dict(os.environ)
+    sealer = everything if os.environ.pop("DATABASE_SEALER_URL", "") else {}
     static_files.wait()
     ports.require_free(host, port)
-    return _serve(keeper, host, port)
+    return _serve(keeper, host, port), sealer
 
 
 def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
@@ -173,12 +176,14 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _work_behind_it(keeper: Keeper, data: Path) -> None:
+def _work_behind_it(keeper: Keeper, data: Path, sealer: Environment) -> None:
     """Start what people don't wait for. The demonstration's command itself says what it does and who may sign in."""
     worker = ("--pool", "threads", "--concurrency", "8", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
     keeper.start(_python("worker", "-m", "celery", "-A", "eaip", "worker", *worker))
     scheduler = ("--schedule", str(data / "scheduler"), "--pidfile", "")
     keeper.start(_python("scheduler", "-m", "celery", "-A", "eaip", "beat", *scheduler))
+    if sealer:
+        keeper.start(Program("seal", (sys.executable, "manage.py", "seal"), environment=sealer, rank=2, stop_seconds=3))
     if os.environ["DEMONSTRATION"] == "1":
         target = make_private(Path(os.environ["EAIP_TARGET_DIR"]))
         keeper.start(_python("traffic", "-m", "deploy.local.traffic", *map(str, _traffic_files(target))))

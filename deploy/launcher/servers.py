@@ -15,23 +15,25 @@ from deploy.launcher.console import Refused, Step, say
 from deploy.launcher.engines import Postgres, Valkey
 from deploy.launcher.keeper import DidNotStart, Keeper
 
-DATABASE, OWNER, APPLICATION = "eaip", "eaip_owner", "eaip_app"
+DATABASE, OWNER, APPLICATION, SEALER = "eaip", "eaip_owner", "eaip_app", "eaip_sealer"
 Engine = TypeVar("Engine")
 TRIES = 3  # a port that was free may be taken a moment later
 
 
 @dataclass(frozen=True)
 class Database:
-    """`admin` is empty where roles and database are made by somebody else."""
+    """`admin` is empty where roles and database are made by somebody else; `sealer` where the role is not known."""
 
     application: str
     owner: str
     admin: str = ""
+    sealer: str = ""
     embedded: bool = False
 
     def environment(self) -> dict[str, str]:
         found = {"DATABASE_URL": self.application, "DATABASE_OWNER_URL": self.owner}
-        return found | ({"DATABASE_ADMIN_URL": self.admin} if self.admin else {})
+        more = {"DATABASE_ADMIN_URL": self.admin, "DATABASE_SEALER_URL": self.sealer}
+        return found | {name: url for name, url in more.items() if url}
 
 
 def database(keeper: Keeper, data: Path, secrets: dict[str, str]) -> Database:
@@ -96,9 +98,10 @@ def _with_other_port(attempt: Callable[[Step], Engine], step: Step) -> Engine:
 def _named(url: str, secrets: dict[str, str]) -> Database:
     """Return the places of a real server; an administrator is used where one is named."""
     say(f"  ok Database: the server that DATABASE_URL names ({urlsplit(url).hostname or 'local socket'})")
-    owner = os.environ.get("DATABASE_OWNER_URL", "")
+    owner, sealer = os.environ.get("DATABASE_OWNER_URL", ""), os.environ.get("DATABASE_SEALER_URL", "")
     if given := os.environ.get("DATABASE_ADMIN_URL"):
-        return Database(url, owner or _derived(url, secrets, admin=given).owner, given)
+        derived = _derived(url, secrets, admin=given)
+        return Database(url, owner or derived.owner, given, sealer or derived.sealer)
     if admin := _as_administrator(url):
         return _derived(url, secrets, admin=admin)
     if not owner:
@@ -106,7 +109,9 @@ def _named(url: str, secrets: dict[str, str]) -> Database:
             "The role of DATABASE_URL may not make roles, and DATABASE_OWNER_URL, which migrations need, is not set. "
             "docs/runbooks/running.md says which roles there are."
         )
-    return Database(url, owner)
+    if not sealer:
+        say("  !! Audit trail: DATABASE_SEALER_URL is not set, so nothing is sealed (docs/runbooks/audit-keys.md)")
+    return Database(url, owner, sealer=sealer)
 
 
 def _as_administrator(url: str) -> str:
@@ -130,6 +135,7 @@ def _derived(url: str, secrets: dict[str, str], *, admin: str) -> Database:
         application=_as_role(url, APPLICATION, secrets["database_app"]),
         owner=_as_role(url, OWNER, secrets["database_owner"]),
         admin=admin,
+        sealer=_as_role(url, SEALER, secrets["database_sealer"]),
     )
 
 

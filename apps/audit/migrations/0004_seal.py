@@ -47,12 +47,14 @@ CREATE TABLE audit_tree (
     refused text NOT NULL DEFAULT '',
     refused_at timestamptz
 );
--- One row: every entry of a transaction before `next_xid` is sealed, as this server counts them. Who seals holds it.
+-- One row: every entry of a transaction before `next_xid` is sealed, as this server counts them. Who seals holds it,
+-- says when it looked last, and of how many trees it refuses to sign what it found.
 CREATE TABLE audit_sealing (
     id smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     next_xid xid8 NOT NULL,
     server text NOT NULL,
-    sealed_at timestamptz
+    looked_at timestamptz,
+    refused integer NOT NULL DEFAULT 0
 );
 INSERT INTO audit_sealing (next_xid, server) VALUES ('0'::xid8, '');
 CREATE TABLE audit_key (
@@ -132,6 +134,6 @@ class Migration(migrations.Migration):
                 ("key_id", models.CharField(max_length=8)),
                 ("note", models.TextField()),
             ],
-            options={"db_table": "audit_checkpoint", "ordering": ["-signed_at"], "managed": False},
+            options={"db_table": "audit_checkpoint", "ordering": ["-signed_at", "-id"], "managed": False},
         ),
     ]

@@ -14,7 +14,7 @@ from psycopg import sql
 ROLES = {
     "eaip_owner": "LOGIN NOBYPASSRLS",
     "eaip_app": "LOGIN NOBYPASSRLS",
-    "eaip_sealer": "NOLOGIN NOBYPASSRLS",
+    "eaip_sealer": "LOGIN NOBYPASSRLS",
     "eaip_backup": "NOLOGIN BYPASSRLS",
     "eaip_gate": "NOLOGIN BYPASSRLS",
 }
@@ -30,7 +30,8 @@ class Command(BaseCommand):
     def handle(self, *, template: str, **options: Any) -> None:
         admin_url = os.environ["DATABASE_ADMIN_URL"]
         owner, app = (urlsplit(os.environ[name]) for name in ("DATABASE_OWNER_URL", "DATABASE_URL"))
-        passwords = {"eaip_owner": owner.password, "eaip_app": app.password}
+        sealer = urlsplit(os.environ.get("DATABASE_SEALER_URL", ""))
+        passwords = {"eaip_owner": owner.password, "eaip_app": app.password, "eaip_sealer": sealer.password}
         name = unquote(app.path.lstrip("/"))
         with psycopg.connect(admin_url, autocommit=True) as connection:
             self._create_roles(connection, passwords)
