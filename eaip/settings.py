@@ -251,8 +251,8 @@ CHECKS_PER_MINUTE = int(env.number("CHECKS_PER_MINUTE", 3000))
 OUTBOUND_PORTS = [int(port) for port in env.words("OUTBOUND_PORTS", "80,443,8080,8443")]
 OUTBOUND_INTERNAL = env.pairs("OUTBOUND_INTERNAL")
 
-# The seal of the audit trail (ADR 0099): its role's address, the key that it alone reads, how often it looks, and when it
-# signs a tree that grew and one that did not.
+# The seal of the audit trail (ADR 0099): its role's address, the key that it alone reads, how often it looks, and when
+# it signs a tree that grew and one that did not.
 DATABASE_SEALER_URL = env.text("DATABASE_SEALER_URL", "")
 AUDIT_IS_SEALED = env.flag("AUDIT_IS_SEALED", default=True)
 AUDIT_KEY_FILE = env.path("EAIP_AUDIT_KEY_FILE", DATA_DIR / "seal" / "signing.key")

@@ -44,7 +44,10 @@ class Place:
 def problem(*, silence: timedelta) -> str:
     """This function will say in a sentence what is wrong with the seal, "" when nothing is."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT looked_at, looked_at < clock_timestamp() - %s, refused FROM audit_sealing", [silence])
+        cursor.execute(
+            "SELECT looked_at, looked_at < clock_timestamp() - make_interval(secs => %s), refused FROM audit_sealing",
+            [silence.total_seconds()],
+        )
         looked_at, is_silent, refused = cursor.fetchone()
     if refused:
         return f"It refuses to sign {refused} log{'s' if refused > 1 else ''}: what is there is not what was signed."
@@ -91,7 +94,7 @@ def proof_of(event: AuditEvent, place: Place) -> str:
     if place.checkpoint is None:
         raise ValueError("no checkpoint holds this entry yet")
     with connection.cursor() as cursor:
-        roots = roots_of(cursor, event.workspace_id)
+        roots = roots_of(cursor.cursor, event.workspace_id)
         path = merkle.inclusion_proof(roots, place.leaf_index, place.checkpoint.tree_size)
     lines = ["c2sp.org/tlog-proof@v1", f"index {place.leaf_index}"]
     lines += [base64.b64encode(node).decode() for node in path]

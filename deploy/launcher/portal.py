@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.launcher import credentials, ports, processes, servers
@@ -183,7 +184,7 @@ def _work_behind_it(keeper: Keeper, data: Path, sealer: Environment) -> None:
     scheduler = ("--schedule", str(data / "scheduler"), "--pidfile", "")
     keeper.start(_python("scheduler", "-m", "celery", "-A", "eaip", "beat", *scheduler))
     if sealer:
-        keeper.start(Program("seal", (sys.executable, "manage.py", "seal"), environment=sealer, rank=2, stop_seconds=3))
+        keeper.start(replace(_python("seal", "manage.py", "seal"), environment=sealer))
     if os.environ["DEMONSTRATION"] == "1":
         target = make_private(Path(os.environ["EAIP_TARGET_DIR"]))
         keeper.start(_python("traffic", "-m", "deploy.local.traffic", *map(str, _traffic_files(target))))
