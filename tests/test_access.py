@@ -17,7 +17,8 @@ from django.utils import timezone
 from apps.approvals import actions as approval_actions
 from apps.approvals.actions.lines import ask_for_lines
 from apps.audit.models import AuditEvent
-from apps.audit.querysets import EventQuerySet
+from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet
+from apps.audit.saved_filters import save_filter
 from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
@@ -137,6 +138,14 @@ def _tick(objects: Objects) -> Any:
     return line.ticks.get()
 
 
+def _saved_filter(objects: Objects) -> Any:
+    cast = objects.world.cast
+    return save_filter(
+        "A secret reason", "kind=release", workspace_id=cast.platform.pk, is_shared=True, person_id=cast.auditor.pk,
+        by=cast.auditor, now=NOW,
+    )  # fmt: skip
+
+
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "releases:service-detail": lambda o: [o.world.service.slug],
     **{
@@ -209,6 +218,10 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "policies:proposal-simulation": lambda o: [o.proposal.pk],
     **{f"audit:{name}": lambda o: [o.event.pk] for name in ("event-detail", "event-bytes", "event-proof")},
     "audit:seal-note": lambda o: [o.event.pk],  # tests/audit/test_seal.py has real ones, which need a sealer
+    **{
+        f"audit:saved-filter-{name}": lambda o: [_saved_filter(o).pk]
+        for name in ("detail", "rename", "remove")
+    },
     "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
@@ -231,6 +244,7 @@ OPEN = {
     "accounts:recovery-code-create",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
     "calendar:feed-create", "calendar:feed-end", "core:styleguide", "audit:export-create",
+    "audit:saved-filter-create",
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
@@ -277,7 +291,7 @@ def test_stranger_finds_nothing_when_the_view_forgets_its_filter(
     def forget(self: QuerySet, workspaces: tuple[UUID, ...]) -> QuerySet:
         return self.all()
 
-    for queryset in (TenantQuerySet, WorkspaceQuerySet, EventQuerySet):
+    for queryset in (TenantQuerySet, WorkspaceQuerySet, EventQuerySet, SavedFilterQuerySet):
         monkeypatch.setattr(queryset, "visible_in", forget)
     monkeypatch.setattr(CatalogueQuerySet, "readable_in", forget)
 

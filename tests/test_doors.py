@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
+from apps.audit import saved_filters
 from apps.audit.models import AuditEvent
 from apps.deployments import rollouts, runner
 from apps.deployments.models import Deployment
@@ -500,6 +501,17 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "audit.exported",
         lambda w: Call(w.cast.auditor, reverse("audit:export-create"), {"format": "csv"}),
     ),
+    (
+        "audit:saved-filter-create",
+        "saved_filter.saved",
+        lambda w: Call(w.cast.auditor, reverse("audit:saved-filter-create"), {"name": "Refusals"}),
+    ),
+    (
+        "audit:saved-filter-rename",
+        "saved_filter.renamed",
+        lambda w: Call(w.cast.auditor, _saved_filter("rename", w), {"name": "Theirs"}),
+    ),
+    ("audit:saved-filter-remove", "saved_filter.removed", lambda w: Call(w.cast.auditor, _saved_filter("remove", w), {})),
     ("approvals:delegation-list", "delegation.given", _lend),
     ("approvals:delegation-end", "delegation.ended", _end_delegation),
     (
@@ -512,6 +524,14 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         ),
     ),
 ]
+
+
+def _saved_filter(verb: str, world: World) -> str:
+    saved = saved_filters.save_filter(
+        "Refusals", "outcome=REFUSED", workspace_id=world.cast.platform.pk, is_shared=False,
+        person_id=world.cast.auditor.pk, by=world.cast.auditor, now=NOW,
+    )  # fmt: skip
+    return reverse(f"audit:saved-filter-{verb}", args=[saved.pk])
 
 
 def _decision(stage: Stage) -> Call:

@@ -17,5 +17,6 @@ def record(promotion: Promotion, kind: str, sentence: str, *, by: User | Actor, 
         summary=f"Promotion #{promotion.number} ({promotion.subject}) {sentence}",
         environment_id=promotion.lane.environment_id,
         service_id=promotion.lane.service_id,
+        target_details={"release": promotion.release.version},
         **details,
     )

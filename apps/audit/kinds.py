@@ -146,5 +146,8 @@ KINDS: dict[str, str] = {
     "audit.exported": "exported the audit trail",
     "audit.key_rotated": "replaced the key that signs the audit trail",
     "audit.seal_refused": "refused to sign the audit trail",
+    "saved_filter.saved": "saved a filter of the audit trail",
+    "saved_filter.renamed": "renamed a filter of the audit trail",
+    "saved_filter.removed": "removed a filter of the audit trail",
     "demonstration.loaded": "loaded the demonstration",
 }

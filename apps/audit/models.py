@@ -1,10 +1,12 @@
+import uuid
+
 from auditlog.models import AbstractLogEntry
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from apps.audit.kinds import KINDS
-from apps.audit.querysets import EventQuerySet
+from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet
 
 
 class AuditEvent(models.Model):
@@ -77,6 +79,36 @@ class Checkpoint(models.Model):
     def root(self) -> str:
         """The root hash, in hex."""
         return bytes(self.root_hash).hex()
+
+
+class SavedFilter(models.Model):
+    """A question to the trail that somebody gave a name: their own, or for all who read the trail of a workspace.
+
+    Like the ledger it knows people and workspaces by their ids alone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    owner_id = models.UUIDField()
+    owner_label = models.CharField(max_length=150)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=1000)
+    is_shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    objects = SavedFilterQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                name="one_saved_filter_of_a_name", fields=["workspace_id", "owner_id", "name"],
+                violation_error_message="You have a filter of this name already.",
+            )
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class FieldHistory(AbstractLogEntry):

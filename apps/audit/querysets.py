@@ -1,9 +1,23 @@
+import json
+import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
-from django.db import models
-from django.db.models import Q
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import OperationalError, connection, models, transaction
+from django.db.models import F, Func, Q, Value
+
+from apps.core.keyset import Cursor, Page, page_of_found, read_cursor
+
+# What a row of the list does not show, and what makes it wide.
+UNSEEN_IN_A_LIST = ("canonical", "change", "approval", "causation", "source", "actor", "target", "schema_version")
+COLUMNS_OF_TERMS = (
+    "workspace_id", "kind", "outcome", "actor_id", "actor_label", "target_type", "target_id", "target_label",
+    "environment_id", "service_id", "request_id", "summary", "reason", "target",
+)  # fmt: skip
+ID = re.compile(r"\s*[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\s*")
 
 
 class EventQuerySet(models.QuerySet):
@@ -27,25 +41,115 @@ class EventQuerySet(models.QuerySet):
         workspace: str = "",
         environment: str = "",
         service: str = "",
+        release: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         object: tuple[str, str] | None = None,
     ) -> Self:
-        """Return the events that meet every criterion given.
+        """Return the events that meet every criterion given: the same as `found_page`, all of them and in no hurry.
 
-        `kind` is a kind or its noun alone; `since` is inclusive, `until` exclusive; `object` is (type, id).
+        `q` and `actor` are words, whole, in any case and order, or beginnings with a `*`; an id is one. `kind` is a
+        kind or its noun alone; `since` is inclusive, `until` exclusive; `object` is (type, id).
         """
         found = self.about(*object) if object else self
         if q:
-            found = found.filter(
-                Q(summary__icontains=q) | Q(target_label__icontains=q) | Q(reason__icontains=q) | Q(request_id=q)
-            )
+            found = found.filter(_said("", q))
+            # Cheap, and necessary: most rows are out before the words of one are parted.
+            for word in [] if ID.fullmatch(q) else re.findall(r"[A-Za-z0-9]+", q):
+                found = found.filter(
+                    Q(summary__icontains=word) | Q(target_label__icontains=word) | Q(reason__icontains=word)
+                )
         if actor:
-            found = found.filter(Q(actor_label__icontains=actor) | Q(actor_id=actor))
+            found = found.filter(Q(_said("a=", actor)) | Q(actor_id=actor))
         if kind:
             found = found.filter(kind=kind) if "." in kind else found.filter(kind__startswith=f"{kind}.")
+        if release:
+            columns = ("target_type", "target_label", "summary", "target")
+            of_release = Func(*columns, function="audit_release", output_field=models.TextField())
+            found = found.alias(release=of_release).filter(release=release)
         exact = {"outcome": outcome, "workspace_id": workspace, "environment_id": environment, "service_id": service}
         found = found.filter(**{name: value for name, value in exact.items() if value})
         if since:
             found = found.filter(recorded_at__gte=since)
         return found.filter(recorded_at__lt=until) if until else found
+
+    def found_page(
+        self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], query: Mapping[str, str], *, size: int = 50,
+        look: int = 1000,
+    ) -> Page[Any]:  # fmt: skip
+        """Return one page of the events in these workspaces that match, newest first, however large the ledger is.
+
+        Shapes: `criteria` are those of `matching`; `query` holds the cursors, as for `page_of`. The database function
+        finds ids alone; the rows are read under the policy. It looks at the newest `look` entries of a month before it
+        turns to the index.
+        """
+        after, before = (read_cursor(query.get(name, ""), self.model, "recorded_at") for name in ("after", "before"))
+        found = _found(criteria, workspaces, after or before, newer=bool(after), wanted=size + 1, look=look)
+        rows: dict[UUID, Any] = {}
+        if found:
+            moments = [moment for _, moment in found]
+            events = self.visible_in(workspaces).filter(
+                event_id__in=[key for key, _ in found], recorded_at__range=(min(moments), max(moments))
+            )
+            rows = events.defer(*UNSEEN_IN_A_LIST).in_bulk()
+        read = [rows[key] for key, _ in found if key in rows]
+        return page_of_found(read, "recorded_at", after=after, before=before, size=size)
+
+    def estimated(self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...]) -> int:
+        """Return about how many events match, from the database's statistics alone."""
+        text, scope, since, until = _asked(criteria, workspaces)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT estimate_events(%s, %s, %s, %s)", [scope, text, since, until])
+            estimate: int = cursor.fetchone()[0]
+        return estimate
+
+    def counted(self, *, within_seconds: int) -> int | None:
+        """Return how many there are, row by row; None, if that takes longer."""
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{within_seconds}s"])
+                number = self.count()
+                cursor.execute("SELECT set_config('statement_timeout', '0', true)")
+                return number
+        except OperationalError:
+            return None
+
+
+class SavedFilterQuerySet(models.QuerySet):
+    def visible_in(self, workspaces: tuple[UUID, ...]) -> Self:
+        return self.filter(workspace_id__in=workspaces)
+
+    def offered_to(self, person_id: UUID) -> Self:
+        """Return a person's own, and what others share."""
+        return self.filter(Q(owner_id=person_id) | Q(is_shared=True))
+
+    def locked(self) -> Self:
+        return self.select_for_update(of=("self",), no_key=True)
+
+
+def _said(prefix: str, words: str) -> Func:
+    terms = Func(*(F(name) for name in COLUMNS_OF_TERMS), function="audit_terms")
+    return Func(terms, Value(prefix), Value(words), function="audit_matches", output_field=models.BooleanField())
+
+
+def _asked(
+    criteria: Mapping[str, Any], workspaces: tuple[UUID, ...]
+) -> tuple[str, list[UUID], datetime | None, datetime | None]:
+    rest = dict(criteria)
+    since, until, workspace = (rest.pop(name, None) for name in ("since", "until", "workspace"))
+    scope = [key for key in workspaces if not workspace or str(key) == str(workspace)]
+    return json.dumps(rest, cls=DjangoJSONEncoder), scope, since, until
+
+
+def _found(
+    criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], beyond: Cursor | None, *, newer: bool, wanted: int,
+    look: int,
+) -> list[tuple[UUID, datetime]]:  # fmt: skip
+    text, scope, since, until = _asked(criteria, workspaces)
+    moment, key = beyond or (None, None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [scope, text, since, until, moment, key, newer, wanted, look],
+        )
+        return list(cursor.fetchall())

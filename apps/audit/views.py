@@ -1,27 +1,44 @@
 from uuid import UUID
 
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.audit import actions, seals
+from apps.audit import actions, seals, saved_filters
 from apps.audit.export import CONTENT_TYPES, stream
-from apps.audit.filters import TrailFilter
+from apps.audit.filters import RenameForm, SaveForm, TrailFilter
 from apps.audit.models import AuditEvent, Checkpoint
-from apps.audit.offers import offered
-from apps.core.keyset import page_of
-from apps.core.pages import render_page
+from apps.audit.offers import offered, SavedFilter
+from apps.audit.querysets import SavedFilterQuerySet
+from apps.core.pages import moved, render_page
 from apps.core.requests import ScopedRequest
 from apps.core.verdict import Invalid
+
+LONGEST_QUERY = 1000
 
 
 @require_safe
 def event_list(request: ScopedRequest) -> HttpResponse:
     trail = TrailFilter(request.GET, workspaces=request.rights.require_any("AUDIT_READ"))
-    page = page_of(trail.events(), request.GET, moment="recorded_at")
-    may_export = request.rights.may_any("AUDIT_EXPORT")
-    context = {"form": trail, "page": page, "may_export": may_export, "subject": _subject(trail, page.rows)}
+    page = trail.page(request.GET)
+    saved = list(_saved(request))
+    opened = next((each for each in saved if str(each.pk) == request.GET.get("saved")), None)
+    context = {
+        "form": trail,
+        "saved": saved,
+        "opened": opened,
+        "may_change": opened and saved_filters.may_change(opened, person_id=request.user.pk),
+        "save_form": SaveForm(workspaces=trail.workspaces),
+        "rename_form": RenameForm(initial={"name": opened.name}) if opened else None,
+        "page": page,
+        "total": trail.total(page, exactly=request.GET.get("count") == "exactly" and page.newer is None),
+        "chips": trail.chips(),
+        "jump": request.GET.get("to", ""),
+        "may_export": request.rights.may_any("AUDIT_EXPORT"),
+        "subject": _subject(trail, page.rows),
+    }
     return render_page(request, "audit/event_list.html", context, part="events")
 
 
@@ -75,6 +92,52 @@ def seal_note(request: ScopedRequest, checkpoint_id: UUID) -> HttpResponse:
     checkpoint = get_object_or_404(Checkpoint.objects.filter(workspace_id__in=workspaces), pk=checkpoint_id)
     name = f"checkpoint-{checkpoint.tree_size}-{checkpoint.signed_at:%Y%m%dT%H%M%SZ}.note"
     return _file(checkpoint.note.encode(), name, "text/plain; charset=utf-8")
+
+
+@require_POST
+def saved_filter_create(request: ScopedRequest) -> HttpResponse:
+    workspaces = request.rights.require_any("AUDIT_READ")
+    trail, form = TrailFilter(request.POST, workspaces=workspaces), SaveForm(request.POST, workspaces=workspaces)
+    if not (form.is_valid() and trail.is_valid() and len(trail.query()) <= LONGEST_QUERY):
+        raise Invalid("These filters can't be saved: a filter or the name is not valid.", next_step="Correct them.")
+    share = form.cleaned_data["share"]
+    saved = saved_filters.save_filter(
+        form.cleaned_data["name"],
+        trail.query(),
+        workspace_id=UUID(share) if share else workspaces[0],
+        is_shared=bool(share),
+        person_id=request.user.pk,
+        by=request.user,
+        now=timezone.now(),
+    )
+    return moved(request, "audit:saved-filter-detail", saved.pk)
+
+
+@require_safe
+def saved_filter_detail(request: ScopedRequest, filter_id: UUID) -> HttpResponse:
+    saved = get_object_or_404(_saved(request), pk=filter_id)
+    return redirect(f"{reverse('audit:event-list')}?{saved.query}{'&' if saved.query else ''}saved={saved.pk}")
+
+
+@require_POST
+def saved_filter_rename(request: ScopedRequest, filter_id: UUID) -> HttpResponse:
+    saved = get_object_or_404(_saved(request), pk=filter_id)
+    form = RenameForm(request.POST)
+    if not form.is_valid():
+        raise Invalid("A filter needs a name of at most 60 characters.", next_step="Give it one.")
+    saved_filters.rename_filter(saved, form.cleaned_data["name"], person_id=request.user.pk, by=request.user)
+    return moved(request, "audit:saved-filter-detail", saved.pk)
+
+
+@require_POST
+def saved_filter_remove(request: ScopedRequest, filter_id: UUID) -> HttpResponse:
+    saved = get_object_or_404(_saved(request), pk=filter_id)
+    saved_filters.remove_filter(saved, person_id=request.user.pk, by=request.user)
+    return moved(request, "audit:event-list")
+
+
+def _saved(request: ScopedRequest) -> SavedFilterQuerySet:
+    return SavedFilter.objects.visible_in(request.rights.require_any("AUDIT_READ")).offered_to(request.user.pk)
 
 
 @require_POST

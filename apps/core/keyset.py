@@ -11,6 +11,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
 Row = TypeVar("Row", bound=Model)
+Cursor = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,32 @@ def page_of(rows: QuerySet[Row], query: QueryDict, *, moment: str = "occurred_at
     `after` from the query; a cursor that can't be read is taken as none.
     """
     newest_first = (f"-{moment}", "-pk")
-    fields = rows.model._meta.get_field(moment), rows.model._meta.pk
-    after, before = (_read(query.get(name, ""), *fields) for name in ("after", "before"))
+    after, before = (read_cursor(query.get(name, ""), rows.model, moment) for name in ("after", "before"))
     if after:
         found = list(rows.filter(_beyond(moment, "gt", after)).order_by(moment, "pk")[: size + 1])
-        more, shown = len(found) > size, found[:size][::-1]
-        return Page(shown, _cursor(shown[0], moment) if more else None, _cursor(shown[-1], moment) if shown else None)
+        return page_of_found(found, moment, after=after, before=None, size=size)
     if before:
         rows = rows.filter(_beyond(moment, "lt", before))
     found = list(rows.order_by(*newest_first)[: size + 1])
+    return page_of_found(found, moment, after=None, before=before, size=size)
+
+
+def page_of_found(
+    found: list[Row], moment: str, *, after: Cursor | None, before: Cursor | None, size: int = 50
+) -> Page[Row]:
+    """This function will make the page of rows that somebody else has looked up: one more than `size`, if there is one.
+
+    Shapes: after `after` the rows come oldest first, as they follow it; otherwise newest first.
+    """
     more, shown = len(found) > size, found[:size]
+    if after:
+        shown = shown[::-1]
+        return Page(shown, _cursor(shown[0], moment) if more else None, _cursor(shown[-1], moment) if shown else None)
     newer = _cursor(shown[0], moment) if before and shown else None
     return Page(shown, newer, _cursor(shown[-1], moment) if more else None)
 
 
-def _beyond(moment: str, side: str, cursor: tuple[Any, Any]) -> Q:
+def _beyond(moment: str, side: str, cursor: Cursor) -> Q:
     when, key = cursor
     # The first condition alone is what an index can use; the second decides among rows of the same moment.
     return Q(**{f"{moment}__{side}e": when}) & (Q(**{f"{moment}__{side}": when}) | Q(**{f"pk__{side}": key}))
@@ -51,15 +63,22 @@ def _beyond(moment: str, side: str, cursor: tuple[Any, Any]) -> Q:
 
 def _cursor(row: Any, moment: str) -> str:
     when = getattr(row, moment)
+    return cursor_at(when, row.pk)
+
+
+def cursor_at(when: Any, key: object) -> str:
+    """This function will return the cursor of a place between rows: of a row's moment and key, or of any others."""
     text = when.isoformat() if isinstance(when, datetime) else str(when)
-    return base64.urlsafe_b64encode(f"{text} {row.pk}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{text} {key}".encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, field: Any, key: Any) -> tuple[Any, Any] | None:
+def read_cursor(cursor: str, model: type[Model], moment: str) -> Cursor | None:
+    """This function will return the moment and the key that a cursor stands for; none, if it can't be read."""
+    field, key = model._meta.get_field(moment), model._meta.pk
     try:
         when, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
-        moment, value = field.to_python(when), key.to_python(text)
+        place, value = field.to_python(when), key.to_python(text)
     except (ValueError, binascii.Error, ValidationError):
         return None
-    is_whole = moment is not None and (not isinstance(moment, datetime) or moment.tzinfo)
-    return (moment, value) if is_whole and value else None
+    is_whole = place is not None and (not isinstance(place, datetime) or place.tzinfo)
+    return (place, value) if is_whole and value else None

@@ -197,6 +197,7 @@ def _record(deployment: Deployment, kind: str, summary: str, *, reason: str, by:
         kind,
         by=by,
         target=deployment,
+        target_details={"release": deployment.release.version},
         summary=summary,
         reason=reason,
         environment_id=deployment.lane.environment_id,

@@ -119,6 +119,7 @@ def keep_evidence(
         "evidence.received",
         by=by,
         target=evidence,
+        target_details={"release": release.version},
         service_id=release.service_id,
         environment_id=environment.pk if environment else None,
         summary=f"{evidence} of {release.service}: {evidence.sentence}",

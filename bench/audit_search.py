@@ -1,0 +1,338 @@
+"""Search of a large ledger: p50 and p95 of each filter at the database and of the page, beside a read by primary key.
+
+BENCH_EVENTS rows (10 million unless said otherwise) over 24 months and eight workspaces, which hold from seven tenths
+of them to a few. Also what the indexes cost an insert. The database goes with the run; it takes about 2 KB a row.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import django
+
+django.setup()
+
+import httpx2
+import psycopg
+from django.db import connection, transaction
+from django.http import QueryDict
+
+from apps.accounts.models import User
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM
+from apps.audit.filters import TrailFilter
+from apps.audit.models import AuditEvent
+from apps.core.keyset import cursor_at
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.workspaces.scope import workspace_scope
+from bench.table import print_table
+from tests.processes import start_web
+
+ROWS = int(os.environ.get("BENCH_EVENTS", "10000000"))
+MONTHS = 24
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
+INSERTS = 400
+PASSWORD = "bench-bench-bench"
+WORKSPACES = [PLATFORM_WORKSPACE_ID, *(UUID(int=0xB0 << 100 | n) for n in range(1, 8))]
+SMALL, TINY = WORKSPACES[6], WORKSPACES[7]
+ENVIRONMENT, RETIRED = "00000e00-0000-0000-0000-000000000003", "00000e00-0000-0000-0000-000000000099"
+SERVICE = "00001000-0000-0000-0000-000000000007"
+PERSON, LEFT = "person-7", "person-left"
+
+# Workspace by a draw of 0..1; the eighth gets a handful of rows in all. Everything follows from the row's number, so
+# that two runs hold the same; `retired` and the person who left are found in the oldest quarter alone.
+FILL = """
+INSERT INTO audit_event (workspace_id, recorded_at, kind, outcome, actor_type, actor_id, actor_label, target_type,
+    target_id, target_label, environment_id, service_id, request_id, summary, reason, actor, source, target, change,
+    approval, causation, canonical)
+SELECT CASE WHEN n %% 50021 = 7 THEN %(tiny)s WHEN a < 700 THEN %(w0)s WHEN a < 900 THEN %(w1)s WHEN a < 950 THEN %(w2)s
+        WHEN a < 970 THEN %(w3)s WHEN a < 985 THEN %(w4)s WHEN a < 995 THEN %(w5)s ELSE %(small)s END::uuid,
+    %(first)s + (n - %(low)s::bigint) * %(step)s::bigint * interval '1 microsecond', kind,
+    CASE WHEN b < 5 THEN 'FAILED' WHEN b < 15 THEN 'REFUSED' ELSE 'SUCCESS' END, actor_type, actor_id, actor_label,
+    split_part(kind, '.', 1), md5((n / 8)::text)::uuid, name || ' ' || version,
+    CASE WHEN b %% 3 = 0 THEN NULL WHEN %(old)s AND b %% 5 = 0 THEN %(retired)s::uuid
+        ELSE ('00000e00-0000-0000-0000-' || lpad((a %% 12)::text, 12, '0'))::uuid END,
+    ('00001000-0000-0000-0000-' || lpad((n %% 97)::text, 12, '0'))::uuid, md5((n / 3)::text)::uuid::text,
+    format('Deployment #%%s (%%s %%s to %%s): %%s%%s', n / 20, name, version, stage, word,
+        CASE WHEN n %% 999983 = 5 THEN ' zanzibar' WHEN n %% 1009 = 3 THEN ' flamingo' ELSE '' END),
+    CASE WHEN b %% 10 = 0 THEN 'Asked for by the customer, see ticket OPS-' || n / 50 ELSE '' END,
+    '{}', '{"ip": "192.0.2.17", "via": "page"}', jsonb_build_object('service', name, 'release', version),
+    '{"state": {"before": "APPLYING", "after": "VERIFYING"}}', '{}', '{}',
+    convert_to('{"kind": "' || kind || '", "n": ' || n || ', "rest": "' || repeat('canonical bytes ', 20) || '"}', 'UTF8')
+FROM (
+    SELECT n, a, b, CASE WHEN b < 550 THEN 'SYSTEM' ELSE 'PERSON' END AS actor_type,
+        CASE WHEN b < 550 THEN 'system' WHEN %(old)s AND b < 560 THEN %(left)s ELSE 'person-' || a %% 300 END AS actor_id,
+        CASE WHEN b < 550 THEN 'EAIP Operations' WHEN %(old)s AND b < 560 THEN 'Agatha Leaver'
+            ELSE (ARRAY['Ann', 'Bob', 'Cleo', 'Dan', 'Eve'])[1 + a %% 5] || ' Person' || a %% 300 END AS actor_label,
+        (ARRAY['deployment.applying', 'deployment.verifying', 'deployment.succeeded', 'deployment.starting',
+            'promotion.requested', 'promotion.ready', 'promotion.completed', 'decision.approved', 'session.started',
+            'evidence.received', 'release.sealed', 'check.health_changed'])[1 + (a * 7 + b) %% 12] AS kind,
+        'service-' || n %% 97 AS name, format('%%s.%%s.%%s', n / 400000, (n / 2000) %% 200, n %% 7) AS version,
+        (ARRAY['DEV', 'QA', 'Staging', 'Production'])[1 + a %% 4] AS stage,
+        (ARRAY['verifying', 'succeeded', 'applying', 'started', 'ready', 'approved'])[1 + b %% 6] AS word
+    FROM (SELECT n, (hashint8(n) & 2147483647) %% 1000 AS a, (hashint8(n + 7919) & 2147483647) %% 1000 AS b
+          FROM generate_series(%(low)s::bigint, %(high)s::bigint) n) drawn
+) filled
+"""
+
+# Name, the query of the page.
+FILTERS: list[tuple[str, dict[str, str]]] = [
+    ("first page, no filter", {}),
+    ("kind", {"kind": "decision.approved"}),
+    ("noun", {"kind": "deployment"}),
+    ("kind never seen", {"kind": "waiver.granted"}),
+    ("outcome done", {"outcome": "SUCCESS"}),
+    ("outcome failed", {"outcome": "FAILED"}),
+    ("actor: the portal", {"actor": "system"}),
+    ("actor: one of 300, by name", {"actor": "person7"}),
+    ("actor: by id", {"actor": PERSON}),
+    ("actor: left 18 months ago", {"actor": "agatha leaver"}),
+    ("actor: nobody", {"actor": "nobody"}),
+    ("environment", {"environment": ENVIRONMENT}),
+    ("environment: retired", {"environment": RETIRED}),
+    ("service", {"service": SERVICE}),
+    ("release", {"release": "3.100.3"}),
+    ("release: none", {"release": "99.0.0"}),
+    ("workspace: small", {"workspace": str(SMALL)}),
+    ("workspace: a handful", {"workspace": str(TINY)}),
+    ("object", {"object": "OBJECT"}),
+    ("request id", {"q": "REQUEST"}),
+    ("text: in every entry", {"q": "deployment"}),
+    ("text: common", {"q": "succeeded production"}),
+    ("text: 1 in 1,000", {"q": "flamingo"}),
+    ("text: 1 in 1 M", {"q": "zanzibar"}),
+    ("text: absent", {"q": "xylophone"}),
+    ("text: beginning", {"q": "zanz*"}),
+    ("text: common beginning", {"q": "succ*"}),
+    ("text: common and absent", {"q": "deployment xylophone"}),
+    ("text: a ticket", {"q": "OPS-12345"}),
+    ("kind + environment", {"kind": "decision.approved", "environment": ENVIRONMENT}),
+    ("kind + service", {"kind": "promotion.ready", "service": SERVICE}),
+    ("actor + failed", {"actor": PERSON, "outcome": "FAILED"}),
+    ("kind + retired environment", {"kind": "deployment.applying", "environment": RETIRED}),
+    ("common + common, never both", {"q": "verifying ready"}),
+    ("noun + common text, never both", {"q": "verifying approved", "kind": "deployment"}),
+    ("text + service + failed", {"q": "flamingo", "service": SERVICE, "outcome": "FAILED"}),
+    ("a day, 20 months ago", {"since": "OLD", "until": "OLD"}),
+    ("kind in that day", {"since": "OLD", "until": "OLD", "kind": "release.sealed"}),
+    ("deep: no filter", {"to": "OLD"}),
+    ("deep: rare text", {"to": "OLD", "q": "flamingo"}),
+    ("deep: newer pages of a common kind", {"after": "OLD", "kind": "decision.approved"}),
+]
+
+
+def main() -> None:
+    before = _insert_times("DROP INDEX audit_event_terms; DROP INDEX audit_event_moment", keep=False)
+    _fill()
+    rows: list[tuple[object, ...]] = []
+    with tempfile.TemporaryDirectory() as logs, start_web(Path(logs)) as server:
+        client = _signed_in(server.url)
+        facts = _facts()
+        raw = _quantiles(lambda n: _primary_key(facts["keys"][n % len(facts["keys"])]))
+        rows.append(("read by primary key", *raw, "", "", "", "", ""))
+        for name, template in FILTERS:
+            query = {key: facts.get(value, value) for key, value in template.items()}
+            if query.get("after"):
+                query["after"] = facts["cursor"]
+            wide, found = _timed(query, tuple(WORKSPACES))
+            narrow, _ = _timed(query, (SMALL,))
+            page = _quantiles(lambda _, query=query: _page(client, query))
+            rows.append((name, *wide, *narrow, *page, found))
+            print("  ", *rows[-1], flush=True)
+    print_table(
+        f"Search of {ROWS:,} entries, ms "
+        "(goal: p95 below 100; all = eight workspaces, small = one with 0.5 %)",
+        ("filter", "all p50", "all p95", "small p50", "small p95", "page p50", "page p95", "rows"),
+        rows,
+    )
+    after = _insert_times("", keep=True)
+    print_table(
+        "One audit entry, as `record` writes it, ms (goal: p95 below 5)",
+        ("indexes", "p50", "p95"),
+        [("without search's two, empty ledger", *before), (f"all, {ROWS:,} entries", *after)],
+    )
+    _sizes()
+
+
+def _administrator() -> psycopg.Connection:
+    return psycopg.connect(os.environ["DATABASE_OWNER_URL"].replace("eaip_owner", "postgres", 1), autocommit=True)
+
+
+def _fill() -> None:
+    started = time.perf_counter()
+    with _administrator() as owner:
+        for setting in ("fsync = off", "full_page_writes = off", "max_wal_size = '8GB'", "autovacuum = off"):
+            owner.execute(f"ALTER SYSTEM SET {setting}")
+        owner.execute("SELECT pg_reload_conf()")
+        _places(owner)
+        indexes = owner.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'audit_event' AND indexname <> 'audit_event_pkey'"
+        ).fetchall()
+        for name, _ in indexes:
+            owner.execute(f"DROP INDEX {name}")
+        firsts = "SELECT date_trunc('month', now(), 'UTC') - make_interval(months => n) FROM generate_series(0, %s) n"
+        months = [first for (first,) in owner.execute(firsts, [MONTHS - 1]).fetchall()]
+        for end, first in pairwise(months):
+            owner.execute(
+                f"CREATE TABLE audit_event_{first:%Y_%m} PARTITION OF audit_event FOR VALUES FROM ('{first}') TO ('{end}')"
+            )
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda n: _month(months, n), range(MONTHS)))
+        print(f"filled in {time.perf_counter() - started:.0f} s", flush=True)
+        owner.execute("SET maintenance_work_mem = '768MB'")
+        owner.execute("SET max_parallel_maintenance_workers = 2")
+        for name, definition in indexes:
+            began = time.perf_counter()
+            owner.execute(definition.replace(" ON ONLY ", " ON "))
+            print(f"{name} built in {time.perf_counter() - began:.0f} s", flush=True)
+        began = time.perf_counter()
+        owner.execute("VACUUM (ANALYZE) audit_event")
+        print(f"vacuumed and analysed in {time.perf_counter() - began:.0f} s", flush=True)
+        owner.execute("ALTER SYSTEM RESET ALL")
+        owner.execute("SELECT pg_reload_conf()")
+        owner.execute("CHECKPOINT")
+
+
+def _month(months: list[Any], n: int) -> None:
+    each = ROWS // MONTHS
+    low = (MONTHS - 1 - n) * each + 1
+    with _administrator() as owner:
+        end = owner.execute("SELECT now()").fetchone()[0] if n == 0 else months[n - 1]
+        step = max(int((end - months[n]).total_seconds() * 1e6 / each), 1)
+        places = {f"w{k}": WORKSPACES[k] for k in range(6)}
+        owner.execute(
+            FILL,
+            places | {"small": SMALL, "tiny": TINY, "first": months[n], "low": low, "high": low + each - 1, "step": step,
+                      "old": n >= MONTHS * 3 // 4, "retired": RETIRED, "left": LEFT},
+        )  # fmt: skip
+
+
+def _places(owner: psycopg.Connection) -> None:
+    for n, key in enumerate(WORKSPACES[1:], 1):
+        owner.execute(
+            "INSERT INTO workspaces_workspace (id, slug, name, deployment_model, created_at)"
+            " VALUES (%s, %s, %s, 'BYOC', now())",
+            [key, f"bench-{n}", f"Bench {n}"],
+        )
+    user = User(username="bench", display_name="Bench")
+    user.set_password(PASSWORD)
+    owner.execute(
+        "INSERT INTO accounts_user (id, username, password, display_name, theme, time_zone, single_key_shortcuts,"
+        " is_superuser, is_staff, is_active, first_name, last_name, email, date_joined)"
+        " VALUES (%s, 'bench', %s, 'Bench', 'AUTO', '', true, false, false, true, '', '', '', now())",
+        [user.pk, user.password],
+    )
+    for key in WORKSPACES:
+        owner.execute(
+            "INSERT INTO workspaces_membership (id, workspace_id, user_id, role_id, granted_at)"
+            " VALUES (gen_random_uuid(), %s, %s, 'AUDITOR', now())",
+            [key, user.pk],
+        )
+
+
+def _facts() -> dict[str, Any]:
+    with workspace_scope(WORKSPACES):
+        middle = AuditEvent.objects.visible_in((WORKSPACES[0],)).newest_first()
+        event = middle[500]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT date_trunc('month', now(), 'UTC') - interval '20 months' + interval '9 days'")
+            old = cursor.fetchone()[0]
+        keys = list(middle.values_list("event_id", "recorded_at")[:200])
+        return {
+            "OBJECT": f"{event.target_type}:{event.target_id}", "REQUEST": event.request_id, "OLD": f"{old:%Y-%m-%d}",
+            "cursor": cursor_at(old, event.pk), "keys": keys,
+        }  # fmt: skip
+
+
+def _primary_key(key: tuple[Any, Any]) -> float:
+    with workspace_scope(WORKSPACES), connection.cursor() as cursor:
+        started = time.perf_counter()
+        cursor.execute("SELECT summary FROM audit_event WHERE event_id = %s AND recorded_at = %s", key)
+        cursor.fetchall()
+        return time.perf_counter() - started
+
+
+def _timed(query: dict[str, str], workspaces: tuple[UUID, ...]) -> tuple[tuple[str, str], int]:
+    address = QueryDict(urlencode(query))
+    sizes = []
+
+    def once(_: int) -> float:
+        with workspace_scope(workspaces):
+            trail = TrailFilter(address, workspaces=workspaces)
+            for name in ("workspace", "environment", "service"):
+                trail.fields[name].choices = [("", ""), *((query[name], "") for _ in (1,) if name in query)]
+            assert trail.is_valid(), trail.errors
+            started = time.perf_counter()
+            sizes.append(len(trail.page(address).rows))
+            return time.perf_counter() - started
+
+    return _quantiles(once), sizes[-1]
+
+
+def _page(client: httpx2.Client, query: dict[str, str]) -> float:
+    # The bench's environments and services are no rows of those tables: the page would refuse them as no choice.
+    query = {key: value for key, value in query.items() if key not in ("environment", "service")}
+    started = time.perf_counter()
+    response = client.get("/audit/", params=query)
+    assert response.status_code == 200, (query, response.status_code)
+    return time.perf_counter() - started
+
+
+def _quantiles(once: Callable[[int], float]) -> tuple[str, str]:
+    times = [once(n) for n in range(ROUNDS)]
+    return f"{quantiles(times, n=2)[0] * 1e3:.1f}", f"{quantiles(times, n=20)[18] * 1e3:.1f}"
+
+
+def _insert_times(statements: str, *, keep: bool) -> tuple[str, str]:
+    """Return p50 and p95 of one entry in a transaction of its own, up to before its commit."""
+    if statements:
+        with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as owner:
+            definitions = owner.execute(
+                "SELECT indexdef FROM pg_indexes WHERE indexname IN ('audit_event_terms', 'audit_event_moment')"
+            ).fetchall()
+            owner.execute(statements)
+    times = []
+    for n in range(INSERTS):
+        with transaction.atomic(), workspace_scope([PLATFORM_WORKSPACE_ID]):
+            started = time.perf_counter()
+            audit.record(
+                "release.sealed", by=SYSTEM, target=None, summary=f"Deployment #{n} (service-{n} 1.2.{n} to QA): {n * 7919}",
+                target_details={"type": "release", "id": str(n), "label": f"1.2.{n}"}, reason="Measured",
+            )  # fmt: skip
+            times.append(time.perf_counter() - started)
+    if not keep:
+        with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as owner:
+            for (definition,) in definitions:
+                owner.execute(definition.replace(" ON ONLY ", " ON "))
+    return f"{quantiles(times, n=2)[0] * 1e3:.2f}", f"{quantiles(times, n=20)[18] * 1e3:.2f}"
+
+
+def _sizes() -> None:
+    with _administrator() as owner:
+        rows = owner.execute(
+            "SELECT regexp_replace(c.relname, '_?\\d{4}_\\d\\d_?', '_'), pg_size_pretty(sum(pg_relation_size(c.oid)))"
+            " FROM pg_class c WHERE c.relname LIKE 'audit\\_event%' AND c.relkind IN ('r', 'i')"
+            " GROUP BY 1 ORDER BY sum(pg_relation_size(c.oid)) DESC LIMIT 14"
+        ).fetchall()
+    print_table("Sizes", ("of", "size"), rows)
+
+
+def _signed_in(url: str) -> httpx2.Client:
+    client = httpx2.Client(base_url=url, follow_redirects=True, timeout=120)
+    client.get("/sign-in/")
+    token = client.cookies["csrftoken"]
+    form = {"username": "bench", "password": PASSWORD, "next": "/audit/", "csrfmiddlewaretoken": token}
+    client.post("/sign-in/", data=form)
+    return client
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Search of the trail as an auditor does it: words, chips, a saved filter; with scripts and without."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM
+from apps.core.platform import PLATFORM_WORKSPACE_ID
+from tests.browser.axe import findings_as_it_stands
+from tests.browser.conftest import SignIn
+from tests.processes import WebServer
+from tests.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_auditor_searches_saves_and_opens_a_filter(
+    world: World, portal: WebServer, open_page: Callable[..., Page], sign_in: SignIn
+) -> None:
+    with world.everything():
+        for words in ("A needle in the hay", "A needle that was refused", "Only straw"):
+            audit.record(
+                "release.sealed", by=SYSTEM, target=None, summary=words, workspace_id=PLATFORM_WORKSPACE_ID,
+                outcome="REFUSED" if "refused" in words else "SUCCESS",
+            )  # fmt: skip
+    for scripts in (True, False):
+        page = open_page(java_script_enabled=scripts)
+        sign_in(page.context, world.cast.auditor)
+
+        page.goto(f"{portal.url}/audit/")
+        page.get_by_label("Words, or an id").fill("needle")
+        page.get_by_label("Outcome").select_option("REFUSED")
+        page.get_by_role("button", name="Filter").click()
+        events = page.locator("#events")
+        expect(events.locator("tbody tr")).to_have_count(1)
+        expect(events).to_contain_text("1 event")
+
+        page.get_by_text("Save these filters", exact=True).click()
+        page.get_by_label("Save these filters as").fill(f"Refused needles {scripts}")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("link", name=f"Refused needles {scripts}")).to_have_attribute("aria-current", "page")
+        if scripts:
+            assert list(findings_as_it_stands(page)) == []
+
+        page.get_by_role("link", name="Take the filter away: Outcome, Refused").click()
+        expect(events.locator("tbody tr")).to_have_count(2)
+        page.get_by_role("link", name=f"Refused needles {scripts}").click()
+        expect(events.locator("tbody tr")).to_have_count(1)
+
+        page.get_by_text(f"Rename or remove “Refused needles {scripts}”").click()
+        page.get_by_role("button", name="Remove this filter").click()
+        expect(page.get_by_role("link", name=f"Refused needles {scripts}")).to_have_count(0)
+        page.screenshot(path=f"/tmp/search-{scripts}.png", full_page=True)
