@@ -66,10 +66,12 @@ SELECT CASE WHEN n %% 50021 = 7 THEN %(tiny)s WHEN a < 700 THEN %(w0)s WHEN a < 
     CASE WHEN b %% 10 = 0 THEN 'Asked for by the customer, see ticket OPS-' || n / 50 ELSE '' END,
     '{}', '{"ip": "192.0.2.17", "via": "page"}', jsonb_build_object('service', name, 'release', version),
     '{"state": {"before": "APPLYING", "after": "VERIFYING"}}', '{}', '{}',
-    convert_to('{"kind": "' || kind || '", "n": ' || n || ', "rest": "' || repeat('canonical bytes ', 20) || '"}', 'UTF8')
+    convert_to('{"kind": "' || kind || '", "n": ' || n || ', "rest": "' || repeat('canonical bytes ', 20) || '"}',
+        'UTF8')
 FROM (
     SELECT n, a, b, CASE WHEN b < 550 THEN 'SYSTEM' ELSE 'PERSON' END AS actor_type,
-        CASE WHEN b < 550 THEN 'system' WHEN %(old)s AND b < 560 THEN %(left)s ELSE 'person-' || a %% 300 END AS actor_id,
+        CASE WHEN b < 550 THEN 'system' WHEN %(old)s AND b < 560 THEN %(left)s ELSE 'person-' || a %% 300 END
+            AS actor_id,
         CASE WHEN b < 550 THEN 'EAIP Operations' WHEN %(old)s AND b < 560 THEN 'Agatha Leaver'
             ELSE (ARRAY['Ann', 'Bob', 'Cleo', 'Dan', 'Eve'])[1 + a %% 5] || ' Person' || a %% 300 END AS actor_label,
         (ARRAY['deployment.applying', 'deployment.verifying', 'deployment.succeeded', 'deployment.starting',
@@ -148,8 +150,7 @@ def main() -> None:
             rows.append((name, *wide, *narrow, *page, found))
             print("  ", *rows[-1], flush=True)
     print_table(
-        f"Search of {ROWS:,} entries, ms "
-        "(goal: p95 below 100; all = eight workspaces, small = one with 0.5 %)",
+        f"Search of {ROWS:,} entries, ms (goal: p95 below 100; all = eight workspaces, small = one with 0.5 %)",
         ("filter", "all p50", "all p95", "small p50", "small p95", "page p50", "page p95", "rows"),
         rows,
     )
@@ -174,7 +175,8 @@ def _fill() -> None:
         owner.execute("SELECT pg_reload_conf()")
         _places(owner)
         indexes = owner.execute(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'audit_event' AND indexname <> 'audit_event_pkey'"
+            "SELECT indexname, indexdef FROM pg_indexes"
+            " WHERE tablename = 'audit_event' AND indexname <> 'audit_event_pkey'"
         ).fetchall()
         for name, _ in indexes:
             owner.execute(f"DROP INDEX {name}")
@@ -182,7 +184,8 @@ def _fill() -> None:
         months = [first for (first,) in owner.execute(firsts, [MONTHS - 1]).fetchall()]
         for end, first in pairwise(months):
             owner.execute(
-                f"CREATE TABLE audit_event_{first:%Y_%m} PARTITION OF audit_event FOR VALUES FROM ('{first}') TO ('{end}')"
+                f"CREATE TABLE audit_event_{first:%Y_%m} PARTITION OF audit_event"
+                f" FOR VALUES FROM ('{first}') TO ('{end}')"
             )
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda n: _month(months, n), range(MONTHS)))
@@ -210,7 +213,8 @@ def _month(months: list[Any], n: int) -> None:
         places = {f"w{k}": WORKSPACES[k] for k in range(6)}
         owner.execute(
             FILL,
-            places | {"small": SMALL, "tiny": TINY, "first": months[n], "low": low, "high": low + each - 1, "step": step,
+            places | {"small": SMALL, "tiny": TINY, "first": months[n], "low": low, "high": low + each - 1,
+                      "step": step,
                       "old": n >= MONTHS * 3 // 4, "retired": RETIRED, "left": LEFT},
         )  # fmt: skip
 
@@ -304,7 +308,8 @@ def _insert_times(statements: str, *, keep: bool) -> tuple[str, str]:
         with transaction.atomic(), workspace_scope([PLATFORM_WORKSPACE_ID]):
             started = time.perf_counter()
             audit.record(
-                "release.sealed", by=SYSTEM, target=None, summary=f"Deployment #{n} (service-{n} 1.2.{n} to QA): {n * 7919}",
+                "release.sealed", by=SYSTEM, target=None, 
+                summary=f"Deployment #{n} (service-{n} 1.2.{n} to QA): {n * 7919}",
                 target_details={"type": "release", "id": str(n), "label": f"1.2.{n}"}, reason="Measured",
             )  # fmt: skip
             times.append(time.perf_counter() - started)

@@ -511,7 +511,11 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "saved_filter.renamed",
         lambda w: Call(w.cast.auditor, _saved_filter("rename", w), {"name": "Theirs"}),
     ),
-    ("audit:saved-filter-remove", "saved_filter.removed", lambda w: Call(w.cast.auditor, _saved_filter("remove", w), {})),
+    (
+        "audit:saved-filter-remove",
+        "saved_filter.removed",
+        lambda w: Call(w.cast.auditor, _saved_filter("remove", w), {}),
+    ),
     ("approvals:delegation-list", "delegation.given", _lend),
     ("approvals:delegation-end", "delegation.ended", _end_delegation),
     (

@@ -1,6 +1,6 @@
 """The one form that the trail's page, its fragments, its saved filters and its exports share."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -47,9 +47,11 @@ class TrailFilter(forms.Form):
     """Every field is optional; dates are days of the viewer's zone, `until` included, to the minute or second named."""
 
     q = forms.CharField(
-        label="Words, or an id", required=False, max_length=100,
-        help_text="Whole words, in any order; deploy* finds what begins so.",
-    )  # fmt: skip
+        label="Words, or an id",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"placeholder": "deploy* for beginnings"}),
+    )
     actor = forms.CharField(label="Who", required=False, max_length=150)
     kind = forms.ChoiceField(label="What", required=False)
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=OUTCOMES)
@@ -58,9 +60,9 @@ class TrailFilter(forms.Form):
     service = forms.ChoiceField(label="Service", required=False)
     release = forms.CharField(label="Release", required=False, max_length=100)
     since = _date("From")
-    since_time = _time("at")
+    since_time = _time("From (time)")
     until = _date("Until")
-    until_time = _time("at")
+    until_time = _time("Until (time)")
     object = forms.CharField(label="History of", required=False, max_length=110, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, *, workspaces: tuple[UUID, ...]) -> None:
@@ -99,7 +101,7 @@ class TrailFilter(forms.Form):
         """Return one page of them, newest first. `to` in the query is a day to jump to, where no cursor is."""
         if not self.is_valid():
             return Page([], None, None)
-        cursors = {name: query[name] for name in ("after", "before") if query.get(name)}
+        cursors = {name: str(query[name]) for name in ("after", "before") if query.get(name)}
         if not cursors and (day := _day_in(query.get("to", ""))):
             cursors["before"] = cursor_at(day + timedelta(days=1) - timedelta(microseconds=1), LAST_ID)
         return AuditEvent.objects.all().found_page(self.criteria(), self.workspaces, cursors)
@@ -187,11 +189,11 @@ def _plural(number: int) -> str:
     return f"{number:,} event" if number == 1 else f"{number:,} events"
 
 
-def _at(day: Any, moment: time) -> datetime:
+def _at(day: date, moment: time) -> datetime:
     return timezone.make_aware(datetime.combine(day, moment))
 
 
-def _end(day: Any, moment: time | None) -> datetime:
+def _end(day: date, moment: time | None) -> datetime:
     """The first moment that is later than the day, or than the minute or second, that was named."""
     if moment is None:
         return _at(day + timedelta(days=1), time())
@@ -200,6 +202,6 @@ def _end(day: Any, moment: time | None) -> datetime:
 
 def _day_in(text: str) -> datetime | None:
     try:
-        return _at(datetime.strptime(text, "%Y-%m-%d").date(), time())
+        return _at(date.fromisoformat(text), time())
     except (ValueError, OverflowError):
         return None

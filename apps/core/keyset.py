@@ -74,7 +74,8 @@ def cursor_at(when: Any, key: object) -> str:
 
 def read_cursor(cursor: str, model: type[Model], moment: str) -> Cursor | None:
     """This function will return the moment and the key that a cursor stands for; none, if it can't be read."""
-    field, key = model._meta.get_field(moment), model._meta.pk
+    field: Any = model._meta.get_field(moment)
+    key = model._meta.pk
     try:
         when, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
         place, value = field.to_python(when), key.to_python(text)

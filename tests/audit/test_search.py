@@ -140,7 +140,9 @@ def test_estimate_has_two_digits(number: int, words: str) -> None:
         ({"until": "2026-03-01", "until_time": "10:30:15"}, None, "2026-03-01T10:30:16"),
     ],
 )
-def test_time_range_names_its_last_minute(db: None, query: dict[str, str], since: str | None, until: str | None) -> None:
+def test_time_range_names_its_last_minute(
+    db: None, query: dict[str, str], since: str | None, until: str | None
+) -> None:
     trail = TrailFilter(query, workspaces=())
 
     assert trail.is_valid(), trail.errors

@@ -52,4 +52,3 @@ def test_auditor_searches_saves_and_opens_a_filter(
         page.get_by_text(f"Rename or remove “Refused needles {scripts}”").click()
         page.get_by_role("button", name="Remove this filter").click()
         expect(page.get_by_role("link", name=f"Refused needles {scripts}")).to_have_count(0)
-        page.screenshot(path=f"/tmp/search-{scripts}.png", full_page=True)
