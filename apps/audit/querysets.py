@@ -75,7 +75,7 @@ class EventQuerySet(models.QuerySet):
 
     def found_page(
         self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], query: Mapping[str, str], *, size: int = 50,
-        look: int = 1000,
+        look: int = 3000,
     ) -> Page[Any]:  # fmt: skip
         """Return one page of the events in these workspaces that match, newest first, however large the ledger is.
 
