@@ -308,7 +308,7 @@ def _insert_times(statements: str, *, keep: bool) -> tuple[str, str]:
         with transaction.atomic(), workspace_scope([PLATFORM_WORKSPACE_ID]):
             started = time.perf_counter()
             audit.record(
-                "release.sealed", by=SYSTEM, target=None, 
+                "release.sealed", by=SYSTEM, target=None,
                 summary=f"Deployment #{n} (service-{n} 1.2.{n} to QA): {n * 7919}",
                 target_details={"type": "release", "id": str(n), "label": f"1.2.{n}"}, reason="Measured",
             )  # fmt: skip

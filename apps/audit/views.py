@@ -7,12 +7,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.audit import actions, seals, saved_filters
+from apps.audit import actions, saved_filters, seals
 from apps.audit.export import CONTENT_TYPES, stream
 from apps.audit.filters import RenameForm, SaveForm, TrailFilter
-from apps.audit.models import AuditEvent, Checkpoint
-from apps.audit.offers import offered, SavedFilter
+from apps.audit.models import AuditEvent, Checkpoint, SavedFilter
+from apps.audit.offers import offered
 from apps.audit.querysets import SavedFilterQuerySet
+from apps.core.keyset import page_of
 from apps.core.pages import moved, render_page
 from apps.core.requests import ScopedRequest
 from apps.core.verdict import Invalid

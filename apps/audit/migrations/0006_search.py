@@ -257,7 +257,7 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0003_close_library_tables")]
+    dependencies = [("audit", "0004_seal")]
 
     operations = [
         migrations.RunSQL(WORDS, "DROP FUNCTION audit_words(text);"),
