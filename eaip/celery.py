@@ -19,6 +19,7 @@ class Sweep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
         from apps.approvals.jobs import see_to_approvals
+        from apps.compliance.jobs import remind_owners
         from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
@@ -26,7 +27,12 @@ class Sweep(bootsteps.StartStopStep):
         from apps.releases.runner import see_to_comparisons, see_to_event_checks
 
         self.sweeper = Sweeper(
-            see_to_pushes, look_at_dependencies, see_to_approvals, see_to_comparisons, see_to_event_checks
+            see_to_pushes,
+            look_at_dependencies,
+            see_to_approvals,
+            see_to_comparisons,
+            see_to_event_checks,
+            remind_owners,
         )
         self.sweeper.start()
         self.watcher = Watcher(on_faulty=watching.faulty)

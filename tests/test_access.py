@@ -19,6 +19,7 @@ from apps.approvals.actions.lines import ask_for_lines
 from apps.audit.models import AuditEvent
 from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet
 from apps.audit.saved_filters import save_filter
+from apps.compliance import actions as compliance_actions
 from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts
 from apps.environments import actions as environment_actions
@@ -63,6 +64,7 @@ class Objects:
     delegation: Any
     incident: Any
     consumer: Any
+    review: Any
 
 
 @pytest.fixture
@@ -107,6 +109,10 @@ def objects(world: World) -> Objects:
         )  # fmt: skip
         incident_actions.owe(incident, promotion_id=promotion.pk, subject="A secret", roles=(), now=NOW)
         proposal = policy_actions.propose(text(), tier="QA", reason="A secret reason", by=world.cast.devops, now=NOW)
+        review = compliance_actions.set_review(
+            world.cast.platform, kind="ACCESS", title="A secret reason", asks="Look.", interval_months=3,
+            next_due_date=NOW.date(), owner=world.cast.devops, by=world.cast.devops, now=NOW,
+        )  # fmt: skip
         delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
     return Objects(
         world,
@@ -124,6 +130,7 @@ def objects(world: World) -> Objects:
         delegation,
         incident,
         consumed,
+        review,
     )
 
 
@@ -222,6 +229,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"audit:saved-filter-{name}": lambda o: [_saved_filter(o).pk]
         for name in ("detail", "rename", "remove")
     },
+    **{f"compliance:{name}": lambda o: [o.review.pk] for name in ("review-detail", "review-end", "access-review")},
     "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
@@ -231,7 +239,8 @@ LISTS = {
     "releases:event-list",
     "approvals:inbox", "approvals:unanswered-list",
     "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
-    "audit:event-list", "audit:seal-list", "calendar:calendar", "releases:release-create",
+    "audit:event-list", "audit:seal-list", "calendar:calendar",
+    "compliance:overview", "compliance:review-list", "compliance:access", "compliance:population", "releases:release-create",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
@@ -245,6 +254,8 @@ OPEN = {
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
     "calendar:feed-create", "calendar:feed-end", "core:styleguide", "audit:export-create",
     "audit:saved-filter-create",
+    "compliance:control", "compliance:mapping-export", "compliance:access-export", "compliance:population-export",
+    "compliance:review-setup",
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.

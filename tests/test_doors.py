@@ -17,6 +17,9 @@ from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
 from apps.audit import saved_filters
 from apps.audit.models import AuditEvent
+from apps.compliance import actions as compliance_actions
+from apps.compliance.access import access_at
+from apps.compliance.actions.reviews import row_id
 from apps.deployments import rollouts, runner
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
@@ -115,6 +118,26 @@ def _check(name: str, world: World) -> str:
     values = {"name": CHECK["name"], "url": CHECK["url"], "by": world.cast.devops, "now": NOW}
     check = health_actions.create_check(world.lane(world.staging), **values)
     return reverse(f"health:{name}", args=[check.pk])
+
+
+def _review(world: World, kind: str = "METRICS") -> Any:
+    return compliance_actions.set_review(
+        world.cast.platform, kind=kind, title="It", asks="Look.", interval_months=1, next_due_date=NOW.date(),
+        owner=world.cast.devops, by=world.cast.devops, now=NOW,
+    )  # fmt: skip
+
+
+def _complete(world: World) -> Call:
+    address = reverse("compliance:review-detail", args=[_review(world).pk])
+    return Call(world.cast.devops, address, {"due_date": NOW.date(), "note": "Looked"})
+
+
+def _complete_access(world: World) -> Call:
+    review, as_of = _review(world, "ACCESS"), timezone.now()
+    rows = access_at(as_of, [world.cast.platform.pk])
+    answers = {f"row-{row_id(row)}": "KEEP" for row in rows if row.person_id != str(world.cast.devops.pk)}
+    data = {"due_date": NOW.date(), "note": "Looked", "as_of": as_of.isoformat(), **answers}
+    return Call(world.cast.devops, reverse("compliance:access-review", args=[review.pk]), data)
 
 
 INCIDENT = {"title": "Sign-in fails", "severity": "SEV2"}
@@ -526,6 +549,43 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
             reverse("approvals:promotion-create", args=[w.release.pk, w.lane(w.dev).pk]),
             REASON,
         ),
+    ),
+    (
+        "compliance:review-list",
+        "review.set",
+        lambda w: Call(
+            w.cast.devops,
+            reverse("compliance:review-list"),
+            {
+                "workspace": w.cast.platform.pk,
+                "kind": "METRICS",
+                "title": "It",
+                "asks": "Look.",
+                "interval_months": 1,
+                "owner": "role:DEVOPS",
+                "next_due_date": NOW.date(),
+            },
+        ),
+    ),
+    (
+        "compliance:review-setup",
+        "review.set",
+        lambda w: Call(w.cast.devops, reverse("compliance:review-setup"), {"workspace": w.cast.platform.slug}),
+    ),
+    ("compliance:review-detail", "review.completed", _complete),
+    ("compliance:access-review", "review.completed", _complete_access),
+    (
+        "compliance:review-end",
+        "review.ended",
+        lambda w: Call(w.cast.devops, reverse("compliance:review-end", args=[_review(w).pk]), {}),
+    ),
+    *(
+        (
+            f"compliance:{what}-export",
+            f"{noun}.exported",
+            lambda w, what=what: Call(w.cast.auditor, reverse(f"compliance:{what}-export"), {}),
+        )
+        for what, noun in (("mapping", "compliance"), ("access", "access"), ("population", "population"))
     ),
 ]
 

@@ -16,6 +16,7 @@ SHARED = {
     "auth_group": "Django's; unused",
     "auth_group_permissions": "Django's; unused",
     "auth_permission": "names of permissions",
+    "compliance_identitychange": "whether accounts are open, and what roles give, which are the same everywhere",
     "deployments_databaseepoch": "names the database, holds no data",
     "deployments_sweeplease": "holds no data",
     "django_content_type": "names of models",
@@ -85,6 +86,7 @@ def test_partition_can_not_be_read_past_the_policy(db: None) -> None:
 PAST_THE_SCOPE = {
     "api_beside": "how a release that the asker may read differs for callers from another that they may read",
     "api_comparisons_due": "ids and digests of what to compare",
+    "access_changed": "a trigger: keeps rows that say who may do what, tells nothing",
     "active_deployments": "the engine: what is under way, when the database is another than before",
     "checklists_unjudged": "ids of workspaces with an owed line whose gate may have turned",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",
@@ -104,6 +106,7 @@ PAST_THE_SCOPE = {
     "prune_samples": "removes old health samples",
     "pushes_due": "ids of pushes to build",
     "record_event": "writes the ledger; checks the scope itself",
+    "reviews_untold": "ids of workspaces where owners of reviews are to be told",
     "rollouts_running": "ids of roll-outs to go on with",
     "search_events": "ids of events in the asker's scope",
     "tiers_passed": "tiers that a release the asker may read has passed",

@@ -149,5 +149,12 @@ KINDS: dict[str, str] = {
     "saved_filter.saved": "saved a filter of the audit trail",
     "saved_filter.renamed": "renamed a filter of the audit trail",
     "saved_filter.removed": "removed a filter of the audit trail",
+    "compliance.exported": "exported the state of controls",
+    "access.exported": "exported who could do what",
+    "population.exported": "exported what runs",
+    "review.set": "put a review on the calendar",
+    "review.ended": "took a review off the calendar",
+    "review.completed": "completed a review",
+    "review.reminded": "reminded those who owe a review",
     "demonstration.loaded": "loaded the demonstration",
 }

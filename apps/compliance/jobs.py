@@ -1,0 +1,75 @@
+"""What the sweeper of every worker sees to: owners of reviews are told when one is due, and when it is overdue."""
+
+import logging
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection
+from django.db.models import F, Q
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.audit import actions as audit
+from apps.audit.actors import SYSTEM
+from apps.audit.source import Source, coming_from
+from apps.compliance.models import Review
+from apps.workspaces import rights
+from apps.workspaces.scope import workspace_scope
+
+log = logging.getLogger(__name__)
+
+AHEAD = timedelta(days=7)
+# Until a mail that was not taken, or whose worker died, is tried again.
+PAUSE = timedelta(hours=1)
+
+
+def remind_owners() -> None:
+    """This function will mail the owners of reviews that are due within a week, or overdue, once each."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workspace_id FROM reviews_untold()")
+        workspaces = [row[0] for row in cursor.fetchall()]
+    for workspace_id in workspaces:
+        with workspace_scope([workspace_id]):
+            claimed = _claim(workspace_id, now=timezone.now())
+        for review, is_overdue in claimed:
+            _tell(review, is_overdue=is_overdue)
+
+
+def _claim(workspace_id: UUID, *, now: datetime) -> list[tuple[Review, bool]]:
+    """Take the next try of each, so that whoever comes meanwhile leaves it alone."""
+    today = now.date()
+    due = Q(next_due_date__range=(today, today + AHEAD)) & (Q(reminded_for=None) | ~Q(reminded_for=F("next_due_date")))
+    late = Q(next_due_date__lt=today) & (Q(chased_for=None) | ~Q(chased_for=F("next_due_date")))
+    free = Q(mail_after=None) | Q(mail_after__lte=now)
+    found = Review.objects.locked().filter(due | late, free, workspace_id=workspace_id, ended_at=None)
+    reviews = list(found.select_related("workspace", "owner", "owner_role"))
+    Review.objects.filter(pk__in=[review.pk for review in reviews]).update(mail_after=now + PAUSE)
+    return [(review, review.is_overdue(today)) for review in reviews]
+
+
+def _tell(review: Review, *, is_overdue: bool) -> None:
+    with workspace_scope([review.workspace_id]):
+        owners = [review.owner] if review.owner else rights.holders(str(review.owner_role_id), review.workspace_id)
+    to = [owner.email for owner in owners if owner.email and owner.is_active]
+    address = settings.PORTAL_URL + reverse("compliance:review-detail", args=[review.pk])
+    body = render_to_string("emails/review.txt", {"review": review, "is_overdue": is_overdue, "address": address})
+    try:
+        if to:
+            EmailMessage(f"Review is {'overdue' if is_overdue else 'due'}: {review}", body, to=to).send()
+    except (SMTPException, OSError, ValueError) as error:
+        log.warning("the owners of review %s can't be mailed: %s", review.pk, error)
+        return
+    with coming_from(Source(via="task")), workspace_scope([review.workspace_id]):
+        told = {"chased_for" if is_overdue else "reminded_for": review.next_due_date}
+        Review.objects.locked().get(pk=review.pk)
+        Review.objects.filter(pk=review.pk).update(mail_after=None, **told)
+        audit.record(
+            "review.reminded", by=SYSTEM, target=review,
+            summary=f"Told {', '.join(map(str, owners)) or 'nobody, since nobody owns it now,'} that “{review}” is "
+            f"{'overdue' if is_overdue else 'due'} on {review.next_due_date}",
+            after={"mailed": len(to)},
+        )  # fmt: skip

@@ -1,0 +1,31 @@
+"""Who may put reviews on the calendar of a workspace, and who may complete one."""
+
+from uuid import UUID
+
+from apps.accounts.enums import Capability
+from apps.accounts.models import User
+from apps.compliance.models import Review
+from apps.core.verdict import ALLOWED, Verdict, refused
+from apps.workspaces import rights
+from apps.workspaces.models import Workspace
+
+
+def may_manage(by: User, workspace: Workspace) -> Verdict:
+    """This function will say whether somebody may change the calendar of reviews: who may change policies there, or an
+    administrator of the workspace.
+    """
+    verdict = rights.may(by, Capability.POLICY_CHANGE, workspace.pk)
+    return ALLOWED if verdict or rights.is_granted(by, (rights.ADMINISTER,), workspace) else verdict
+
+
+def may_complete(by: User, review: Review) -> Verdict:
+    """This function will say whether somebody may complete a review: its owner, or who holds the role that owns it."""
+    if not by.is_active:
+        return refused("account_closed", "This account is closed.")
+    if review.owner_id == by.pk or _holds(by, review.owner_role_id, review.workspace_id):
+        return ALLOWED
+    return refused("not_owner", f"Only its owner may complete it: {review.owner_label}.")
+
+
+def _holds(by: User, role: str | None, workspace_id: UUID) -> bool:
+    return role is not None and rights.has_role(by, role, workspace_id)

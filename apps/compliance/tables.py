@@ -1,0 +1,39 @@
+"""What people take away as a table: CSV (RFC 4180) in which no cell is a formula, or JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpResponse
+
+# A cell that begins like this would be run as a formula by a spreadsheet (OWASP ASVS 1.2.10).
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+
+
+def safe_cell(value: object) -> str:
+    """This function will write a value so that no spreadsheet runs it."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """This function will write rows as CSV; what a row has beside the columns is left out."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows([safe_cell(row.get(name)) for name in columns] for row in rows)
+    return out.getvalue()
+
+
+def download(name: str, form: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> HttpResponse:
+    """This function will answer with a file of these rows. Shapes: `form` is csv or json."""
+    if form == "json":
+        body = json.dumps(list(rows), cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
+        response = HttpResponse(body, content_type="application/json; charset=utf-8")
+    else:
+        response = HttpResponse(written(columns, rows), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
+    return response
