@@ -239,8 +239,8 @@ LISTS = {
     "releases:event-list",
     "approvals:inbox", "approvals:unanswered-list",
     "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
-    "audit:event-list", "audit:seal-list", "calendar:calendar",
-    "compliance:overview", "compliance:review-list", "compliance:access", "compliance:population", "releases:release-create",
+    "audit:event-list", "audit:seal-list", "calendar:calendar", "releases:release-create",
+    "compliance:overview", "compliance:review-list", "compliance:access", "compliance:population",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip

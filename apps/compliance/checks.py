@@ -383,7 +383,7 @@ def sealed(signed: Mapping[UUID, datetime | None], *, now: datetime) -> Result:
 
 def _review(kind: ReviewKind, name: str, what: str) -> None:
     def reviewed(scope: Scope) -> Result:
-        standing = Review.objects.visible_in(scope.workspaces).filter(kind=kind, ended_at=None)
+        standing = Review.objects.visible_in(scope.workspaces).standing().filter(kind=kind)
         today = scope.now.date()
         found = standing.aggregate(
             reviews=Count("pk", distinct=True),

@@ -46,7 +46,7 @@ def _claim(workspace_id: UUID, *, now: datetime) -> list[tuple[Review, bool]]:
     late = Q(next_due_date__lt=today) & (Q(chased_for=None) | ~Q(chased_for=F("next_due_date")))
     free = Q(mail_after=None) | Q(mail_after__lte=now)
     found = Review.objects.locked().filter(due | late, free, workspace_id=workspace_id, ended_at=None)
-    reviews = list(found.select_related("workspace", "owner", "owner_role"))
+    reviews = list(found.with_owner())
     Review.objects.filter(pk__in=[review.pk for review in reviews]).update(mail_after=now + PAUSE)
     return [(review, review.is_overdue(today)) for review in reviews]
 

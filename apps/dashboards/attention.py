@@ -15,6 +15,7 @@ from apps.approvals.deciders import deciders_of
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import ChecklistLine, Decision, Promotion, Requirement
 from apps.approvals.permissions import eligible, votes_of
+from apps.compliance.models import Review
 from apps.dashboards.cells import UNSUCCESSFUL
 from apps.dashboards.places import Place
 from apps.deployments.models import Deployment
@@ -40,9 +41,10 @@ class Figures:
     owed: int
     incidents: int
     unticked: int
+    overdue: int
 
 
-def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
+def figures_of(workspaces: tuple[UUID, ...], *, now: datetime) -> Figures:
     """Return the figures of all these workspaces together, in one query."""
     undecided = Requirement.objects.standing().filter(
         ~Exists(Decision.objects.standing().filter(requirement=OuterRef("pk"))), promotion=OuterRef("pk")
@@ -56,6 +58,7 @@ def figures_of(workspaces: tuple[UUID, ...]) -> Figures:
         owed=Coalesce(Sum(_counted(Debt.objects.unpaid())), 0),
         incidents=Coalesce(Sum(_counted(Incident.objects.open())), 0),
         unticked=Coalesce(Sum(_counted(ChecklistLine.objects.owed())), 0),
+        overdue=Coalesce(Sum(_counted(Review.objects.overdue(now.date()))), 0),
     )
     return Figures(**found)
 
@@ -99,6 +102,12 @@ def debts(workspaces: tuple[UUID, ...], *, now: datetime) -> list[dict[str, Any]
 def checklists(workspaces: tuple[UUID, ...], *, now: datetime) -> list[Owed]:
     """Return what is to be ticked of deployments, the most urgent first. Queries: one."""
     return owed_in(workspaces, now=now, most=MOST_LINES)[:MOST_FAILURES]
+
+
+def reviews(workspaces: tuple[UUID, ...], *, now: datetime) -> list[Review]:
+    """Return reviews that are overdue, the longest first. Queries: one."""
+    found = Review.objects.visible_in(workspaces).overdue(now.date()).with_owner()
+    return list(found.order_by("next_due_date")[:MOST_FAILURES])
 
 
 def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:

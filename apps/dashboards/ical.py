@@ -1,25 +1,28 @@
 """The calendar as iCalendar (RFC 5545): every occurrence with its own moments, so that no reader has to know zones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from icalendar import Calendar as Feed
 from icalendar import Event
 
+from apps.compliance.models import Review
 from apps.dashboards.calendar import AHEAD, Calendar, Entry
 from apps.environments.actions.freezes import scope_in_words
 from apps.environments.models import Freeze
 
 
-def written(calendar: Calendar, *, now: datetime) -> bytes:
-    """This function will write windows and freezes as events; what waits for a window is not in it."""
+def written(calendar: Calendar, *, now: datetime, reviews: Iterable[Review] = ()) -> bytes:
+    """This function will write windows, freezes and the days when reviews are due as events; what waits for a window is
+    not in it.
+    """
     feed = Feed()
     feed.add("prodid", "-//EAIP Operations//Calendar//EN")
     feed.add("version", "2.0")
     feed.add("method", "PUBLISH")
     feed.add("x-wr-calname", "Deployment windows and freezes")
-    for event in (*_windows(calendar), *_freezes(calendar.freezes, now)):
+    for event in (*_windows(calendar), *_freezes(calendar.freezes, now), *map(_due, reviews)):
         event.add("dtstamp", now)
         event.add("transp", "TRANSPARENT")
         feed.add_component(event)
@@ -49,6 +52,14 @@ def _freezes(freezes: Sequence[Freeze], now: datetime) -> Iterator[Event]:
         end = "" if freeze.ends_at else " It has no end: somebody must lift it."
         event.add("description", f"{freeze.reason} ({freeze.frozen_by}).{end}")
         yield event
+
+
+def _due(review: Review) -> Event:
+    event = _event(uuid5(review.pk, str(review.next_due_date)), f"Due: {review.title}")
+    event.add("dtstart", review.next_due_date)
+    event.add("description", review.asks)
+    event.add("location", str(review.workspace))
+    return event
 
 
 def _event(uid: UUID, title: str) -> Event:

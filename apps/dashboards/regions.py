@@ -55,7 +55,7 @@ def _is_id(text: str) -> bool:
 
 
 def _strip(ask: live.Ask) -> str:
-    figures = attention.figures_of(ask.workspaces)
+    figures = attention.figures_of(ask.workspaces, now=ask.now)
     standing = page.standing_places(ask.workspaces, places.frozen_now(ask.workspaces, ask.now), now=ask.now)
     shown = page.strip(figures, page.failures(ask.workspaces), standing, now=ask.now)
     return render_to_string("dashboards/_strip.html", shown)
@@ -73,6 +73,7 @@ def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
         "drifting": attention.drifting(ask.workspaces),
         "debts": attention.debts(ask.workspaces, now=ask.now),
         "checklists": attention.checklists(ask.workspaces, now=ask.now),
+        "reviews": attention.reviews(ask.workspaces, now=ask.now),
     }
 
     nobodys = _needs_parts([], everybodys)

@@ -18,6 +18,7 @@ from apps.compliance.access import access_at
 from apps.compliance.actions.reviews import FLAG, KEEP, later, row_id
 from apps.compliance.models import Review, ReviewDone
 from apps.core.verdict import Conflict, Denied
+from apps.environments import actions as environment_actions
 from tests.cast import NOW
 from tests.drill import get, post, text_of
 from tests.world import World, last_event
@@ -117,7 +118,10 @@ def test_page_of_access_review_keeps_answers_when_one_is_missing(world: World) -
     data = {"as_of": as_of, "due_date": DUE, "note": "Looked", **{f"row-{key}": KEEP for key in keys}}
 
     assert post(world.cast.security, address, {**data, "note": ""}).status_code == 422
-    assert post(world.cast.security, address, {**data, f"row-{keys[0]}": ""}).status_code == 422
+    answer = post(world.cast.security, address, {**data, f"row-{keys[0]}": ""})
+    assert answer.status_code == 422
+    assert "1 rows have no answer" in text_of(answer)
+    assert text_of(answer).count('value="KEEP" selected') == len(keys) - 1
     assert post(world.cast.devops, address, data).status_code == 403
     assert post(world.cast.security, address, data).status_code == 302
     assert "rows of access" in text_of(get(world.cast.security, reverse("compliance:review-detail", args=[review.pk])))
@@ -181,3 +185,18 @@ def test_mail_that_is_not_taken_is_tried_again_later(
     assert review.reminded_for is None
     assert review.mail_after is not None
     assert not AuditEvent.objects.filter(kind="review.reminded").exists()
+
+
+def test_overdue_review_stands_on_the_dashboard_and_in_its_owners_calendar(world: World) -> None:
+    put(world, title="Overdue one", next_due_date=timezone.now().date() - timedelta(days=3))
+    _feed, secret = environment_actions.open_feed(by=world.cast.security, now=timezone.now())
+    _feed, others = environment_actions.open_feed(by=world.cast.devops, now=timezone.now())
+
+    board = text_of(get(world.cast.devops, reverse("dashboards:dashboard")))
+    theirs, not_theirs = (
+        text_of(get(world.cast.devops, reverse("calendar:feed", args=[each]))) for each in (secret, others)
+    )
+
+    assert "Overdue one</a>" in board
+    assert "Due: Overdue one" in theirs
+    assert "Overdue one" not in not_theirs

@@ -48,7 +48,7 @@ class NotAnswered(Invalid):
     """Some rows of a review of access have no answer, or the rows are others than those that were shown."""
 
     code = "rows_not_answered"
-    next_step = "Answer every row; those that you answered are kept in the form."
+    next_step = "Answer every row."
 
 
 @transaction.atomic
@@ -163,6 +163,7 @@ def complete_access(
     Raises NotAnswered: a row has no answer, or an answer no row. Raises AlreadyCompleted. Raises ReviewEnded.
     """
     review = _locked(review)
+    permissions.may_complete(by, review).require()
     rows = access_at(as_of, [review.workspace_id])
     asked = {row_id(row): row for row in rows if row.person_id != str(by.pk)}
     if missing := [row.who for key, row in asked.items() if answers.get(key) not in (KEEP, FLAG)]:
@@ -224,7 +225,7 @@ def _done(
 
 
 def _locked(review: Review) -> Review:
-    found: Review = Review.objects.locked().select_related("workspace", "owner", "owner_role").get(pk=review.pk)
+    found: Review = Review.objects.locked().with_owner().get(pk=review.pk)
     if found.ended_at is not None:
         raise ReviewEnded(f"“{found}” was taken off the calendar.")
     return found

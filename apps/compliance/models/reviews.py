@@ -5,6 +5,7 @@ from django.db.models import Q
 
 from apps.accounts.models import Role
 from apps.compliance.enums import ReviewKind
+from apps.compliance.querysets import ReviewQuerySet
 from apps.environments.models import all_or_none, person
 from apps.workspaces.models import TenantModel
 
@@ -30,6 +31,8 @@ class Review(TenantModel):
     reminded_for = models.DateField(null=True, blank=True)
     chased_for = models.DateField(null=True, blank=True)
     mail_after = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["next_due_date", "title"]

@@ -55,17 +55,20 @@ def access_export(request: AuthedRequest) -> HttpResponse:
 def access_review(request: AuthedRequest, review_id: UUID) -> HttpResponse:
     """A review of access, row by row: its owner says of each whether it is to stay."""
     workspaces, now = request.rights.require_any("AUDIT_READ"), timezone.now()
-    reviews = Review.objects.visible_in(workspaces).select_related("workspace", "owner", "owner_role")
+    reviews = Review.objects.visible_in(workspaces).with_owner()
     review = get_object_or_404(reviews, pk=review_id, kind=ReviewKind.ACCESS, ended_at=None)
     as_of = _as_of(request, now)
     form = CompletionForm(request.POST or None, review=review, initial={"due_date": review.next_due_date})
     answers = {key.removeprefix("row-"): value for key, value in request.POST.items() if key.startswith("row-")}
     if request.method == "POST" and form.is_valid():
         due_date, note = form.cleaned_data["due_date"], form.cleaned_data["note"]
-        actions.complete_access(
-            review, due_date=due_date, as_of=as_of, answers=answers, note=note, by=request.user, now=now
-        )
-        return moved(request, "compliance:review-detail", review.pk)
+        try:
+            actions.complete_access(
+                review, due_date=due_date, as_of=as_of, answers=answers, note=note, by=request.user, now=now
+            )
+            return moved(request, "compliance:review-detail", review.pk)
+        except actions.NotAnswered as refusal:  # in the page itself, so that the answers given so far stay
+            form.add_error(None, f"{refusal.sentence} {refusal.next_step}")
     rows = [
         (row_id(row), row, row.person_id == str(request.user.pk), answers.get(row_id(row)))
         for row in access_at(as_of, [review.workspace_id])

@@ -22,11 +22,11 @@ def overview(request: AuthedRequest) -> HttpResponse:
     """How each control stands now, and which reviews are due."""
     workspaces, now = request.rights.require_any("AUDIT_READ"), timezone.now()
     form = PeriodForm(request.GET or {"days": "90"})
-    due = Review.objects.visible_in(workspaces).filter(ended_at=None, next_due_date__lte=(now + SOON).date())
+    due = Review.objects.visible_in(workspaces).standing().filter(next_due_date__lte=(now + SOON).date())
     context = {
         "form": form,
         "frameworks": page.shown_now(Scope(workspaces, form.since(now), now)),
-        "due": [(each, each.is_overdue(now.date())) for each in due.select_related("owner", "owner_role")[:10]],
+        "due": [(each, each.is_overdue(now.date())) for each in due.with_owner()[:10]],
         "may_export": request.rights.may_any("AUDIT_EXPORT"),
     }
     return render_page(request, "compliance/overview.html", context)

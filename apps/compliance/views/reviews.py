@@ -22,14 +22,13 @@ def review_list(request: AuthedRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         actions.set_review(by=request.user, now=now, **form.cleaned_data)
         return moved(request, "compliance:review-list")
-    standing = Review.objects.visible_in(workspaces).filter(ended_at=None)
+    standing = Review.objects.visible_in(workspaces).standing()
     done = ReviewDone.objects.visible_in(workspaces).select_related("review", "workspace", "done_by")
     owners = list(Workspace.objects.visible_in(workspaces))
     context = {
         "form": form,
         "reviews": [
-            (each, each.is_overdue(now.date()))
-            for each in standing.select_related("workspace", "owner", "owner_role").order_by("next_due_date")[:200]
+            (each, each.is_overdue(now.date())) for each in standing.with_owner().order_by("next_due_date")[:200]
         ],
         "page": page_of(done, request.GET, moment="done_at", size=20),
         "managed": [owner for owner in owners if permissions.may_manage(request.user, owner)],
@@ -74,4 +73,4 @@ def review_end(request: AuthedRequest, review_id: UUID) -> HttpResponse:
 
 def _review(request: AuthedRequest, review_id: UUID) -> Review:
     reviews = Review.objects.visible_in(request.rights.require_any("AUDIT_READ"))
-    return get_object_or_404(reviews.select_related("workspace", "owner", "owner_role"), pk=review_id)
+    return get_object_or_404(reviews.with_owner(), pk=review_id)

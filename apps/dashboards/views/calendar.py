@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.compliance.models import Review
 from apps.core.pages import render_page
 from apps.dashboards import ical
 from apps.dashboards.calendar import load
@@ -44,7 +45,9 @@ def feed(request: HttpRequest, secret: str) -> HttpResponse:
         raise Http404
     workspaces, now = workspaces_of(reader), timezone.now()
     with workspace_scope(workspaces), timezone.override("UTC"):
-        written = ical.written(load(workspaces, now=now, zone=timezone.get_current_timezone()), now=now)
+        reviews = Review.objects.visible_in(workspaces).standing().owned_by(reader.pk).with_owner()
+        shown = load(workspaces, now=now, zone=timezone.get_current_timezone())
+        written = ical.written(shown, now=now, reviews=reviews)
     response = HttpResponse(written, content_type="text/calendar; charset=utf-8")
     response["Cache-Control"] = "private, no-store"
     response["Content-Disposition"] = 'inline; filename="windows.ics"'

@@ -24,7 +24,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
     filters = Filters.read(request.GET)
     stream = live.stream("dashboard", query={**filters.__dict__, "ws": request.GET.get("ws", "")})
     places = page.standing_places(workspaces, frame.freezes, now=now)
-    figures, failures = attention.figures_of(workspaces), page.failures(workspaces)
+    figures, failures = attention.figures_of(workspaces, now=now), page.failures(workspaces)
     context = {
         **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
         **page.strip(figures, failures, places, now=now),
@@ -33,6 +33,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         "incidents": attention.incidents(workspaces) if figures.incidents else [],
         "debts": attention.debts(workspaces, now=now) if figures.owed else [],
         "checklists": attention.checklists(workspaces, now=now) if figures.unticked else [],
+        "reviews": attention.reviews(workspaces, now=now) if figures.overdue else [],
         "drifting": attention.drifting(workspaces) if figures.drifting else [],
         "coming": attention.coming_up(places),
         "filters": filters,
