@@ -1,5 +1,6 @@
 """Who could do what at a moment, from the history that the database keeps of the rows that say so (ADR 0107)."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from apps.workspaces.models import Workspace
 from apps.workspaces.rights import GRANTS, SCOPES
 
 AS_OF = """
-SELECT source, row FROM (
+SELECT source, row::text FROM (
     SELECT DISTINCT ON (source, row_key) source, row FROM {table}
     WHERE at <= %s {scope} ORDER BY source, row_key, at DESC, id DESC
 ) newest WHERE row IS NOT NULL
@@ -95,7 +96,7 @@ class Names:
     permissions: Mapping[int, str]
 
     def person(self, key: str | None) -> str:
-        return self.people[key][0] if key in self.people else (key or "")
+        return self.people.get(key or "", (key or "", ""))[0]
 
 
 def known_since() -> datetime | None:
@@ -222,16 +223,13 @@ def _text(moment: datetime | None) -> str:
 
 def _snapshot(at: datetime, workspaces: Collection[UUID]) -> Snapshot:
     found: dict[str, list[Row]] = defaultdict(list)
-    asked = (
-        (IdentityChange, "", [at]),
-        (AccessChange, "AND workspace_id = ANY (%s)", [at, list(workspaces)]),
-    )
+    of_all = AS_OF.format(table=IdentityChange._meta.db_table, scope="")
+    of_workspaces = AS_OF.format(table=AccessChange._meta.db_table, scope="AND workspace_id = ANY (%s)")
     with connection.cursor() as cursor:
-        for model, scope, values in asked:
-            cursor.execute(AS_OF.format(table=model._meta.db_table, scope=scope), values)
-            decode = model._meta.get_field("row").from_db_value  # type: ignore[union-attr]
+        for statement, values in ((of_all, (at,)), (of_workspaces, (at, list(workspaces)))):
+            cursor.execute(statement, values)
             for source, row in cursor.fetchall():
-                found[source].append(decode(row, None, connection))
+                found[source].append(json.loads(row))
     return Snapshot(found)
 
 

@@ -166,8 +166,8 @@ def changes_written_down(scope: Scope) -> Result:
 @check
 def population_complete(scope: Scope) -> Result:
     """Everything that was seen running was brought by a deployment on record, and nothing drifts."""
-    counted = running_in(scope.workspaces).order_by().values_list("standing").annotate(n=Count("pk"))
-    found = dict(counted.values_list("standing", "n"))
+    running: Any = running_in(scope.workspaces).order_by()
+    found = dict(running.values_list("standing").annotate(n=Count("pk")))
     total, drift, without = sum(found.values()), found.get(Standing.DRIFT, 0), found.get(Standing.NO_ENTRY, 0)
     return _said(
         drift + without, total,

@@ -93,7 +93,7 @@ def told(lanes: Sequence[Any]) -> list[Running]:
     return [Running(lane, _called(lane, incidents, operators)) for lane in lanes]
 
 
-def _incidents(lanes: Sequence[Any]) -> Mapping[tuple[UUID, UUID], Incident]:
+def _incidents(lanes: Sequence[Any]) -> Mapping[tuple[UUID | None, UUID | None], Incident]:
     if not lanes:
         return {}
     found = Incident.objects.filter(
@@ -102,12 +102,16 @@ def _incidents(lanes: Sequence[Any]) -> Mapping[tuple[UUID, UUID], Incident]:
     return {(one.environment_id, one.service_id): one for one in found.order_by("declared_at")}
 
 
-def _called(lane: Any, incidents: Mapping[tuple[UUID, UUID], Incident], operators: Mapping[UUID, str]) -> str:
+def _called(
+    lane: Any, incidents: Mapping[tuple[UUID | None, UUID | None], Incident], operators: Mapping[UUID, str]
+) -> str:
     if lane.standing == Standing.RECORDED:
         return ""
     incident = incidents.get((lane.environment_id, lane.service_id))
     began: datetime | None = lane.drift_since or lane.live_since
     if incident and began and incident.declared_at >= began:
         return f"Incident {incident}, declared by {incident.declared_by}"
+    if lane.standing == Standing.NO_ENTRY:
+        return "No incident; it is seen on this page alone"
     names = operators[lane.workspace_id]
     return f"No incident; the dashboard shows it to {names}" if names else "Nobody: no one may operate it"

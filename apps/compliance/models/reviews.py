@@ -1,4 +1,5 @@
 from datetime import date
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -32,7 +33,7 @@ class Review(TenantModel):
     chased_for = models.DateField(null=True, blank=True)
     mail_after = models.DateTimeField(null=True, blank=True)
 
-    objects = ReviewQuerySet.as_manager()
+    objects: ClassVar[Any] = ReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["next_due_date", "title"]

@@ -59,7 +59,7 @@ def access_review(request: AuthedRequest, review_id: UUID) -> HttpResponse:
     review = get_object_or_404(reviews, pk=review_id, kind=ReviewKind.ACCESS, ended_at=None)
     as_of = _as_of(request, now)
     form = CompletionForm(request.POST or None, review=review, initial={"due_date": review.next_due_date})
-    answers = {key.removeprefix("row-"): value for key, value in request.POST.items() if key.startswith("row-")}
+    answers = {key.removeprefix("row-"): str(value) for key, value in request.POST.items() if key.startswith("row-")}
     if request.method == "POST" and form.is_valid():
         due_date, note = form.cleaned_data["due_date"], form.cleaned_data["note"]
         try:
