@@ -96,6 +96,8 @@ def test_review_of_access_answers_every_row_but_ones_own(world: World) -> None:
     values = {"due_date": DUE, "as_of": as_of, "note": "Looked", "by": world.cast.security, "now": NOW}
     with pytest.raises(Conflict, match="row by row"):
         actions.complete(review, due_date=DUE, note="x", by=world.cast.security, now=NOW)
+    with pytest.raises(actions.NotAnswered, match="more than a day ago"):
+        actions.complete_access(review, answers=answers, **{**values, "now": as_of + timedelta(days=2)})
     part = {key: answer for key, answer in answers.items() if key != row_id(flagged)}
     with pytest.raises(actions.NotAnswered, match="1 rows have no answer, the first is of Auditor"):
         actions.complete_access(review, answers=part, **values)

@@ -2,7 +2,7 @@
 
 import calendar
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -22,6 +22,8 @@ from apps.workspaces.models import Workspace
 
 # What a reviewer says of a row of access; of their own, others have to say it.
 KEEP, FLAG, OWN = "KEEP", "FLAG", "OWN"
+# For so long what a page showed may be answered: who confirms rows confirms what is so today.
+FRESH = timedelta(days=1)
 
 
 class ReviewExists(Conflict):
@@ -160,10 +162,13 @@ def complete_access(
     """This function will keep what a reviewer said of each row of access of the workspace as it stood at `as_of`.
 
     Shapes: `answers` by `row_id`, KEEP or FLAG; of their own rows nobody says anything, others have to.
-    Raises NotAnswered: a row has no answer, or an answer no row. Raises AlreadyCompleted. Raises ReviewEnded.
+    Raises NotAnswered: a row has no answer, or an answer no row, or `as_of` is older than a day.
+    Raises AlreadyCompleted. Raises ReviewEnded.
     """
     review = _locked(review)
     permissions.may_complete(by, review).require()
+    if now - as_of > FRESH:
+        raise NotAnswered("These rows are as they stood more than a day ago. Load the page anew.")
     rows = access_at(as_of, [review.workspace_id])
     asked = {row_id(row): row for row in rows if row.person_id != str(by.pk)}
     if missing := [row.who for key, row in asked.items() if answers.get(key) not in (KEEP, FLAG)]:
