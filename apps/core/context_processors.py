@@ -41,6 +41,7 @@ ENTRIES = (
     Entry("Incidents", "Incidents", "siren", "incidents:incident-list", ("incidents:",), key="i"),
     Entry("Policies", "Rules", "file-check", "policies:policy-list", ("policies:",), group="Govern"),
     Entry("Audit trail", "Audit", "scroll-text", "audit:event-list", ("audit:",), key="l", group="Govern"),
+    Entry("Compliance", "Controls", "shield-check", "compliance:overview", ("compliance:",), group="Govern"),
 )
 
 
