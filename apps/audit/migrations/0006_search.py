@@ -173,7 +173,7 @@ DECLARE
     cursor_is text := 'true';
     ids uuid[]; moments timestamptz[]; seen integer; probe text; lookup text; owned text := 'true';
     first integer := 1; last integer; width integer := 1; budget integer := look;
-    bearable CONSTANT integer := 3000;
+    bearable CONSTANT integer := 1000;
     horizon timestamptz := clock_timestamp() + interval '1 day';
 BEGIN
     IF cardinality(scope) = 0 THEN RETURN; END IF;
@@ -226,7 +226,7 @@ BEGIN
                 greatest(highs[first], highs[last]), wanted, bearable;
             IF seen = bearable THEN
                 width := 1;
-                budget := look;
+                budget := least(look, 1000);
                 CONTINUE;
             END IF;
             width := width * 2;
