@@ -22,7 +22,7 @@ def main(wanted: list[str]) -> int:
     try:
         for number, name in enumerate(wanted or known):
             print(f"\n=== {name}", flush=True)
-            environment = os.environ | engines.environment(name, number % 16)
+            environment = os.environ | engines.environment(name, number % 16) | {"EAIP_TEST_ENGINES": engines.note()}
             if subprocess.run(
                 [sys.executable, "-m", f"bench.{name}"], check=False, cwd=ROOT, env=environment
             ).returncode:

@@ -47,6 +47,7 @@ PARTS = {
     "R11": Part((f"{EXECUTORS}/test_helm.py",), 2),
     "signals": Part((f"{DEPLOYMENTS}/test_with_prometheus.py",)),
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",)),
+    "A2": Part(("tests/audit/test_tampering.py",)),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "switches": Part((f"{EXECUTORS}/test_switches_under_load.py",)),
 }
