@@ -87,6 +87,7 @@ PAST_THE_SCOPE = {
     "api_beside": "how a release that the asker may read differs for callers from another that they may read",
     "api_comparisons_due": "ids and digests of what to compare",
     "access_changed": "a trigger: keeps rows that say who may do what, tells nothing",
+    "audit_net": "writes what is changed past the application into the ledger, through `record_event`",
     "active_deployments": "the engine: what is under way, when the database is another than before",
     "checklists_unjudged": "ids of workspaces with an owed line whose gate may have turned",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",

@@ -156,5 +156,6 @@ KINDS: dict[str, str] = {
     "review.ended": "took a review off the calendar",
     "review.completed": "completed a review",
     "review.reminded": "reminded those who owe a review",
+    "database.changed": "changed a governed row past the application",
     "demonstration.loaded": "loaded the demonstration",
 }
