@@ -4,19 +4,21 @@ It stands in the composition root, above all apps, because it writes after every
 """
 
 from collections.abc import Callable
-from uuid import UUID, uuid4
+from functools import partial
+from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
+from apps.accounts.proving import identity_of
 from apps.audit import actions as audit
 from apps.audit.actors import NOBODY
-from apps.audit.source import Source, coming_from
+from apps.audit.source import Identity, Source, coming_from
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.requests import SAFE_METHODS, ScopedRequest
 from apps.core.verdict import Refusal
 from apps.workspaces.scope import workspace_scope
+from eaip.proxies import address_of, request_id_of
 
 
 class RefusalMiddleware:
@@ -26,13 +28,13 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: ScopedRequest) -> HttpResponse:
-        request.request_id = str(uuid4())
+        request.request_id = request_id_of(request)
         source = Source(
             via="api" if request.path.startswith("/api/") else "page",
-            ip=client_address(request),
+            ip=address_of(request),
             user_agent=request.headers.get("User-Agent", "")[:300],
-            session=request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")[:6],
             request_id=request.request_id,
+            identify=partial(_identity, request),
         )
         with coming_from(source):
             response = self.get_response(request)
@@ -90,10 +92,7 @@ def _owner(workspaces: tuple[UUID, ...]) -> UUID:
     return workspaces[0]
 
 
-def client_address(request: HttpRequest) -> str:
-    """Return the address of the client, believing only as many proxies as the installation says it has."""
-    depth = settings.TRUSTED_PROXY_DEPTH
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    if depth and len(hops) >= depth:
-        return hops[-depth]
-    return request.META.get("REMOTE_ADDR", "")
+def _identity(request: HttpRequest) -> Identity:
+    """Return how whoever asks proved who they are: a program's door says so itself, a person's session knows."""
+    said: Identity | None = getattr(request, "identity", None)
+    return said if said is not None else identity_of(request)

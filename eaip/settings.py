@@ -163,7 +163,11 @@ SECURE_CSP = {
     "base-uri": ["'none'"],
     "frame-ancestors": ["'none'"],
 }
+# How many proxies of ours stand before the portal, and the networks that they ask from: others are not believed.
 TRUSTED_PROXY_DEPTH = int(env.number("TRUSTED_PROXY_DEPTH", 0))
+TRUSTED_PROXY_NETWORKS = env.words(
+    "TRUSTED_PROXY_NETWORKS", "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+)
 # The largest report (apps.releases.reports.LIMIT) and the form around it.
 BODY_LIMIT = 17 << 20
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440

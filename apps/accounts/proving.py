@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.http import HttpRequest
 
 from apps.accounts import actions, permissions
 from apps.accounts.actions import Attempt
@@ -12,7 +13,11 @@ from apps.accounts.confirmation import Confirmation, Given, remember, remembered
 from apps.accounts.enums import FactorKind
 from apps.accounts.passkeys import LARGEST, Place
 from apps.accounts.requests import AuthedRequest
+from apps.audit.fingerprints import fingerprint
+from apps.audit.source import Identity
 from apps.core.verdict import Verdict
+
+_SIGNED_IN = "signed_in"
 
 
 @dataclass(frozen=True)
@@ -90,3 +95,26 @@ def refused_with(request: AuthedRequest) -> int:
     """This function will return the status of an answer that tells why a confirmation does not count."""
     refusal = getattr(request, "refusal", None)
     return refusal.status if isinstance(refusal, permissions.NotConfirmed) else 422
+
+
+def keep_sign_in(request: HttpRequest, *, method: str, now: datetime) -> None:
+    """This function will let a new session remember how and when its person signed in."""
+    request.session[_SIGNED_IN] = [method, now.isoformat()]
+
+
+def identity_of(request: HttpRequest) -> Identity:
+    """This function will return how the person of a request proved who they are, for the ledger; empty for nobody."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {}
+    method, since = request.session.get(_SIGNED_IN, ("", ""))
+    told = {
+        "id": str(user.pk),
+        "method": method,
+        "session": fingerprint(request.session.session_key or ""),
+        "authenticated_at": since,
+    }
+    confirmation = remembered(request.session)
+    if confirmation is not None and confirmation.person == user.pk:
+        told |= {"confirmed_with": confirmation.proof.value, "confirmed_at": confirmation.at.isoformat()}
+    return told

@@ -34,6 +34,10 @@ def token_of(request: HttpRequest, now: datetime) -> ApiToken:
     if token is None:
         raise NotAuthenticated("This token is not valid, or no longer.")
     request.actor = Actor("TOKEN", str(token.pk), token.name)  # type: ignore[attr-defined]  # read when it is refused
+    request.identity = {  # type: ignore[attr-defined]  # read by eaip/middleware.py
+        "id": str(token.pk), "method": "token", "token": str(token.pk), "authenticated_at": now.isoformat(),
+        "on_behalf_of": str(token.created_by_id),
+    }  # fmt: skip
     request.workspaces = (workspace_id,)  # type: ignore[attr-defined]
     return token
 
@@ -63,7 +67,8 @@ def service_of_webhook(request: HttpRequest, slug: str, body: bytes) -> Service:
     expected = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), expected.encode()) or service is None:
         raise NotAuthenticated("The signature does not match the body (X-Hub-Signature-256).")
-    request.actor = webhook_actor(service)  # type: ignore[attr-defined]
+    request.actor = actor = webhook_actor(service)  # type: ignore[attr-defined]
+    request.identity = {"id": actor.id, "method": "signature"}  # type: ignore[attr-defined]
     request.workspaces = (service.workspace_id,)  # type: ignore[attr-defined]
     return service
 

@@ -12,7 +12,7 @@ from apps.api.people import person_of
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM, Actor
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.changelogs import actions as changelog_actions
 from apps.core.verdict import Refusal
 from apps.deployments.executors.builder import BuiltArtifact, build
@@ -38,7 +38,7 @@ FOLLOWED = (Tier.DEV, Tier.QA, Tier.STAGING)
 
 def see_to_pushes() -> None:
     """This function will do what is due now. The sweeper of every worker calls it."""
-    with coming_from(Source(via="task")):
+    with coming_from(task_source()):
         build_due(now=timezone.now())
 
 
@@ -49,7 +49,8 @@ def build_due(*, now: datetime) -> int:
         due = [row[0] for row in cursor.fetchall()]
     for pushed in due:
         try:
-            work_on(pushed, now=now)
+            with coming_from(task_source(push_id=pushed)):
+                work_on(pushed, now=now)
         except Exception:
             log.exception("push %s could not be worked on; it stays due", pushed)
     return len(due)

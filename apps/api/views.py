@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -133,8 +134,7 @@ def admission(request: HttpRequest, cluster: str) -> HttpResponse:
 
 
 def _webhook_source() -> Source:
-    source = current_source()
-    return Source("webhook", source.ip, source.user_agent, "", source.request_id)
+    return replace(current_source(), via="webhook")
 
 
 def _post_only(request: HttpRequest) -> HttpResponse:

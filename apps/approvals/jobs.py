@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.approvals import actions, hotfixes, runner
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def _in_each(due: str, see_to: Callable[..., object]) -> None:
         found = [row[0] for row in cursor.fetchall()]
     for workspace_id in found:
         try:
-            with coming_from(Source(via="task")):
+            with coming_from(task_source()):
                 see_to(workspace_id=workspace_id, now=timezone.now())
         except Exception:
             log.exception("%s can't be done in %s; it is tried again", see_to.__name__, workspace_id)

@@ -15,7 +15,7 @@ from apps.approvals.ledger import record
 from apps.approvals.models import Decision, Notice, Promotion
 from apps.approvals.notices import Letter, letter_of
 from apps.audit.actors import SYSTEM
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def mail(workspace_id: UUID, notice_id: UUID) -> bool:
     except (SMTPException, OSError, ValueError) as error:
         log.warning("notice %s can't be mailed: %s", notice_id, error)
         return False
-    with coming_from(Source(via="task")), workspace_scope([workspace_id]):
+    with coming_from(task_source(notice_id=notice_id)), workspace_scope([workspace_id]):
         _mailed(notice_id, now=timezone.now())
     return True
 

@@ -6,7 +6,8 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 
-from apps.audit.actors import actor_of
+from apps.audit.actors import actor_of, as_json
+from apps.audit.fingerprints import without_secrets
 from apps.audit.kinds import KINDS
 from apps.audit.source import current_source
 from apps.core import live
@@ -39,7 +40,8 @@ def record(
     """Write one event of the ledger in the caller's transaction and return its id.
 
     `workspace_id` defaults to the target's own, else the platform's. `before` and `after` map field names to plain
-    values; `outcome` is SUCCESS, REFUSED or FAILED. Time and transaction id come from the database.
+    values; `outcome` is SUCCESS, REFUSED or FAILED. Time and transaction id come from the database. What looks like a
+    secret, in any field, is kept as a fingerprint (`fingerprints`).
     Raises UnknownKind: when `kind` is not in `apps.audit.kinds`.
     """
     if kind not in KINDS:
@@ -57,17 +59,17 @@ def record(
         "workspace_id": owner,
         "kind": kind,
         "outcome": outcome,
-        "actor": {"type": actor.type, "id": actor.id, "label": actor.label[:150]},
-        "target": subject,
+        "actor": as_json(actor, source),
+        "target": without_secrets(subject),
         "environment_id": environment_id,
         "service_id": service_id,
         "request_id": source.request_id,
-        "source": source.as_json(),
-        "summary": summary[:500],
-        "reason": reason,
-        "change": _change(before or {}, after or {}),
-        "approval": approval or {},
-        "causation": causation or {},
+        "source": without_secrets(source.as_json()),
+        "summary": without_secrets(summary)[:500],
+        "reason": without_secrets(reason),
+        "change": without_secrets(_change(before or {}, after or {})),
+        "approval": without_secrets(approval or {}),
+        "causation": {**source.causation, **(causation or {})},
     }
     with connection.cursor() as cursor:
         # A NUL can't be stored in PostgreSQL's text; it becomes the visible replacement character.

@@ -13,7 +13,7 @@ from django.db import connection
 from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.core.verdict import Refusal
 from apps.deployments import clock, rollouts, transitions
 from apps.deployments.engine import endings, epoch, lease, locks, start
@@ -50,7 +50,7 @@ def due_work(*, unclaimed: timedelta, one: UUID | None = None) -> list[Due]:
 
 def handle(due: Due) -> None:
     """This function will do what is due with one row. Somebody quicker, or a gate that turned, is no fault."""
-    with coming_from(Source(via="task")), _calmly(due):
+    with coming_from(task_source(**{_CAUSES[due.kind]: due.id})), _calmly(due):
         _HANDLERS[due.kind](due.workspace_id, due.id)
 
 
@@ -73,7 +73,7 @@ def roll_out(one: UUID | None = None) -> None:
         running = cursor.fetchall()
     for workspace_id, rollout_id in running:
         try:
-            with coming_from(Source(via="task")), workspace_scope([workspace_id]):
+            with coming_from(task_source(rollout_id=rollout_id)), workspace_scope([workspace_id]):
                 rollouts.go_on(rollout_id, now=clock.now())
         except Exception:
             log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
@@ -123,6 +123,11 @@ def _settle(workspace_id: UUID, _id: UUID) -> None:
         approval_actions.settle_waiting(workspace_id=workspace_id, now=clock.now(), judged=settings.ENGINE_JUDGE)
 
 
+# What each kind of work was caused by, as the ledger names it.
+_CAUSES = {
+    "RUN": "deployment_id", "LAPSE": "deployment_id", "EXPIRE": "deployment_id", "START": "promotion_id",
+    "SETTLE": "workspace_id",
+}  # fmt: skip
 _HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "SETTLE": _settle}
 
 

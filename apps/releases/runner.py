@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.integrations.artifact_store import ArtifactStore, StoreError
 from apps.releases import comparisons, events
 from apps.releases.contracts.apart import compare_apart, compare_schemas_apart
@@ -21,14 +21,14 @@ def see_to_comparisons(release_id: UUID | None = None) -> int:
     The sweeper of every worker calls it; whoever claims a pair first compares it.
     """
     wanted = comparisons.due(release_id)
-    with coming_from(Source(via="task")):
-        for pair in wanted:
-            try:
+    for pair in wanted:
+        try:
+            with coming_from(task_source(release_id=pair.new_release)):
                 _compare(pair)
-            except StoreError as error:
-                log.warning("API descriptions of release %s are compared later: %s", pair.new_release, error)
-            except Exception:
-                log.exception("API descriptions of release %s could not be compared; they stay due", pair.new_release)
+        except StoreError as error:
+            log.warning("API descriptions of release %s are compared later: %s", pair.new_release, error)
+        except Exception:
+            log.exception("API descriptions of release %s could not be compared; they stay due", pair.new_release)
     return len(wanted)
 
 
@@ -47,12 +47,12 @@ def _compare(pair: comparisons.Due) -> None:
 def see_to_event_checks() -> int:
     """This function will check the event schemas that are due, and return how many there were; as above."""
     wanted = events.due()
-    with coming_from(Source(via="task")):
-        for one in wanted:
-            try:
+    for one in wanted:
+        try:
+            with coming_from(task_source(schema_id=one.schema_id)):
                 _check(one)
-            except Exception:
-                log.exception("The event schema %s could not be checked; it stays due", one.schema_id)
+        except Exception:
+            log.exception("The event schema %s could not be checked; it stays due", one.schema_id)
     return len(wanted)
 
 

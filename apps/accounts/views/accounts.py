@@ -6,12 +6,14 @@ from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import actions
 from apps.accounts.forms import PreferencesForm, SignInForm, ThemeForm, TimeZoneForm
 from apps.accounts.models import User
+from apps.accounts.proving import keep_sign_in
 from apps.accounts.requests import AuthedRequest
 from apps.core.pages import render_page
 
@@ -32,6 +34,7 @@ class SignIn(auth_views.LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         response = super().form_valid(form)
+        keep_sign_in(self.request, method="password", now=timezone.now())
         actions.start_session(form.get_user(), by=form.get_user())
         return response
 
