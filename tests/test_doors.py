@@ -485,7 +485,9 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
     (
         "health:service-queries",
         "queries.changed",
-        lambda w: Call(w.cast.devops, reverse("health:service-queries", args=[w.lane(w.staging).pk]), {}),
+        lambda w: Call(
+            w.cast.devops, reverse("health:service-queries", args=[w.lane(w.staging).pk]), {"requests": "up"}
+        ),
     ),
     (
         "health:check-create",
@@ -805,7 +807,11 @@ def test_door_of_what_is_deployed_leaves_its_event(
 
     assert response.status_code in {200, 204, 302}, response.content.decode()[:3000]
     with stage.everything():
-        assert AuditEvent.objects.filter(kind=kind, actor_id=str(asked.by.pk)).count() > before
+        events = AuditEvent.objects.filter(kind=kind, actor_id=str(asked.by.pk)).order_by("-recorded_at")
+        assert events.count() > before
+        assert events[0].change or events[0].approval
+        # Each request and each task was a transaction of its own: the net found none without its event.
+        assert not AuditEvent.objects.filter(kind="database.changed").exists()
 
 
 @pytest.mark.django_db
@@ -840,6 +846,10 @@ def test_door_is_shut_when_the_ledger_cannot_be_written(
     assert _rows() == before
 
 
+# What happened, without a field that was one thing before and is another now.
+FACTS = {"recovery_codes.renewed", "session.ended"}
+
+
 class LedgerBroken(Exception):
     pass
 
@@ -851,6 +861,8 @@ def _assert_said(kind: str, before: int, by: Any) -> None:
     assert (event.actor_id, event.source["via"]) == (str(by.pk), "page")
     assert event.source["ip"] == "127.0.0.1"
     assert event.request_id
+    assert event.actor["session"]
+    assert event.change or event.approval or kind in FACTS
 
 
 def _rows() -> dict[str, int]:

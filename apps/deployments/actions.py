@@ -92,10 +92,17 @@ def look_again(deployment: Deployment, *, by: User) -> Deployment:
     deployment = locks.deployment(deployment.pk)
     now = clock.now()  # whoever waited for the lock with an older moment would not see that it is being asked
     permissions.may_look_again(by, deployment, now=now).require()
-    deployment.probe_after = now
+    due, deployment.probe_after = deployment.probe_after, now
     deployment.save(update_fields=["probe_after"])
     words = f"Asked to look now how {wording.subject(deployment)} stands"
-    _record(deployment, "deployment.look_requested", words, reason="", by=by)
+    _record(
+        deployment,
+        "deployment.look_requested",
+        words,
+        reason="",
+        by=by,
+        change=({"probe_after": due}, {"probe_after": now}),
+    )
     hints.wake("deployments.run", deployment.pk)
     return deployment
 
@@ -192,7 +199,15 @@ def _set_proposal(deployment: Deployment, *, at: datetime | None, by: User | Non
     deployment.save(update_fields=["abandon_proposed_at", "abandon_proposed_by", "abandon_reason"])
 
 
-def _record(deployment: Deployment, kind: str, summary: str, *, reason: str, by: User) -> None:
+def _record(
+    deployment: Deployment,
+    kind: str,
+    summary: str,
+    *,
+    reason: str,
+    by: User,
+    change: tuple[audit.Change, audit.Change] = ({}, {}),
+) -> None:
     audit.record(
         kind,
         by=by,
@@ -200,6 +215,8 @@ def _record(deployment: Deployment, kind: str, summary: str, *, reason: str, by:
         target_details={"release": deployment.release.version},
         summary=summary,
         reason=reason,
+        before=change[0],
+        after=change[1],
         environment_id=deployment.lane.environment_id,
         service_id=deployment.lane.service_id,
         causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},

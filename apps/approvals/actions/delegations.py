@@ -84,7 +84,8 @@ def end_delegation(delegation: Delegation, *, by: User, now: datetime) -> Delega
     if delegation.ended_at is not None or delegation.ends_at <= now:
         raise DelegationEnded(f"The delegation of {delegation.sentence} has ended already.")
     _end(delegation, f"{by} ended it.", now=now)
-    _record(delegation, "ended", f"Ended the delegation of {delegation.sentence}", by=by)
+    after = {"ended_at": now, "end_reason": delegation.end_reason}
+    _record(delegation, "ended", f"Ended the delegation of {delegation.sentence}", by=by, after=after)
     return delegation
 
 

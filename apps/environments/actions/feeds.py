@@ -27,7 +27,9 @@ def open_feed(*, by: User, now: datetime) -> tuple[CalendarFeed, str]:
     text = secrets.token_urlsafe(32)
     feed = CalendarFeed.objects.create(user=by, digest=digest_of(text), opened_at=now)
     summary = f"{by} made an address for their calendar" + (", instead of the one before" if replaced else "")
-    audit.record("calendar_feed.opened", by=by, target=feed, summary=summary)
+    audit.record(
+        "calendar_feed.opened", by=by, target=feed, summary=summary, after={"opened_at": now, "ended_at": None}
+    )
     return feed, text
 
 
@@ -41,7 +43,8 @@ def end_feed(*, by: User, now: datetime) -> None:
     if feed is None:
         raise FeedEnded("Your calendar has no address here, or no longer.")
     CalendarFeed.objects.filter(pk=feed.pk).update(ended_at=now)
-    audit.record("calendar_feed.ended", by=by, target=feed, summary=f"{by} ended the address for their calendar")
+    audit.record("calendar_feed.ended", by=by, target=feed, summary=f"{by} ended the address for their calendar",
+                 before={"ended_at": None}, after={"ended_at": now})  # fmt: skip
 
 
 def reader_of(text: str) -> User | None:

@@ -89,5 +89,6 @@ def write_paid(debt: Debt, *, words: str, by: User | Actor, now: datetime, confi
     late = ", late" if debt.was_late else ""
     write(incident, EntryKind.FACT, f"{debt.what}{late}: {text}"[:TEXT], by=by, now=now)
     record(incident, "incident.paid", f"{debt.what} of incident {incident} done{late}", by=by, reason=text[:300],
-           **({"after": {"confirmed_with": confirmed_with}} if confirmed_with else {}))  # fmt: skip
+           before={"paid_at": None},
+           after={"paid_at": now, **({"confirmed_with": confirmed_with} if confirmed_with else {})})  # fmt: skip
     return debt

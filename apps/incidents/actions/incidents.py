@@ -83,7 +83,8 @@ def add_note(incident: Incident, *, text: str, by: User, now: datetime) -> Entry
     incident = _locked(incident)
     permissions.may_add(by, incident).require()
     note = write(incident, EntryKind.NOTE, _required(text, "The note"), by=by, now=now)
-    record(incident, "incident.noted", f"Added a note to incident {incident}", by=by, reason=note.text[:300])
+    record(incident, "incident.noted", f"Added a note to incident {incident}", by=by, reason=note.text[:300],
+           after={"entry": str(note.pk)})  # fmt: skip
     return note
 
 

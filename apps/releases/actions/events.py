@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -207,7 +208,8 @@ def opt_out(consumer: EventConsumer, *, by: User | Actor, now: datetime) -> Even
     if not standing.update(ended_at=now, ended_by_label=label):
         raise ConsumerEnded(f"{consumer.service} consumes {consumer.version} no longer.")
     consumer.ended_at, consumer.ended_by_label = now, label
-    _tell(consumer, "event_consumer.ended", f"{consumer.service} consumes {consumer.version} no longer", by=by)
+    _tell(consumer, "event_consumer.ended", f"{consumer.service} consumes {consumer.version} no longer", by=by,
+          before={"opted_in_at": consumer.opted_in_at, "ended_at": None})  # fmt: skip
     return consumer
 
 
@@ -231,9 +233,14 @@ def drop_version(version: EventVersion, *, by: User, now: datetime) -> EventVers
         target=version,
         service_id=version.subject.service_id,
         summary=f"Dropped {version}: releases may leave it out",
+        before={"dropped_at": None},
+        after={"dropped_at": now},
     )
     return version
 
 
-def _tell(consumer: EventConsumer, kind: str, summary: str, *, by: User | Actor) -> None:
-    audit.record(kind, by=by, target=consumer, service_id=consumer.service_id, summary=summary)
+def _tell(
+    consumer: EventConsumer, kind: str, summary: str, *, by: User | Actor, before: dict[str, Any] | None = None
+) -> None:
+    audit.record(kind, by=by, target=consumer, service_id=consumer.service_id, summary=summary, before=before,
+                 after={"opted_in_at": consumer.opted_in_at, "ended_at": consumer.ended_at})  # fmt: skip

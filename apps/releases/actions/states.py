@@ -49,6 +49,7 @@ def quarantine_release(release: Release, *, reason: str, by: User | Actor, now: 
     release = _locked(release)
     permissions.may_quarantine(by, release).require()
     reason = one_line(reason, name="The reason", limit=300)
+    was = release.state
     kind = advance(
         release,
         ReleaseState.QUARANTINED,
@@ -56,7 +57,8 @@ def quarantine_release(release: Release, *, reason: str, by: User | Actor, now: 
         quarantined_by_label=actor_of(by).label[:150],
         quarantine_reason=reason,
     )
-    _tell(kind, release, by=by, summary="Quarantined {}", reason=reason)
+    _tell(kind, release, by=by, summary="Quarantined {}", reason=reason, before={"state": was},
+          after={"state": release.state, "quarantine_reason": reason})  # fmt: skip
     return release
 
 
@@ -68,9 +70,20 @@ def lift_quarantine(release: Release, *, reason: str, by: User | Actor, now: dat
     """
     release = _locked(release)
     permissions.may_quarantine(by, release).require()
-    reason, before = one_line(reason, name="The reason", limit=300), {"reason": release.quarantine_reason}
+    reason, before = (
+        one_line(reason, name="The reason", limit=300),
+        {"reason": release.quarantine_reason, "state": release.state},
+    )
     kind = advance(release, ReleaseState.SEALED, quarantined_at=None, quarantined_by_label="", quarantine_reason="")
-    _tell(kind, release, by=by, summary="Lifted the quarantine of {}", reason=reason, before=before)
+    _tell(
+        kind,
+        release,
+        by=by,
+        summary="Lifted the quarantine of {}",
+        reason=reason,
+        before=before,
+        after={"state": release.state},
+    )
     return release
 
 
@@ -86,8 +99,9 @@ def retire_release(release: Release, *, by: User, now: datetime) -> Release:
         str(lane.environment) for lane in release.live_in.filter(removed_at=None).select_related("environment")
     ]:
         raise ReleaseRuns(f"{release.service} {release.version} runs in {', '.join(places)}.")
+    was = release.state
     kind = advance(release, ReleaseState.RETIRED, retired_at=now, retired_by=by)
-    _tell(kind, release, by=by, summary="Retired {}")
+    _tell(kind, release, by=by, summary="Retired {}", before={"state": was}, after={"state": release.state})
     return release
 
 
