@@ -25,6 +25,7 @@ from apps.audit.sealing import Sealed, seal
 from deploy.launcher.paths import ROOT
 from tests.engines import Engines
 from tests.prepared import connect_to
+from tests.processes import eventually
 
 CLIENT = ROOT / "clients" / "verify_audit.py"
 AT_ONCE = timedelta(0)
@@ -63,7 +64,10 @@ class Ledger:
                 record(connection, workspace, **fields)
 
     def seal(self) -> Sealed:
+        """Seal all that is there, once the server's other transactions, those of tests beside this one, have ended."""
         with self.superuser() as connection:
+            ended = "SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) FROM audit_event"
+            eventually(lambda: (connection.execute(ended).fetchone() or (False,))[0], within_seconds=60)
             return seal(connection, self.key, each=AT_ONCE, at_least=timedelta(hours=1))
 
     def rotate(self) -> None:

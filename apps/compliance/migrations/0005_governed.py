@@ -1,0 +1,9 @@
+from django.db import migrations
+
+from apps.audit.net import govern
+
+
+class Migration(migrations.Migration):
+    dependencies = [("compliance", "0004_access_history"), ("audit", "0008_net")]
+
+    operations = [govern("compliance_review"), govern("compliance_reviewdone"), govern("audit_savedfilter")]
