@@ -44,7 +44,12 @@ FORMATS = {
     "csv": (_csv_columns(), "FORMAT csv, HEADER"),
     "jsonl": ("convert_from(canonical, 'UTF8')", r"FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02'"),
 }
-CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+# The third is the signed bundle (`bundle.py`).
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "zip": "application/zip",
+}
 
 
 def copy_statement(events: EventQuerySet, form: str) -> tuple[str, tuple[object, ...]]:

@@ -63,13 +63,22 @@ def states(workspaces: tuple[UUID, ...]) -> list[State]:
         return [State(*row) for row in cursor.fetchall()]
 
 
-def public_keys(workspace_id: UUID) -> list[tuple[VerifierKey, datetime, datetime | None]]:
-    """This function will return a log's public keys as a verifier is given them, oldest first, each with its time."""
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key that signs, or signed, a log: what pages call it, and its public half as a verifier is given it."""
+
+    id: str
+    vkey: VerifierKey
+    since: datetime
+    until: datetime | None
+
+
+def public_keys(workspace_id: UUID) -> list[KnownKey]:
+    """This function will return a log's keys, oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT public_key, valid_from, valid_until FROM audit_key ORDER BY valid_from")
+        cursor.execute("SELECT key_id, public_key, valid_from, valid_until FROM audit_key ORDER BY valid_from")
         rows = cursor.fetchall()
-    keys = vkeys((row[0] for row in rows), workspace_id)
-    return [(key, since, until) for key, (_, since, until) in zip(keys, rows, strict=True)]
+    return [KnownKey(name, *vkeys([public], workspace_id), since, until) for name, public, since, until in rows]
 
 
 def place_of(event: AuditEvent) -> Place | None:

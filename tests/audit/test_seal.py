@@ -2,7 +2,10 @@
 
 import base64
 import os
+import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +28,7 @@ from apps.audit.sealer import Clocks, Sealer
 from apps.audit.sealing import Sealed
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.workspaces.scope import workspace_scope
+from deploy.launcher.paths import ROOT
 from tests.engines import renamed
 from tests.processes import eventually
 
@@ -292,6 +296,26 @@ def test_pages_show_the_seal_and_hand_out_what_proves_an_entry(sealer, own, clie
     root = base64.b64encode(merkle.root_by_inclusion(merkle.leaf_hash(entry), index, size, path)).decode()
     assert root == signed.splitlines()[2]
     assert Note.read(note).is_signed_by(vkeys([sealer.key(own).public], PLATFORM_WORKSPACE_ID))
+
+
+def test_the_bundle_that_the_page_hands_out_is_verified_without_the_portal(sealer, own, client, cast, tmp_path) -> None:
+    write(5)
+    all_sealed(sealer, own)
+    client.force_login(cast.auditor)
+    key = str(sealer.key(own).vkey(PLATFORM_WORKSPACE_ID))
+    verify = [sys.executable, "-I", ROOT / "clients" / "verify_audit.py", "verify", tmp_path / "log.zip", "--key", key]
+
+    for asked in ({}, {"q": "wrote"}):
+        answer = client.post("/audit/exports/", {"format": "zip", "workspace": str(PLATFORM_WORKSPACE_ID), **asked})
+        (tmp_path / "log.zip").write_bytes(b"".join(answer.streaming_content))
+        told = subprocess.run(verify, capture_output=True, text=True)
+        assert (told.returncode, told.stderr) == (0, ""), told.stdout
+
+    with zipfile.ZipFile(tmp_path / "log.zip") as bundle:
+        assert len(bundle.read("entries.jsonl").splitlines()) == 5
+    with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        exported = AuditEvent.objects.filter(kind="audit.exported").first()
+    assert exported.change["format"]["after"] == "zip"
 
 
 def test_a_stranger_gets_no_checkpoint(sealer, own, client, cast) -> None:
