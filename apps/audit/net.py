@@ -1,6 +1,6 @@
 """The net under the ledger: what changes a governed row past the application is recorded by the database itself.
 
-`audit_net()` (migration 0008) is the one trigger function. The application's changes are looked at when it commits, and
+`audit_net()` (migration 0006) is the one trigger function. The application's changes are looked at when it commits, and
 recorded only if its transaction wrote no event; everybody else's are recorded at once, whatever else they wrote.
 """
 

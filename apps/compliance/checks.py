@@ -266,7 +266,7 @@ def environments_are_apart(scope: Scope) -> Result:
     total = standing.count()
     return _said(
         total - claimed, total,
-        well=f"All {total} Production environments claim stores, channels or namespaces that no other can have.",
+        well=f"Every Production environment ({total}) claims stores, channels or namespaces that no other can have.",
         badly=f"{total - claimed} of {total} Production environments claim none: nothing shows that they share "
         "none.",
         nothing="There is no Production environment.",
@@ -288,7 +288,7 @@ def production_is_watched(scope: Scope) -> Result:
     unwatched = sum(age is None or age > FRESH_MINUTES * 60 for age in ages)
     return _said(
         unwatched, len(ages),
-        well=f"The health of all {len(ages)} services in Production was asked for in the last {FRESH_MINUTES} minutes.",
+        well=f"The health of every service in Production ({len(ages)}) was asked for in the last {FRESH_MINUTES} minutes.",
         badly=f"The health of {unwatched} of {len(ages)} services in Production was not asked for in the last "
         f"{FRESH_MINUTES} minutes.",
         nothing="Nothing runs in Production.",
@@ -374,7 +374,7 @@ def sealed(signed: Mapping[UUID, datetime | None], *, now: datetime) -> Result:
     old, never = sum(age > SEALED_WITHIN_SECONDS for age in ages), len(signed) - len(ages)
     return _said(
         old + (never if ages else 0), len(ages),
-        well=f"The audit trails of all {len(ages)} workspaces were sealed with a signature in the last two hours.",
+        well=f"Every audit trail ({len(ages)}) was sealed with a signature in the last two hours.",
         badly=f"Of {len(signed)} audit trails, {old} were last sealed more than two hours ago and {never} never.",
         nothing="No audit trail was sealed yet.",
         workspaces=len(signed), old=old, never=never,

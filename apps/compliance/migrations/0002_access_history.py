@@ -107,7 +107,7 @@ DROP FUNCTION access_baseline();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("compliance", "0003_reviews"),
+        ("compliance", "0001_reviews"),
         ("accounts", "0007_reviewers"),
         ("approvals", "0059_waivers_of_more_reports"),
         ("environments", "0016_admission_denials"),

@@ -79,7 +79,7 @@ $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0006_search"),
+        ("audit", "0005_search"),
         ("accounts", "0007_reviewers"),
         ("approvals", "0059_waivers_of_more_reports"),
         ("changelogs", "0002_tenancy"),
