@@ -288,7 +288,7 @@ def production_is_watched(scope: Scope) -> Result:
     unwatched = sum(age is None or age > FRESH_MINUTES * 60 for age in ages)
     return _said(
         unwatched, len(ages),
-        well=f"The health of every service in Production ({len(ages)}) was asked for in the last {FRESH_MINUTES} minutes.",
+        well=f"The health of every service in Production ({len(ages)}) was asked for within {FRESH_MINUTES} minutes.",
         badly=f"The health of {unwatched} of {len(ages)} services in Production was not asked for in the last "
         f"{FRESH_MINUTES} minutes.",
         nothing="Nothing runs in Production.",
