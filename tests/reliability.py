@@ -44,7 +44,7 @@ PARTS = {
     "R8": Part((f"{DEPLOYMENTS}/test_frozen.py", f"{DEPLOYMENTS}/test_wrong_clocks.py"), 2),
     "R9": Part((f"{DEPLOYMENTS}/test_hangs.py",), 2),
     "R10": Part((f"{DEPLOYMENTS}/test_cancel_everywhere.py",), 2),
-    "R11": Part((f"{EXECUTORS}/test_helm.py",), 2),
+    "R11": Part((f"{EXECUTORS}/test_helm.py", f"{EXECUTORS}/test_contract.py"), 2),
     "signals": Part((f"{DEPLOYMENTS}/test_with_prometheus.py",)),
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",)),
     "A2": Part(("tests/audit/test_tampering.py",)),

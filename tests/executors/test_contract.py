@@ -30,7 +30,16 @@ ORDER_OF_STATES = ["STARTING", "APPLYING", "VERIFYING"]
 
 
 # What two machines may drive, with no lock between them.
-REMOTE = ["helm3", "helm4", "argocd", "github", "gitlab", "flux-HelmRelease", "flux-Kustomization", "tekton"]
+REMOTE = [
+    pytest.param("helm3", marks=pytest.mark.reliability),
+    "helm4",
+    "argocd",
+    "github",
+    "gitlab",
+    "flux-HelmRelease",
+    "flux-Kustomization",
+    "tekton",
+]
 EXECUTORS = ["local", "files", *REMOTE]
 
 
