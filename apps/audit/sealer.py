@@ -3,6 +3,7 @@
 Its connection is its own, as the role eaip_sealer. What it has to tell, it records as everybody does.
 """
 
+import contextlib
 import logging
 import os
 import threading
@@ -40,6 +41,8 @@ SELECT EXISTS (
         SELECT FROM audit_checkpoint known
         WHERE known.workspace_id = event.workspace_id AND known.tree_size > leaf.leaf_index))
 """
+# Asked at each look without a successor: whoever was killed after the move of the files leaves it to the next.
+ENDED = "UPDATE audit_key SET valid_until = clock_timestamp() WHERE valid_until IS NULL AND key_id <> %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,9 @@ class Sealer:
                 # The old key's last act is to sign the trees that hold its successor's name, and those alone.
                 each, at_least = AT_ONCE, NEVER
             else:
-                key = self._replace(own, key, new, following)
+                key = self._replace(key, new, following)
+        else:
+            own.execute(ENDED, [key.id])
         done = seal(own, key, each=each, at_least=at_least)
         for workspace_id, why in done.refused.items():
             self._record(
@@ -129,9 +134,10 @@ class Sealer:
             )  # fmt: skip
         return new
 
-    def _replace(self, own: Connection, old: SigningKey, new: SigningKey, following: Path) -> SigningKey:
-        own.execute("UPDATE audit_key SET valid_until = clock_timestamp() WHERE key_id = %s", [old.id])
-        os.replace(self.key_file, self.key_file.with_name(f"{self.key_file.name}.{old.id}"))
+    def _replace(self, old: SigningKey, new: SigningKey, following: Path) -> SigningKey:
+        """Put the new key in the old one's place in one move; the old one stays beside it until somebody takes it."""
+        with contextlib.suppress(FileExistsError):
+            os.link(self.key_file, self.key_file.with_name(f"{self.key_file.name}.{old.id}"))
         os.replace(following, self.key_file)
         return new
 

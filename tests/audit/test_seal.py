@@ -235,6 +235,7 @@ def test_the_old_key_names_the_new_one_and_signs_no_more(sealer, own) -> None:
     assert [note.key_id for note in covering] == [old.id, *[new.id] * (len(covering) - 1)]
     assert len(covering) > 1
     assert sealer.key_file.with_name(f"signing.key.{old.id}").exists()
+    assert own.execute("SELECT key_id FROM audit_key WHERE valid_until IS NULL").fetchall() == [(new.id,)]
 
 
 def test_a_key_that_the_log_does_not_know_signs_nothing(sealer, own) -> None:
