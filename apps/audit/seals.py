@@ -78,7 +78,8 @@ def public_keys(workspace_id: UUID) -> list[KnownKey]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT key_id, public_key, valid_from, valid_until FROM audit_key ORDER BY valid_from")
         rows = cursor.fetchall()
-    return [KnownKey(name, *vkeys([public], workspace_id), since, until) for name, public, since, until in rows]
+    keys = vkeys((row[1] for row in rows), workspace_id)
+    return [KnownKey(row[0], key, row[2], row[3]) for key, row in zip(keys, rows, strict=True)]
 
 
 def place_of(event: AuditEvent) -> Place | None:
