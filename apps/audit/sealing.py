@@ -109,8 +109,8 @@ def seal(connection: Connection, key: SigningKey, *, each: timedelta, at_least: 
             rows = _unsealed(connection, since if server == here else None, watermark)
             done.leaves, is_whole = _append_all(connection, rows)
             _sign_all(cursor, key, done, now=now, each=each, at_least=at_least)
-            # What a tree could not take is met again.
-            cursor.execute(LOOKED, [watermark if is_whole else since, here, now])
+            # What a tree could not take is met again: from where it was, as the server counts that said so.
+            cursor.execute(LOOKED, [*((watermark, here) if is_whole else (since, server)), now])
     except LockNotAvailable:
         done.was_held = True
     return done

@@ -216,6 +216,24 @@ def test_what_was_tampered_with_is_not_signed_again(sealer, own, engines, databa
     assert own.execute("SELECT refused FROM audit_sealing").fetchone() == (1,)
 
 
+def test_a_tree_that_takes_nothing_on_a_restored_server_hides_no_entry(sealer, own, engines, database) -> None:
+    write()
+    all_sealed(sealer, own)
+    with administrator(engines, database) as connected:
+        leaf = "workspace_id, 9, uuidv7(), now(), leaf_hash FROM audit_leaf LIMIT 1"
+        connected.execute(f"INSERT INTO audit_leaf SELECT {leaf}")
+        connected.execute("UPDATE audit_sealing SET server = 'another', next_xid = '999999999999'")
+    write()
+
+    for _ in range(2):
+        assert not sealer.look(own).leaves
+    with administrator(engines, database) as connected:
+        connected.execute("DELETE FROM audit_leaf WHERE leaf_index = 9")
+    all_sealed(sealer, own)
+
+    assert bytes(newest().root_hash) == merkle.root_of(leaves())
+
+
 def test_the_old_key_names_the_new_one_and_signs_no_more(sealer, own) -> None:
     write(2)
     all_sealed(sealer, own)

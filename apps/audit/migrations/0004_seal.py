@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
         *(close(table, may="SELECT, INSERT") for table in APPEND_ONLY),
         close("audit_tree", may="SELECT, INSERT, UPDATE"),
         close("audit_sealing", may="SELECT, UPDATE"),
-        close("audit_key", may="SELECT, INSERT, UPDATE"),
+        close("audit_key", may="SELECT, INSERT, UPDATE (valid_until)"),
         migrations.CreateModel(
             name="Checkpoint",
             fields=[
