@@ -49,6 +49,9 @@ PARTS = {
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",)),
     "A2": Part(("tests/audit/test_tampering.py",)),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
+    "browser": Part(
+        tuple(f"tests/functional/test_{name}.py" for name in ("journey_without_scripts", "states", "long_log")), 2
+    ),
     "switches": Part((f"{EXECUTORS}/test_switches_under_load.py",)),
 }
 

@@ -9,7 +9,7 @@ from tests.functional import steps
 from tests.functional.conftest import NewScene, NewSeat
 from tests.functional.scene import PLACES
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability]
 
 
 def test_the_journey_needs_no_scripts(new_scene: NewScene, seat: NewSeat, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
 from tests.processes import WebServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability]
 
 NUMBERS = "[...document.querySelectorAll('#log-lines li')].map(line => Number(line.id.slice(1)))"
 COLOURS = ("\x1b[31mred", "\x1b[1;38;5;46mbold green", "\x1b[38;2;30;90;220mblue", "\x1b[90mgrey", "plain")

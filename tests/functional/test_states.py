@@ -24,7 +24,7 @@ from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtur
 from tests.processes import WebServer, eventually
 from tests.reported import reported
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability]
 
 
 @dataclass(frozen=True)
