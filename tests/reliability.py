@@ -50,7 +50,10 @@ PARTS = {
     "A2": Part(("tests/audit/test_tampering.py",)),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "browser": Part(
-        tuple(f"tests/functional/test_{name}.py" for name in ("journey_without_scripts", "states", "long_log")), 2
+        tuple(
+            f"tests/functional/test_{name}.py" for name in ("journey_without_scripts", "states", "long_log", "paths")
+        ),
+        2,
     ),
     "switches": Part((f"{EXECUTORS}/test_switches_under_load.py",)),
 }
