@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.approvals import actions as approval_actions
 from apps.approvals.actions.lines import ask_for_lines
 from apps.audit.models import AuditEvent
-from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet
+from apps.audit.querysets import WorkspaceRows
 from apps.audit.saved_filters import save_filter
 from apps.compliance import actions as compliance_actions
 from apps.deployments import actions as deployment_actions
@@ -302,7 +302,7 @@ def test_stranger_finds_nothing_when_the_view_forgets_its_filter(
     def forget(self: QuerySet, workspaces: tuple[UUID, ...]) -> QuerySet:
         return self.all()
 
-    for queryset in (TenantQuerySet, WorkspaceQuerySet, EventQuerySet, SavedFilterQuerySet):
+    for queryset in (TenantQuerySet, WorkspaceQuerySet, WorkspaceRows):
         monkeypatch.setattr(queryset, "visible_in", forget)
     monkeypatch.setattr(CatalogueQuerySet, "readable_in", forget)
 

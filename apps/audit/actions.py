@@ -90,15 +90,25 @@ def _change(before: Change, after: Change) -> dict[str, dict[str, Any]]:
     }
 
 
-def record_export(criteria: Change, *, form: str, workspaces: tuple[UUID, ...], by: object) -> None:
-    """Record that somebody takes events out, once in each workspace whose events may be among them."""
-    asked = ", ".join(f"{name} = {value}" for name, value in criteria.items()) or "everything"
+def record_export(
+    asked: Change,
+    *,
+    form: str,
+    workspaces: tuple[UUID, ...],
+    by: object,
+    kind: str = "audit.exported",
+    what: str = "the audit trail",
+    **more: object,
+) -> None:
+    """Record that somebody takes something out, once in each workspace that it may be about."""
+    criteria = {name: str(value) for name, value in asked.items() if value}
+    said = ", ".join(f"{name} = {value}" for name, value in criteria.items()) or "everything"
     for workspace_id in workspaces:
         record(
-            "audit.exported",
+            kind,
             by=by,
             target=None,
             workspace_id=workspace_id,
-            summary=f"Exported the audit trail as {form.upper()}: {asked}",
-            after={"format": form, **criteria},
+            summary=f"Exported {what} as {form.upper()}: {said}",
+            after={"format": form, **more, **criteria},
         )

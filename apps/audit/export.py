@@ -4,6 +4,7 @@ Measured (`make bench B=audit_export`): a COPY passed on in 64 KB blocks runs ne
 constant memory; one block per row is up to fifty times slower.
 """
 
+import re
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -27,13 +28,14 @@ OTHER_COLUMNS = {
     "approval": "approval::text",
     "causation": "causation::text",
 }
-# A cell that begins like this would be run as a formula by a spreadsheet (OWASP ASVS 1.2.10).
-FORMULA = r"'^[=+\-@\t\r\n]'"
+# A cell that begins with one of these would be run as a formula by a spreadsheet (OWASP ASVS 1.2.10).
+FORMULA = "=+-@\t\r\n"
 
 
 def _csv_columns() -> str:
     moment = "to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS recorded_at"
-    safe = (f"CASE WHEN {name} ~ {FORMULA} THEN '''' || {name} ELSE {name} END AS {name}" for name in TEXT_COLUMNS)
+    pattern = f"'^[{re.escape(FORMULA)}]'"
+    safe = (f"CASE WHEN {name} ~ {pattern} THEN '''' || {name} ELSE {name} END AS {name}" for name in TEXT_COLUMNS)
     other = (f"{expression} AS {name}" for name, expression in OTHER_COLUMNS.items())
     return ", ".join(["event_id", moment, *safe, *other])
 

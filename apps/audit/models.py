@@ -6,7 +6,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from apps.audit.kinds import KINDS
-from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet
+from apps.audit.querysets import EventQuerySet, SavedFilterQuerySet, WorkspaceRows
 
 
 class AuditEvent(models.Model):
@@ -66,6 +66,8 @@ class Checkpoint(models.Model):
     signed_at = models.DateTimeField()
     key_id = models.CharField(max_length=8)
     note = models.TextField()
+
+    objects = WorkspaceRows.as_manager()
 
     class Meta:
         managed = False

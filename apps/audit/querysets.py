@@ -20,10 +20,14 @@ COLUMNS_OF_TERMS = (
 ID = re.compile(r"\s*[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\s*")
 
 
-class EventQuerySet(models.QuerySet):
+class WorkspaceRows(models.QuerySet):
+    """Rows that carry a workspace's id alone: the ledger refers to nothing."""
+
     def visible_in(self, workspaces: tuple[UUID, ...]) -> Self:
         return self.filter(workspace_id__in=workspaces)
 
+
+class EventQuerySet(WorkspaceRows):
     def newest_first(self) -> Self:
         return self.order_by("-recorded_at", "-event_id")
 
@@ -115,10 +119,7 @@ class EventQuerySet(models.QuerySet):
             return None
 
 
-class SavedFilterQuerySet(models.QuerySet):
-    def visible_in(self, workspaces: tuple[UUID, ...]) -> Self:
-        return self.filter(workspace_id__in=workspaces)
-
+class SavedFilterQuerySet(WorkspaceRows):
     def offered_to(self, person_id: UUID) -> Self:
         """Return a person's own, and what others share."""
         return self.filter(Q(owner_id=person_id) | Q(is_shared=True))

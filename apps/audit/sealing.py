@@ -8,7 +8,6 @@ It works by a connection of its own, as the role eaip_sealer, which may write no
 hashed are the stored bytes, whatever the code of a release makes of them.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,8 +21,6 @@ from apps.audit import merkle
 from apps.audit.keys import SigningKey, vkeys
 from apps.audit.merkle import Tree, leaf_hash
 from apps.audit.notes import BadNote, Checkpoint, Note
-
-log = logging.getLogger(__name__)
 
 TILE_BITS = 8
 LEVELS = tuple(range(TILE_BITS, 64, TILE_BITS))

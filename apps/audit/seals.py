@@ -8,9 +8,8 @@ from uuid import UUID
 from django.db import connection
 
 from apps.audit import merkle
-from apps.audit.keys import vkeys
 from apps.audit.models import AuditEvent, Checkpoint
-from apps.audit.notes import VerifierKey
+from apps.audit.notes import VerifierKey, origin_of
 from apps.audit.sealing import roots_of
 
 STATE = """
@@ -65,21 +64,23 @@ def states(workspaces: tuple[UUID, ...]) -> list[State]:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key that signs, or signed, a log: what pages call it, and its public half as a verifier is given it."""
+    """A key that signs, or signed, the logs. `id` is what pages call it."""
 
     id: str
-    vkey: VerifierKey
+    public: bytes
     since: datetime
     until: datetime | None
 
+    def vkey(self, workspace_id: UUID) -> VerifierKey:
+        """Return it as a verifier of a workspace's log is given it."""
+        return VerifierKey(origin_of(workspace_id), self.public)
 
-def public_keys(workspace_id: UUID) -> list[KnownKey]:
-    """This function will return a log's keys, oldest first."""
+
+def public_keys() -> list[KnownKey]:
+    """This function will return the keys, oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT key_id, public_key, valid_from, valid_until FROM audit_key ORDER BY valid_from")
-        rows = cursor.fetchall()
-    keys = vkeys((row[1] for row in rows), workspace_id)
-    return [KnownKey(row[0], key, row[2], row[3]) for key, row in zip(keys, rows, strict=True)]
+        cursor.execute("SELECT key_id, public_key, valid_from, valid_until FROM audit_key ORDER BY valid_from, key_id")
+        return [KnownKey(name, bytes(public), since, until) for name, public, since, until in cursor.fetchall()]
 
 
 def place_of(event: AuditEvent) -> Place | None:

@@ -17,7 +17,7 @@ from apps.audit.models import AuditEvent, Checkpoint, SavedFilter
 from apps.audit.offers import offered
 from apps.audit.querysets import SavedFilterQuerySet
 from apps.core.keyset import page_of
-from apps.core.pages import moved, render_page
+from apps.core.pages import attachment, moved, render_page
 from apps.core.requests import ScopedRequest
 from apps.core.verdict import Invalid
 
@@ -60,7 +60,7 @@ def event_bytes(request: ScopedRequest, event_id: UUID) -> HttpResponse:
     """The entry, byte for byte as it was sealed."""
     workspaces = request.rights.require_any("AUDIT_READ")
     event = get_object_or_404(AuditEvent.objects.visible_in(workspaces), pk=event_id)
-    return _file(bytes(event.canonical), f"{event.pk}.json", "application/json")
+    return attachment(bytes(event.canonical), "application/json", f"{event.pk}.json")
 
 
 @require_safe
@@ -71,22 +71,23 @@ def event_proof(request: ScopedRequest, event_id: UUID) -> HttpResponse:
     place = seals.place_of(event)
     if place is None or place.checkpoint is None:
         raise Invalid("No checkpoint holds this entry yet.", next_step="Ask again in a minute.")
-    return _file(seals.proof_of(event, place).encode(), f"{event.pk}.tlog-proof", "text/plain; charset=utf-8")
+    return attachment(seals.proof_of(event, place), "text/plain; charset=utf-8", f"{event.pk}.tlog-proof")
 
 
 @require_safe
 def seal_list(request: ScopedRequest) -> HttpResponse:
     workspaces = request.rights.require_any("AUDIT_READ")
     names = {UUID(str(pk)): name for pk, name in offered("workspace", workspaces)}
+    keys = seals.public_keys()
     logs = [
         {
             "name": names.get(state.workspace_id, "Workspace"),
             "state": state,
-            "keys": seals.public_keys(state.workspace_id),
+            "keys": [(key, key.vkey(state.workspace_id)) for key in keys],
         }
         for state in seals.states(workspaces)
     ]
-    page = page_of(Checkpoint.objects.filter(workspace_id__in=workspaces), request.GET, moment="signed_at")
+    page = page_of(Checkpoint.objects.visible_in(workspaces), request.GET, moment="signed_at")
     return render_page(request, "audit/seal_list.html", {"logs": logs, "page": page, "names": names}, part="seals")
 
 
@@ -94,9 +95,9 @@ def seal_list(request: ScopedRequest) -> HttpResponse:
 def seal_note(request: ScopedRequest, checkpoint_id: UUID) -> HttpResponse:
     """A checkpoint as it was signed, to be kept by whoever wants to check the log later."""
     workspaces = request.rights.require_any("AUDIT_READ")
-    checkpoint = get_object_or_404(Checkpoint.objects.filter(workspace_id__in=workspaces), pk=checkpoint_id)
+    checkpoint = get_object_or_404(Checkpoint.objects.visible_in(workspaces), pk=checkpoint_id)
     name = f"checkpoint-{checkpoint.tree_size}-{checkpoint.signed_at:%Y%m%dT%H%M%SZ}.note"
-    return _file(checkpoint.note.encode(), name, "text/plain; charset=utf-8")
+    return attachment(checkpoint.note, "text/plain; charset=utf-8", name)
 
 
 @require_POST
@@ -185,12 +186,6 @@ def _bundle(trail: TrailFilter, workspace_id: UUID, *, by: str, now: datetime) -
     is_part = any(value for name, value in trail.cleaned_data.items() if name != "workspace")
     events = trail.events() if is_part else None
     return Bundle(workspace_id, asked_by=by, now=now, criteria=trail.in_words(), events=events).blocks()
-
-
-def _file(content: bytes, name: str, content_type: str) -> HttpResponse:
-    response = HttpResponse(content, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 def _subject(trail: TrailFilter, rows: list[AuditEvent]) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, Max, OuterRef, Q
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import SecondFactor
 from apps.approvals.enums import Choice
+from apps.audit.models import Checkpoint
 from apps.compliance.enums import ReviewKind, Standing, Status
 from apps.compliance.models import Review
 from apps.compliance.population import running_in
@@ -356,15 +357,8 @@ def incidents_are_followed_up(scope: Scope) -> Result:
 @check
 def trail_is_sealed(scope: Scope) -> Result:
     """Every workspace with entries has a signed checkpoint that is not old."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('audit_checkpoint')")
-        if cursor.fetchone()[0] is None:
-            return sealed(dict.fromkeys(scope.workspaces), now=scope.now)
-        cursor.execute(
-            "SELECT workspace_id, max(signed_at) FROM audit_checkpoint WHERE workspace_id = ANY (%s) GROUP BY 1",
-            [list(scope.workspaces)],
-        )
-        signed = dict(cursor.fetchall())
+    newest = Checkpoint.objects.visible_in(scope.workspaces).order_by().values("workspace_id")
+    signed = dict(newest.annotate(at=Max("signed_at")).values_list("workspace_id", "at"))
     return sealed({workspace: signed.get(workspace) for workspace in scope.workspaces}, now=scope.now)
 
 

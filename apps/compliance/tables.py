@@ -9,14 +9,14 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
-# A cell that begins like this would be run as a formula by a spreadsheet (OWASP ASVS 1.2.10).
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+from apps.audit.export import FORMULA
+from apps.core.pages import attachment
 
 
 def safe_cell(value: object) -> str:
     """This function will write a value so that no spreadsheet runs it."""
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.startswith((*FORMULA, "\0")) else text
 
 
 def written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -31,9 +31,7 @@ def written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def download(name: str, form: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> HttpResponse:
     """This function will answer with a file of these rows. Shapes: `form` is csv or json."""
     if form == "json":
-        body = json.dumps(list(rows), cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
-        response = HttpResponse(body, content_type="application/json; charset=utf-8")
+        body, kind = json.dumps(list(rows), cls=DjangoJSONEncoder, ensure_ascii=False, indent=1), "application/json"
     else:
-        response = HttpResponse(written(columns, rows), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
-    return response
+        body, kind = written(columns, rows), "text/csv"
+    return attachment(body, f"{kind}; charset=utf-8", f"{name}.{form}")

@@ -33,6 +33,13 @@ def render_page(
     return response
 
 
+def attachment(content: str | bytes, content_type: str, name: str) -> HttpResponse:
+    """This function will answer with a file for the browser to keep under this name."""
+    response = HttpResponse(content, content_type=content_type)
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
 def kept(response: HttpResponse) -> HttpResponse:
     """This function will mark a refusal whose request is committed all the same: what was counted stays counted."""
     response.is_kept = True  # type: ignore[attr-defined]  # read by apps/workspaces/middleware.py

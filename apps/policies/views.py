@@ -16,7 +16,7 @@ from apps.accounts.proving import refused_with, try_confirmed
 from apps.accounts.requests import AuthedRequest
 from apps.core import pdf
 from apps.core.keyset import page_of
-from apps.core.pages import kept, render_page
+from apps.core.pages import attachment, kept, render_page
 from apps.environments.enums import Tier
 from apps.policies import actions, markdown, page, permissions, sources
 from apps.policies.confirming import proof_for, step_up_of_production
@@ -63,7 +63,7 @@ def strategy(request: AuthedRequest) -> HttpResponse:
 
 @require_safe
 def strategy_markdown(request: AuthedRequest) -> HttpResponse:
-    return _download(markdown.written(_strategy(request)), "text/markdown; charset=utf-8", "strategy.md")
+    return attachment(markdown.written(_strategy(request)), "text/markdown; charset=utf-8", "strategy.md")
 
 
 @require_safe
@@ -71,14 +71,14 @@ def strategy_pdf(request: AuthedRequest) -> HttpResponse:
     context = {"strategy": _strategy(request)}
     with timezone.override(UTC):
         html = render_to_string("policies/strategy_print.html", context)
-    return _download(pdf.printed(html), "application/pdf", "strategy.pdf")
+    return attachment(pdf.printed(html), "application/pdf", "strategy.pdf")
 
 
 @require_safe
 def policy_source(request: AuthedRequest, tier: str, number: int) -> HttpResponse:
     version = get_object_or_404(_versions(request), tier=_tier(tier), number=number)
     text = sources.written(version.document, schema_url=_schema(request))
-    return _download(text, "application/yaml; charset=utf-8", f"{tier}-{number}.yaml")
+    return attachment(text, "application/yaml; charset=utf-8", f"{tier}-{number}.yaml")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -164,12 +164,6 @@ def _compared_with(request: AuthedRequest, version: PolicyVersion) -> PolicyVers
 def _strategy(request: AuthedRequest) -> Strategy:
     in_force = _versions(request).filter(is_active=True)
     return page.strategy_in_force(in_force.select_related("created_by", "proposal__decided_by"))
-
-
-def _download(content: str | bytes, kind: str, name: str) -> HttpResponse:
-    response = HttpResponse(content, content_type=kind)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 def _versions(request: AuthedRequest) -> Any:

@@ -1,46 +1,17 @@
 """The tree against the formulas of RFC 6962 as they stand there."""
 
-import hashlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.audit import merkle
+from tests.audit.sealed_log import consistency, inclusion, root_of
 
 LEAVES = [merkle.leaf_hash(number.to_bytes(2)) for number in range(300)]
 
 
-def mth(leaves: list[bytes]) -> bytes:
-    """MTH of RFC 6962, 2.1."""
-    if len(leaves) < 2:
-        return leaves[0] if leaves else hashlib.sha256(b"").digest()
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    return hashlib.sha256(b"\x01" + mth(leaves[:split]) + mth(leaves[split:])).digest()
-
-
-def path(index: int, leaves: list[bytes]) -> list[bytes]:
-    """PATH of RFC 6962, 2.1.1."""
-    if len(leaves) == 1:
-        return []
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    if index < split:
-        return [*path(index, leaves[:split]), mth(leaves[split:])]
-    return [*path(index - split, leaves[split:]), mth(leaves[:split])]
-
-
-def subproof(old: int, leaves: list[bytes], is_whole: bool = True) -> list[bytes]:
-    """SUBPROOF of RFC 6962, 2.1.2."""
-    if old == len(leaves):
-        return [] if is_whole else [mth(leaves)]
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    if old <= split:
-        return [*subproof(old, leaves[:split], is_whole), mth(leaves[split:])]
-    return [*subproof(old - split, leaves[split:], False), mth(leaves[:split])]
-
-
 def roots(begin: int, end: int) -> bytes:
-    return mth(LEAVES[begin:end])
+    return root_of(LEAVES[begin:end])
 
 
 def test_the_published_roots() -> None:
@@ -66,7 +37,7 @@ def test_every_leaf_is_proved(size: int, index: int) -> None:
 
     proof = merkle.inclusion_proof(roots, index, size)
 
-    assert proof == path(index, LEAVES[:size])
+    assert proof == inclusion(index, LEAVES[:size])
     assert merkle.root_by_inclusion(LEAVES[index], index, size, proof) == merkle.root_of(LEAVES[:size])
 
 
@@ -74,7 +45,7 @@ def test_every_leaf_is_proved(size: int, index: int) -> None:
 def test_every_tree_is_proved_to_hold_each_before_it(size: int, old: int) -> None:
     old = min(old, size)
 
-    assert merkle.consistency_proof(roots, old, size) == subproof(old, LEAVES[:size])
+    assert merkle.consistency_proof(roots, old, size) == consistency(old, LEAVES[:size])
 
 
 @given(size=st.integers(0, 300))
@@ -83,9 +54,9 @@ def test_a_tree_tells_which_subtrees_a_leaf_made_whole(size: int) -> None:
     for leaf in LEAVES[:size]:
         whole = tree.append(leaf)
         for height, root in enumerate(whole):
-            assert root == mth(LEAVES[tree.size - (1 << height) : tree.size])
+            assert root == root_of(LEAVES[tree.size - (1 << height) : tree.size])
 
-    assert tree.root == mth(LEAVES[:size])
+    assert tree.root == root_of(LEAVES[:size])
 
 
 def test_what_is_not_in_the_tree_has_no_proof() -> None:

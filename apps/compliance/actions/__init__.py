@@ -1,4 +1,3 @@
-from apps.compliance.actions.exports import record_export
 from apps.compliance.actions.reviews import (
     AlreadyCompleted,
     NotAnswered,
@@ -13,5 +12,5 @@ from apps.compliance.actions.reviews import (
 
 __all__ = [
     "AlreadyCompleted", "NotAnswered", "ReviewEnded", "ReviewExists", "complete", "complete_access", "end_review",
-    "record_export", "set_review", "set_usual",
+    "set_review", "set_usual",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.accounts.requests import AuthedRequest
+from apps.audit import actions as audit
 from apps.compliance import access, actions, permissions
 from apps.compliance.access import access_at, known_since
 from apps.compliance.actions.reviews import row_id
@@ -45,9 +46,10 @@ def access_export(request: AuthedRequest) -> HttpResponse:
     at = form.cleaned_data["at"] or now
     rows = [row.as_row() for row in form.matching(access_at(at, workspaces))]
     asked = {**form.in_words(), "at": at.isoformat()}
-    actions.record_export(
-        "access.exported", form="csv", asked=asked, rows=len(rows), workspaces=workspaces, by=request.user
-    )
+    audit.record_export(
+        asked, form="csv", workspaces=workspaces, by=request.user, kind="access.exported",
+        what="who could do what", rows=len(rows),
+    )  # fmt: skip
     return download(f"eaip-access-{at:%Y%m%dT%H%M%S%z}", "csv", access.COLUMNS, rows)
 
 

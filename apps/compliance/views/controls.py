@@ -5,7 +5,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.requests import AuthedRequest
-from apps.compliance import actions, catalogue, page
+from apps.audit import actions as audit
+from apps.compliance import catalogue, page
 from apps.compliance.checks import Scope
 from apps.compliance.forms import PeriodForm
 from apps.compliance.models import Review
@@ -62,7 +63,8 @@ def mapping_export(request: AuthedRequest) -> HttpResponse:
         raise Invalid("This can't be exported: the period or the format is not offered.", next_step="Choose another.")
     rows = page.rows_of(page.shown_now(Scope(workspaces, form.since(now), now)))
     asked = {"days": form.cleaned_data["days"] or "90"}
-    actions.record_export(
-        "compliance.exported", form=kind, asked=asked, rows=len(rows), workspaces=workspaces, by=request.user
-    )
+    audit.record_export(
+        asked, form=kind, workspaces=workspaces, by=request.user, kind="compliance.exported",
+        what="the state of controls", rows=len(rows),
+    )  # fmt: skip
     return download(f"eaip-controls-{now:%Y%m%dT%H%M%SZ}", kind, page.COLUMNS, rows)

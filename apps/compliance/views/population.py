@@ -3,7 +3,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.requests import AuthedRequest
-from apps.compliance import actions, population
+from apps.audit import actions as audit
+from apps.compliance import population
 from apps.compliance.checks import CHECKS, Scope
 from apps.compliance.forms import PopulationForm
 from apps.compliance.tables import download
@@ -37,7 +38,8 @@ def population_export(request: AuthedRequest) -> HttpResponse:
         raise Invalid("This can't be exported: a filter is not valid.", next_step="Correct the filters.")
     lanes = population.running_in(workspaces).filter(**form.criteria()).order_by("workspace", "environment", "service")
     rows = [row.as_row() for row in population.told(list(lanes))]
-    actions.record_export(
-        "population.exported", form="csv", asked=form.criteria(), rows=len(rows), workspaces=workspaces, by=request.user
-    )
+    audit.record_export(
+        form.criteria(), form="csv", workspaces=workspaces, by=request.user, kind="population.exported",
+        what="what runs", rows=len(rows),
+    )  # fmt: skip
     return download(f"eaip-population-{now:%Y%m%dT%H%M%SZ}", "csv", population.COLUMNS, rows)

@@ -70,10 +70,8 @@ def lift_quarantine(release: Release, *, reason: str, by: User | Actor, now: dat
     """
     release = _locked(release)
     permissions.may_quarantine(by, release).require()
-    reason, before = (
-        one_line(reason, name="The reason", limit=300),
-        {"reason": release.quarantine_reason, "state": release.state},
-    )
+    reason = one_line(reason, name="The reason", limit=300)
+    before = {"reason": release.quarantine_reason, "state": release.state}
     kind = advance(release, ReleaseState.SEALED, quarantined_at=None, quarantined_by_label="", quarantine_reason="")
     _tell(
         kind,
