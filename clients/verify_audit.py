@@ -50,6 +50,8 @@ MAX_LINE = 16 << 20
 # A checkpoint is due each hour even when nothing happens; a bundle that ends long before it was made hides something.
 STALE = timedelta(hours=2)
 NO_LEAF = bytes(32)
+# What reading a hostile or broken archive raises: wrong sums, an early end, encryption, nesting without end.
+BROKEN = (zipfile.BadZipFile, EOFError, OSError, RuntimeError)
 LISTED = 20
 
 # The kinds of tampering, the gravest first: of several that are found, the exit code is that of the first.
@@ -522,9 +524,10 @@ class Fact(NamedTuple):
 def fact(line: bytes) -> Fact:
     try:
         whole = json.loads(line)
-        return Fact(whole["event_id"], whole["recorded_at"], whole["workspace_id"], whole)
+        event, at, workspace = whole["event_id"], whole["recorded_at"], whole["workspace_id"]
     except (ValueError, RecursionError, KeyError, TypeError):
         return Fact("", "", "", {})
+    return Fact(str(event), str(at), str(workspace), whole)
 
 
 def born(event: str) -> datetime | None:
@@ -551,11 +554,11 @@ class Openings:
             opening = _json(line, what="a line of subjects.jsonl")
             try:
                 subject, salt, text = opening["subject"], bytes.fromhex(opening["salt"]), opening["opening"]
-                self.places[_uuid_bytes(subject)] = len(self.places)
+                self.places[_uuid_bytes(subject)] = len(self.commitments) // 32
                 self.commitments += hashlib.sha256(salt + text.encode()).digest()
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise Damaged("a line of subjects.jsonl has not the form of an opening") from None
-        self.used = bytearray(len(self.places))
+        self.used = bytearray(len(self.commitments) // 32)
 
     def fit(self, subject: str, commitment: str) -> bool | None:
         """Say whether the opening makes the commitment; None where there is none: erased, or not given out."""
@@ -622,17 +625,21 @@ class Proved(NamedTuple):
     changes: dict[str, Any]
 
 
-def read_proved(lines: Iterable[bytes], *, what: str) -> list[Proved]:
-    found = []
-    for line in lines:
-        proved = _json(line, what=f"a line of {what}")
-        try:
-            entry = proved["entry"].encode()
-            changes = {name: change for name, change in fact(entry).whole["change"].items() if isinstance(change, dict)}
-            found.append(Proved(int(proved["leaf_index"]), entry, changes))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise Damaged(f"a line of {what} is not an entry with its place") from None
-    return found
+def read_proved(lines: Iterable[bytes], *, kind: str, what: str) -> list[Proved]:
+    return [_proved(_json(line, what=f"a line of {what}"), kind=kind, what=what) for line in lines]
+
+
+def _proved(given: Any, *, kind: str, what: str) -> Proved:
+    try:
+        entry, leaf = given["entry"].encode(), int(given["leaf_index"])
+        whole = fact(entry).whole
+        changes = {name: change for name, change in whole["change"].items() if isinstance(change, dict)}
+        is_of_kind = whole["kind"] == kind
+    except (KeyError, TypeError, ValueError, AttributeError):
+        is_of_kind = False
+    if not is_of_kind:
+        raise Damaged(f"a line of {what} is not an entry {kind} with its place")
+    return Proved(leaf, entry, changes)
 
 
 class Cut(NamedTuple):
@@ -699,7 +706,7 @@ class Check:
             self._judge_age()
         except Damaged as error:
             self.find("damaged", f"{error}.")
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        except BROKEN as error:
             self.find("damaged", f"The archive can't be read to its end ({error}).")
         return self
 
@@ -722,8 +729,9 @@ class Check:
                 self.find("tenant-swapped", f"{note} in {note.source} is of {note.origin!r}, not of {bundle.origin!r}.")
         self.held = [note for note in self.held if note.origin == bundle.origin]
         self.offered = [Key.read(line.split()[0]) for line in bundle.text("keys.txt").splitlines() if line.strip()]
-        self.cuts = read_proved(bundle.optional("cuts.jsonl"), what="cuts.jsonl")
-        self.steps = read_proved(bundle.optional("rotations.jsonl"), what="rotations.jsonl")
+        self.cuts = read_proved(bundle.optional("cuts.jsonl"), kind="retention.cut", what="cuts.jsonl")
+        named = bundle.optional("rotations.jsonl")
+        self.steps = read_proved(named, kind="audit.key_rotated", what="rotations.jsonl")
         self.runs = bundle.runs()
 
     def _follow_leaves(self) -> None:
@@ -758,6 +766,8 @@ class Check:
                 self.find("edited", text, proved.leaf)
             elif leaves.get(proved.leaf) == leaf_hash(proved.line):
                 self.covered.append(cut)
+                at = fact(proved.line).at
+                self.passed.append(f"leaves {cut.first} to {cut.last} were cut, as leaf {proved.leaf} of {at} says")
 
     # Who signed
 
@@ -811,16 +821,19 @@ class Check:
         by_name = {key.vkey: key for key in (*own, *known)}
         steps = []
         for proved in self.steps:
-            pair = proved.changes.get("key", {})
-            old, new = by_name.get(str(pair.get("before"))), by_name.get(str(pair.get("after")))
+            change = proved.changes.get("key", {})
+            old, new = by_name.get(str(change.get("before"))), by_name.get(str(change.get("after")))
             if old and new:
                 steps.append(Step(proved.leaf, old, new))
         signed = [(note.size, {key for key, fit in signers[id(note)] if fit}) for note in self.given]
         trusted = set(own)
         for _ in steps:
             for step in steps:
-                if {step.old, step.new} & trusted and any(size > step.leaf and keys & trusted for size, keys in signed):
-                    trusted |= {step.old, step.new}
+                pair = {step.old, step.new}
+                if pair & trusted and any(size > step.leaf and keys & trusted for size, keys in signed):
+                    trusted |= pair
+        for step in steps:
+            self.passed.append(f"the key {step.old.id.hex()} names {step.new.id.hex()} at leaf {step.leaf}")
         return {key: self._range(key, steps, signed) for key in trusted}
 
     @staticmethod
@@ -1076,8 +1089,6 @@ class Check:
             self._judge_gap(first, last, known.get(first, {}))
         if not gaps and not self.gone:
             self.passed.append(f"no entry is missing from leaf {span[0]} to {span[1]}")
-        if self.covered:
-            self.passed.append(f"{len(self.covered)} cuts are proved by an entry and the root of what was cut")
 
     def _gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield the ranges without an entry that no cut covers."""
@@ -1216,7 +1227,7 @@ def verify(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     try:
         check = Check(Bundle(arguments.bundle), keys=keys, held=held, allowed=timedelta(seconds=arguments.clock_back))
-    except Damaged as error:
+    except (Damaged, *BROKEN) as error:
         outcome = Outcome([Finding("damaged", f"{error}.")])
     else:
         outcome = _outcome(check.run())
@@ -1251,15 +1262,27 @@ def read_keys(given: list[str]) -> list[Key]:
     """Return the keys: each argument is a vkey, or a file with one in each line."""
     keys = []
     for text in given:
-        lines = [text]
-        if "+" not in text or Path(text).is_file():
-            lines = _text_of(Path(text)).splitlines()
-        keys += [Key.read(line.split()[0]) for line in lines if line.strip()]
+        lines = [text] if "+" in text else _text_of(Path(text)).splitlines()
+        with _own_words(f"--key {text[:60]}"):
+            keys += [Key.read(line.split()[0]) for line in lines if line.strip()]
     return keys
 
 
 def read_held(paths: list[Path]) -> list[Note]:
-    return [note for path in paths for note in read_notes(_text_of(path), str(path))]
+    notes = []
+    for path in paths:
+        with _own_words(str(path)):
+            notes += read_notes(_text_of(path), str(path))
+    return notes
+
+
+@contextlib.contextmanager
+def _own_words(where: str) -> Iterator[None]:
+    """A mistake in what the auditor gives is no finding about the log."""
+    try:
+        yield
+    except Damaged as error:
+        raise NotRun(f"{where} can't be used: {error}.") from None
 
 
 def _text_of(path: Path) -> str:

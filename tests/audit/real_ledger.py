@@ -15,12 +15,14 @@ from uuid import UUID, uuid4
 
 import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 from apps.audit.bundle import Bundle
-from apps.audit.keys import SigningKey
+from apps.audit.keys import SigningKey, read_key
 from apps.audit.querysets import EventQuerySet
+from apps.audit.sealer import Clocks, Sealer
 from apps.audit.sealing import Sealed, seal
 from deploy.launcher.paths import ROOT
 from tests.engines import Engines
@@ -30,7 +32,6 @@ from tests.processes import eventually
 CLIENT = ROOT / "clients" / "verify_audit.py"
 AT_ONCE = timedelta(0)
 LEDGER = ("audit_event", "audit_leaf", "audit_node", "audit_checkpoint")
-
 
 NOBODY_ELSE = """
 SELECT COALESCE(min(backend_xid::text::bigint) > (SELECT max(xid)::text::bigint FROM audit_event), true)
@@ -75,17 +76,32 @@ class Ledger:
             eventually(lambda: (connection.execute(NOBODY_ELSE).fetchone() or (False,))[0], within_seconds=60)
             return seal(connection, self.key, each=AT_ONCE, at_least=timedelta(hours=1))
 
-    def rotate(self) -> None:
-        """As the sealer does: the old key signs what names the new one, and nothing more."""
-        new = SigningKey(Ed25519PrivateKey.generate())
-        with self.superuser() as connection:
-            for (workspace,) in connection.execute("SELECT workspace_id FROM audit_tree").fetchall():
-                change = {"key": {"before": str(self.key.vkey(workspace)), "after": str(new.vkey(workspace))}}
-                record(connection, workspace, kind="audit.key_rotated", change=change)
-        self.seal()
-        self.key = new
-        with self.superuser() as connection:
-            self.know_key(connection)
+    def rotate(self, folder: Path) -> None:
+        """Put a new key beside the old one, and let the sealer look until the new one signs."""
+        key_file = folder / "signing.key"
+        for path, key in (
+            (key_file, self.key),
+            (folder / "signing.key.next", SigningKey(Ed25519PrivateKey.generate())),
+        ):
+            path.write_bytes(key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            path.chmod(0o600)
+        sealer = Sealer("", key_file, Clocks(AT_ONCE, AT_ONCE, timedelta(hours=1)))
+        with self.superuser() as own, self.from_django():
+            while (folder / "signing.key.next").exists():
+                sealer.look(own)
+        self.key = read_key(key_file)
+
+    @contextmanager
+    def from_django(self) -> Iterator[None]:
+        """Let Django's connection be to this database."""
+        usual = connections.settings["default"]["NAME"]
+        connect_to(self.database)
+        with self.blocker.unblock():
+            try:
+                yield
+            finally:
+                connections.close_all()
+                connect_to(usual)
 
     def newest_note(self, workspace: UUID) -> str:
         with self.superuser() as connection:
@@ -98,15 +114,9 @@ class Ledger:
 
     def export(self, workspace: UUID, path: Path, *, events: EventQuerySet | None = None, **more: object) -> Path:
         """Write the bundle as the application's role."""
-        usual = connections.settings["default"]["NAME"]
-        connect_to(self.database)
-        with self.blocker.unblock(), path.open("wb") as file:
-            try:
-                made = Bundle(workspace, asked_by="Auditor", now=datetime.now(UTC), events=events, **more)
-                file.writelines(made.blocks())
-            finally:
-                connections.close_all()
-                connect_to(usual)
+        with self.from_django(), path.open("wb") as file:
+            made = Bundle(workspace, asked_by="Auditor", now=datetime.now(UTC), events=events, **more)
+            file.writelines(made.blocks())
         return path
 
 

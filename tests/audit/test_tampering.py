@@ -278,7 +278,7 @@ def test_log_that_nobody_touched_raises_no_alarm(seed: int, clean_ledger: Ledger
             if is_slow:
                 slow.execute("COMMIT")
             if chance.random() < 0.3:
-                ledger.rotate()
+                ledger.rotate(tmp_path)
             ledger.record(workspace)
             ledger.seal()
             keys.append(ledger.vkey(workspace))
