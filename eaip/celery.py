@@ -2,6 +2,7 @@ import os
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.signals import task_prerun
 from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eaip.settings")
@@ -41,6 +42,14 @@ class Sweep(bootsteps.StartStopStep):
     def stop(self, worker: Any) -> None:
         self.watcher.stop()
         self.sweeper.stop()
+
+
+@task_prerun.connect
+def _renew_connections(**_: Any) -> None:
+    """Each thread keeps its connection from task to task while it is good and young, as it does between requests."""
+    from django.db import close_old_connections
+
+    close_old_connections()
 
 
 app = Celery("eaip")

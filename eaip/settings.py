@@ -218,6 +218,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A hint is short, and to connect anew for each costs more than most of them: connections last as CONN_MAX_AGE says
+# (eaip/celery.py). Celery, which closes them after each task, is left no turn to.
+CELERY_DB_REUSE_MAX = 2**62
 
 # Clocks of the engine (ADR 0020). Tests run with seconds, `make reliability` with these.
 ENGINE_LEASE = env.seconds("ENGINE_LEASE_SECONDS", 30)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import redis
 from celery import current_app
+from django.db import connection
 
 from apps.core import hints
 from apps.deployments import sweeper
@@ -101,3 +102,25 @@ def test_a_hint_to_nowhere_costs_a_page_little_and_then_nothing(stage, settings,
     assert first < 2
     assert hints._resting_until > time.monotonic()
     assert stage.fresh(deployment).state == S.QUEUED
+
+
+def test_a_thread_keeps_its_connection_from_hint_to_hint(stage, broker, monkeypatch, tmp_path: Path) -> None:
+    url, start = broker
+    monkeypatch.setitem(current_app.conf, "broker_write_url", url)
+
+    def tell(times: int) -> int:
+        done = worker.output.count("succeeded in")
+        for _ in range(times):
+            hints._send("deployments.run", uuid4())
+        eventually(lambda: worker.output.count("succeeded in") >= done + times, because=worker.output)
+        return _connections_made()
+
+    with start(), start_worker(tmp_path, environment={"REDIS_URL": url}, concurrency=1) as worker:
+        before = tell(2)
+        assert tell(20) - before < 10  # the sweeper's threads have theirs, and may have come only now
+
+
+def _connections_made() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])

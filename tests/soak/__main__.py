@@ -24,17 +24,17 @@ def main() -> int:
             os.environ |= QUICK_CLOCKS | {
                 "ENGINE_VERIFY_INTERVAL_SECONDS": "0.05",
                 "HEALTH_INTERVAL_SECONDS": "10",
-                "ENGINE_JUDGE_SECONDS": "5",
+                "ENGINE_JUDGE_SECONDS": "15",
             }
         importlib.import_module("django").setup()
         # The settings must be there before anything of Django's is imported.
         run = importlib.import_module("tests.soak.run")
-        violated = run.soak(engines, folder, minutes=float(os.environ.get("MINUTES", "30")))
-        if violated:
+        failed = run.soak(engines, folder, minutes=float(os.environ.get("MINUTES", "30")))
+        if failed:
             print(f"Logs and ledgers are kept in {folder}")
         else:
             shutil.rmtree(folder)
-        return int(violated)
+        return int(failed)
     finally:
         engines.stop()
 

@@ -26,6 +26,8 @@ from tests.soak.traffic import Traffic
 WORKERS = 2
 PEOPLE = 2
 REST_SECONDS = 180
+# A soak of WHOLE_MINUTES with fewer has not tried enough.
+WHOLE_MINUTES, ENOUGH = 30, 5_000
 FAULTS = ("worker killed", "worker frozen", "broker flushed", "broker stopped", "database restarted at once")
 REPORT = ROOT / "docs" / "reference" / "soak.md"
 
@@ -91,7 +93,10 @@ class Rig:
 
 
 def soak(engines: Engines, folder: Path, *, minutes: float) -> bool:
-    """Run for so long, then wait until all has ended, and judge. Return whether anything was violated."""
+    """Run for so long, then wait until all has ended, and judge.
+
+    Return whether anything was violated, or too little tried.
+    """
     seed = int(os.environ.get("SEED", str(time.time_ns() % 10**6)))
     random.seed(seed)
     traffic, rig = Traffic.make(), Rig(engines, folder)
@@ -128,12 +133,14 @@ def soak(engines: Engines, folder: Path, *, minutes: float) -> bool:
         for thread in threads:
             thread.join(30)
         judge.finish()
-    write_report(
+    total = write_report(
         REPORT, judge, Counter(name for name, _at in rig.faults), traffic.counts, rig.faults,
         seconds=lasted, lanes=len(traffic.lanes), workers=WORKERS, seed=seed,
     )  # fmt: skip
     print(REPORT.read_text(), flush=True)
-    return bool(judge.violations)
+    if too_few := minutes >= WHOLE_MINUTES and total < ENOUGH:
+        print(f"  !! {total:,} deployments are fewer than {ENOUGH:,}", flush=True)
+    return bool(judge.violations) or too_few
 
 
 def _faults():
