@@ -269,6 +269,8 @@ AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 360
 
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
 PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
+# Asked whether it is there, since its silence looks like peace; it sends its alerts by itself.
+ALERTMANAGER_URL = env.text("ALERTMANAGER_URL", "")
 PROMETHEUS_WINDOW = env.seconds("PROMETHEUS_WINDOW_SECONDS", 30)
 PROMETHEUS_LANES = frozenset(env.words("PROMETHEUS_LANES"))
 PROMETHEUS_QUERIES = {

@@ -52,8 +52,16 @@ def _ask_broker() -> None:
 
 
 def _ask_index() -> None:
+    _ask_head(index_url())
+
+
+def _ask_alertmanager() -> None:
+    _ask_head(settings.ALERTMANAGER_URL.rstrip("/") + "/-/ready")
+
+
+def _ask_head(url: str) -> None:
     """Any answer is an answer: the beginning of an index is megabytes long, so none of it is read."""
-    address = urlsplit(index_url())
+    address = urlsplit(url)
     opened = (HTTPSConnection if address.scheme == "https" else HTTPConnection)(
         address.hostname or "", address.port, timeout=PATIENCE_SECONDS
     )
@@ -101,6 +109,12 @@ LEANINGS: Mapping[str, Leaning] = {
         _ask_prometheus,
         "Deployments go on, judged by their health; for traffic that is not known, the environment's own rule applies.",
         is_used=lambda: bool(settings.PROMETHEUS_URL),
+    ),
+    "alertmanager": Leaning(
+        "Alertmanager",
+        _ask_alertmanager,
+        "Deployments go on; an alert that it would send rolls nothing back, health checks and traffic still do.",
+        is_used=lambda: bool(settings.ALERTMANAGER_URL),
     ),
 }
 

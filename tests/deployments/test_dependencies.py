@@ -1,21 +1,26 @@
 """What the portal leans on beside its database: noticed when it is gone, named on every page, and its return."""
 
+import re
 import threading
 from datetime import timedelta
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 
 from apps.audit.models import AuditEvent
 from apps.health import dependencies
 from apps.health.models import Dependency
 from deploy.launcher import ports
+from tests.browser.crawl import view_of
 from tests.deployments.conftest import whole
 from tests.processes import eventually, start_worker
 
+LINK = re.compile(r'<a\b(?![^>]*\bdownload\b)[^>]*\bhref="(/[^"]*)"')
 NOWHERE = "redis://127.0.0.1:{port}/0"
 
 
@@ -76,18 +81,50 @@ def test_what_answers_again_is_told(db, cast, settings) -> None:
     assert events(cast) == ["dependency.lost", "dependency.returned"]
 
 
-def test_an_index_that_is_gone_is_named_on_the_page_with_what_still_works(db, cast, index) -> None:
-    index.shutdown()
-    index.server_close()
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broker", "The message broker can&#x27;t be reached since"),
+        ("package-index", "The package index can&#x27;t be reached since"),
+        ("prometheus", "Prometheus can&#x27;t be reached since"),
+        ("alertmanager", "Alertmanager can&#x27;t be reached since"),
+    ],
+)
+def test_every_page_answers_with_one_of_them_gone_and_names_it(
+    stage, settings, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    stage.deploy()
+    nowhere = f"127.0.0.1:{ports.free_ports(1)[0]}"
+    if name == "package-index":
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://{nowhere}/simple/")
+    settings.REDIS_URL = f"redis://{nowhere}/0" if name == "broker" else settings.REDIS_URL
+    settings.PROMETHEUS_URL = f"http://{nowhere}" if name == "prometheus" else ""
+    settings.ALERTMANAGER_URL = f"http://{nowhere}" if name == "alertmanager" else ""
     dependencies.look_at_dependencies()
     dependencies.look_at_dependencies()
     client = Client()
-    client.force_login(cast.devops)
+    client.force_login(stage.world.cast.devops)
 
-    for address in ("/", "/deployments/", "/audit/"):
-        page = client.get(address).content.decode()
-        assert "The package index can&#x27;t be reached since" in page
-        assert "a release that is new to its target has to wait" in page
+    pages = pages_of(client)
+
+    assert len(pages) > 30
+    for address, page in pages.items():
+        assert page.status_code in (200, 403), address  # what they may not do, is said as ever
+        assert said in page.content.decode(), address
+
+
+def pages_of(client: Client) -> dict[str, HttpResponse]:
+    """One page of each view that links lead to."""
+    waiting, seen, found = ["/"], set(), {}
+    while waiting:
+        address = waiting.pop(0)
+        view = view_of(address, "/")
+        if view is None or view in seen:
+            continue
+        seen.add(view)
+        found[address] = client.get(address)
+        waiting += [unescape(link).split("#")[0] for link in LINK.findall(found[address].content.decode())]
+    return found
 
 
 def test_prometheus_is_named_where_it_is_configured_and_forgotten_where_it_is_not(db, cast, settings) -> None:
