@@ -27,6 +27,7 @@ class Deployment(TenantModel):
     All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
     `rollback_withheld` says why nothing was brought back by itself after a failure, where that would harm data: the
     target stays as it is, and a person decides.
+    `alarmed_at` is when a person was called for it last.
     `terms` are those of its verification, as they were at the claim: the fields of `policies.verification.Terms`, the
     number of the "policy", what users got "before", the "limits", the "source" that counts, and where the proxy's
     counters stood at the "start"; empty before.
@@ -61,6 +62,7 @@ class Deployment(TenantModel):
     first_effect_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     unknown_since = models.DateTimeField(null=True, blank=True)
+    alarmed_at = models.DateTimeField(null=True, blank=True)
     probe_after = models.DateTimeField(null=True, blank=True)
     probed = models.CharField(max_length=300, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)

@@ -6,7 +6,6 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.audit.actors import SYSTEM
-from apps.audit.models import AuditEvent
 from apps.core.verdict import Verdict
 from apps.deployments import wording
 from apps.deployments.engine import endings, locks, rollback, start
@@ -70,6 +69,9 @@ def _is_busy(lane: Lane) -> bool:
 
 
 def _is_answered(serving: Deployment) -> bool:
-    """Say whether it was rolled back before, or a person was called for: whoever ended that has decided."""
-    called = AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(serving.pk))
-    return serving.rollbacks.exists() or called.exists()
+    """Say whether it was rolled back before, or a person was called for: whoever ended that has decided.
+
+    A person who was called before it succeeded was called for something else.
+    """
+    called = serving.alarmed_at and serving.ended_at and serving.alarmed_at >= serving.ended_at
+    return bool(called) or serving.rollbacks.exists()

@@ -206,7 +206,7 @@ def test_what_nobody_can_tell_is_probed_and_tried_once_more(stage) -> None:
     assert bad.state == S.UNKNOWN
 
     stage.judge.behave()
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
 
     ended = stage.fresh(bad)
     assert (ended.state, ended.attempt) == (S.SUCCEEDED, 2)
@@ -218,9 +218,9 @@ def test_it_is_not_tried_a_third_time(stage) -> None:
     stage.judge.behave(v1_1_0={"START_GREEN": "bug"})
     bad = stage.deploy(BAD)
 
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
     assert stage.fresh(bad).state == S.UNKNOWN
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
 
     assert stage.fresh(bad).state == S.ERRORED
 
@@ -231,8 +231,8 @@ def test_an_unreachable_target_keeps_the_lane_and_calls_for_a_person_once(stage,
     stage.judge.behave(v1_1_0={"START_GREEN": "bug", "probe": "UNREACHABLE"})
     bad = stage.deploy(BAD)
 
-    _let_probe(stage, bad)
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
+    stage.let_probe(bad)
 
     with stage.everything():
         assert stage.fresh(bad).state == S.UNKNOWN
@@ -247,7 +247,7 @@ def test_what_was_applied_and_is_healthy_is_adopted(stage) -> None:
     bad = stage.deploy(BAD)
 
     stage.judge.behave()
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
 
     ended = stage.fresh(bad)
     assert ended.state == S.SUCCEEDED
@@ -261,7 +261,7 @@ def test_what_was_applied_and_is_unhealthy_is_taken_back(stage) -> None:
     bad = stage.deploy(BAD)
 
     stage.judge.behave(v1_1_0={"health": "bad"})
-    _let_probe(stage, bad)
+    stage.let_probe(bad)
 
     assert stage.fresh(bad).state == S.FAILED
     assert stage.judge.serves(bad.lane.target_key) == "1.0.0"
@@ -280,9 +280,3 @@ def test_the_steps_say_how_far_it_came(stage) -> None:
     assert verdicts["CHECK_GREEN"] == StepVerdict.FAILED
     assert verdicts["SWITCH"] == StepVerdict.SKIPPED
     assert failed.detail == "1.1.0 did not start: no such module in line 3"
-
-
-def _let_probe(stage, deployment: Deployment) -> None:
-    with stage.everything():
-        Deployment.objects.filter(pk=deployment.pk).update(probe_after=timezone.now() - timedelta(seconds=5))
-    runner.run(deployment.pk)

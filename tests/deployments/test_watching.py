@@ -139,6 +139,23 @@ def test_where_nothing_can_be_brought_back_a_person_is_called_once(
         assert Hold.objects.open().filter(lane=stage.lane()).exists()
 
 
+def test_a_person_who_was_called_before_it_was_adopted_keeps_nothing_from_being_rolled_back(
+    stage: Stage, token: str, settings: Any
+) -> None:
+    settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"DRAIN_BLUE": "bug", "probe": "UNREACHABLE"})
+    lost = stage.deploy("1.1.0")
+    stage.let_probe(lost)
+    stage.judge.behave()
+    stage.let_probe(lost)
+    with stage.everything():
+        assert AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(lost.pk)).exists()
+    assert stage.fresh(lost).state == S.SUCCEEDED
+
+    assert send(token, critical()).json()["rolled_back"] == [str(stage.rollback_of(lost))]
+
+
 def test_the_same_alert_twice_at_once_is_one_row_one_event_one_rollback(
     stage: Stage,
     token: str,

@@ -157,7 +157,8 @@ def quarantine(release: Release, lane: Lane, *, reason: str, now: datetime) -> N
 
 
 def call_for_person(deployment: Deployment, why: str) -> None:
-    """This function will leave the event that says: nobody but a person gets further here."""
+    """This function will say, in the row and by its event, that nobody but a person gets further here."""
+    Deployment.objects.filter(pk=deployment.pk).update(alarmed_at=CLOCK)
     audit.record(
         "deployment.alarmed",
         by=SYSTEM,
