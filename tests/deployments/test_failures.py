@@ -255,6 +255,22 @@ def test_what_was_applied_and_is_healthy_is_adopted(stage) -> None:
     assert stage.lane().live_release.version == BAD
 
 
+def test_it_is_adopted_though_the_terms_of_its_verification_were_lost(stage) -> None:
+    """So a standby finds it that took over before it was told of them."""
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"DRAIN_BLUE": "bug"})
+    lost = stage.deploy(BAD)
+    with stage.everything():
+        Deployment.objects.filter(pk=lost.pk).update(terms={})
+
+    stage.judge.behave()
+    stage.let_probe(lost)
+
+    ended = stage.fresh(lost)
+    assert (ended.state, ended.outcome[:7]) == (S.SUCCEEDED, "Adopted")
+    assert (ended.terms["before"]["requests"], ended.terms["limits"]["p95_ms"]) == (0, None), "nothing to compare with"
+
+
 def test_what_was_applied_and_is_unhealthy_is_taken_back(stage) -> None:
     stage.deploy()
     stage.judge.behave(v1_1_0={"DRAIN_BLUE": "bug"})

@@ -88,6 +88,7 @@ def _adopt(attempt: Attempt, seen: Observation) -> Deployment | None:
     if seen.live_slot is None and attempt.executor.can.keep_warm:
         raise OutcomeUnknown("The target says that it is applied, but not where.")
     try:
+        verification.agree_late(attempt)
         verification.verify(attempt)
     except ReleaseFailed as failure:
         return endings.fail(attempt, why=attempt.log.masked(str(failure)))

@@ -14,6 +14,7 @@ from apps.deployments.executors import contract
 from apps.deployments.executors.contract import Cancelled, ReleaseFailed, StepResult
 from apps.deployments.models import Deployment, VerificationSample
 from apps.health import measures
+from apps.health.measures import Measure
 from apps.policies import documents
 from apps.policies.models import PolicyVersion
 from apps.policies.verification import Sample, Terms, Traffic, Verdict, judge, limits_of
@@ -26,13 +27,31 @@ def agree(attempt: Attempt) -> None:
     All is taken once, at the first claim, the queries too: nothing later and no second try changes it. Raises
     StaleFence: another worker has the attempt.
     """
-    deployment = attempt.deployment
-    if deployment.terms:
+    if attempt.deployment.terms:
         return
-    with workspace_scope([deployment.workspace_id]):
-        measure = measures.measure_of(deployment.lane)
-    source = meters.source_of(attempt, measure)
+    measure, source = _measured(attempt)
     before = meters.meter_of(attempt, source, Terms(), measure.queries).before()
+    _agree(attempt, measure, source, before)
+
+
+def agree_late(attempt: Attempt) -> None:
+    """This function will store by which terms an attempt is verified that serves already, if it was lost (ADR 0053).
+
+    What users got before can't be asked any more: the release would be compared with itself. Raises StaleFence: as
+    `agree`.
+    """
+    if not attempt.deployment.terms:
+        _agree(attempt, *_measured(attempt), Traffic())
+
+
+def _measured(attempt: Attempt) -> tuple[Measure, str]:
+    with workspace_scope([attempt.deployment.workspace_id]):
+        measure = measures.measure_of(attempt.deployment.lane)
+    return measure, meters.source_of(attempt, measure)
+
+
+def _agree(attempt: Attempt, measure: Measure, source: str, before: Traffic) -> None:
+    deployment = attempt.deployment
     with workspace_scope([deployment.workspace_id]):
         journal.require_owner(deployment)
         terms, policy = _terms_in_force(deployment)
