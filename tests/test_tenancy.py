@@ -101,6 +101,7 @@ PAST_THE_SCOPE = {
     "ensure_audit_partitions": "makes tables ahead of time",
     "hotfixes_due": "ids of workspaces where a repository is to be asked about a hotfix",
     "lanes_at_rest": "ids of lanes to reconcile",
+    "lanes_that_hurt": "ids of lanes where what serves may be to blame for what is wrong",
     "notices_unmailed": "ids of notices to mail",
     "prune_alerts": "removes old alerts",
     "prune_endpoint_samples": "removes old samples of endpoint checks",

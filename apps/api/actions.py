@@ -17,7 +17,7 @@ from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
 from apps.deployments import watching
 from apps.environments.models import Environment, Lane
-from apps.health import alerts
+from apps.health import alerts, troubles
 from apps.health.alerts import Report
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseSource
@@ -165,8 +165,7 @@ def receive_alerts(token: ApiToken, *, payload: dict[str, Any], by: Actor, now: 
     for lane, report in sorted(known, key=lambda pair: (pair[0].pk, pair[1].starts_at)):
         alert = alerts.receive(lane, report, by=by, now=now)
         if alert.is_firing and alert.severity in settings.ALERT_SEVERITIES:
-            why = f"The alert {alert.name} fires. {alert.summary}".strip()
-            back.append(watching.breach(lane, why=why, since=alert.starts_at, now=now))
+            back.append(watching.breach(lane, why=troubles.of_alert(alert), since=alert.starts_at, now=now))
     return {"kept": len(known), "ignored": ignored, "rolled_back": [str(each) for each in back if each is not None]}
 
 

@@ -15,7 +15,7 @@ from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
 from apps.core.verdict import Refusal
-from apps.deployments import clock, rollouts, transitions
+from apps.deployments import clock, rollouts, transitions, watching
 from apps.deployments.engine import endings, epoch, lease, locks, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
@@ -79,6 +79,20 @@ def roll_out(one: UUID | None = None) -> None:
             log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
 
 
+def judge_watched() -> None:
+    """This function will roll back what serves where something is wrong that came up with it and still stands."""
+    with connection.cursor() as cursor:
+        # Coarse: `watching.judge` knows the rest.
+        cursor.execute(
+            "SELECT workspace_id, id FROM lanes_that_hurt(make_interval(secs => %s), %s)",
+            [settings.ENGINE_WATCH.total_seconds(), list(settings.ALERT_SEVERITIES)],
+        )
+        hurting = cursor.fetchall()
+    for workspace_id, lane_id in hurting:
+        with _alone(workspace_id, lane_id=lane_id):
+            watching.judge(lane_id, now=clock.now())
+
+
 def cancel(deployment_id: UUID) -> None:
     """This function will make the owner look at its row at once; if it has none any more, the sweeper obeys."""
     lease.look_at(deployment_id)
@@ -87,6 +101,7 @@ def cancel(deployment_id: UUID) -> None:
 def _run(workspace_id: UUID, deployment_id: UUID) -> None:
     engine.run(workspace_id, deployment_id)
     with workspace_scope([workspace_id]):
+        watching.judge(Deployment.objects.values_list("lane_id", flat=True).get(pk=deployment_id), now=clock.now())
         promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
         part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
         if part_of is not None:
@@ -129,6 +144,16 @@ _CAUSES = {
     "SETTLE": "workspace_id",
 }  # fmt: skip
 _HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "SETTLE": _settle}
+
+
+@contextmanager
+def _alone(workspace_id: UUID, **cause: UUID) -> Iterator[None]:
+    """Do something with one row in its scope; what goes wrong there keeps nobody from the next."""
+    try:
+        with coming_from(task_source(**cause)), workspace_scope([workspace_id]):
+            yield
+    except Exception:
+        log.exception("%s: it is looked at again", cause)
 
 
 @contextmanager

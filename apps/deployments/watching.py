@@ -1,6 +1,7 @@
 """What serves is watched for a while after it succeeded: what comes up then is laid at its door."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -9,10 +10,11 @@ from apps.audit.actors import SYSTEM
 from apps.core.verdict import Verdict
 from apps.deployments import wording
 from apps.deployments.engine import endings, locks, rollback, start
-from apps.deployments.enums import DeploymentKind
+from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
+from apps.health import troubles
 
 
 @transaction.atomic
@@ -40,6 +42,23 @@ def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deploymen
     return start.start_rollback(lane, target=target, reason=reason, why="", by=SYSTEM, now=now)
 
 
+@transaction.atomic
+def judge(lane_id: UUID, *, now: datetime) -> Deployment | None:
+    """This function will roll back what serves where something is wrong that came up with it, as `breach` says.
+
+    What turns faulty, or begins to fire, is laid at its door at once, but not while an attempt is open; what still
+    stands afterwards is found here.
+    """
+    lane = locks.lane(lane_id)
+    serving = rollback.live_deployment(lane)
+    if serving is None or serving.ended_at is None:
+        return None
+    for trouble in troubles.standing(lane, since=_came_at(serving), heard_since=serving.ended_at):
+        if back := breach(lane, why=trouble.why, since=trouble.since, now=now):
+            return back
+    return None
+
+
 def over_at(serving: Deployment, lane: Lane) -> datetime | None:
     """This function will say until when what serves is watched: as long as always, or until the close watch of its lane
     ends. Shapes: None while the attempt itself lasts.
@@ -53,15 +72,23 @@ def over_at(serving: Deployment, lane: Lane) -> datetime | None:
 
 def faulty(lane: Lane, detail: str, now: datetime) -> Deployment | None:
     """This function will roll back what serves where its health check has just become faulty, as `breach` says."""
-    return breach(lane, why=f"Its health check says: {detail}", since=now, now=now)
+    return breach(lane, why=troubles.of_check(detail), since=now, now=now)
 
 
 def _is_watched(serving: Deployment, lane: Lane, since: datetime, now: datetime) -> bool:
+    """Say whether it is watched now, and was when the trouble began: a close watch may begin because of one."""
     until = over_at(serving, lane)
-    if serving.kind == DeploymentKind.ROLLBACK or until is None:
+    if serving.kind == DeploymentKind.ROLLBACK or serving.ended_at is None or until is None or now > until:
         return False
-    began = serving.started_at or serving.requested_at
-    return began <= since and now <= until
+    is_of_the_close_watch = lane.close_watch_since is not None and since >= lane.close_watch_since
+    return _came_at(serving) <= since and (is_of_the_close_watch or since <= serving.ended_at + settings.ENGINE_WATCH)
+
+
+def _came_at(serving: Deployment) -> datetime:
+    """Return from when on it could be felt: before, it was only prepared."""
+    felt = serving.transitions.filter(to_state__in=(DeploymentState.MIGRATING, DeploymentState.APPLYING))
+    first = felt.order_by("n").values_list("at", flat=True).first()
+    return first or serving.started_at or serving.requested_at
 
 
 def _is_busy(lane: Lane) -> bool:

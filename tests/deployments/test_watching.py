@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
-from apps.deployments import runner, watching
+from apps.deployments import actions, runner, watching
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
+from apps.deployments.sweeper import Sweeper
 from apps.environments.enums import Health
 from apps.environments.models import Hold, Lane
 from apps.health import actions as health_actions
@@ -221,14 +223,14 @@ def answers(stage: Stage) -> Iterator[tuple[Deployment, Program]]:
     with program.running() as port:
         stage.deploy()
         live = stage.deploy("1.1.0")
-        with stage.everything():
-            HealthCheck.objects.update(url=f"http://127.0.0.1:{port}/")
+        program.port = port
         yield live, program
 
 
-def _ask(stage: Stage) -> None:
+def _ask(stage: Stage, program: Program) -> None:
     with stage.everything():
-        HealthCheck.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        url = f"http://127.0.0.1:{program.port}/"  # a deployment that succeeds sets it to the lane's own
+        HealthCheck.objects.update(url=url, due_at=timezone.now() - timedelta(seconds=1))
         check = HealthCheck.objects.get()
     health_runner.sample(check.workspace_id, check.pk, on_faulty=watching.faulty)
 
@@ -236,7 +238,7 @@ def _ask(stage: Stage) -> None:
 def _say(stage: Stage, program: Program, *answers: int) -> None:
     for answer in answers:
         program.status = answer
-        _ask(stage)
+        _ask(stage, program)
 
 
 def test_a_lane_that_gets_faulty_soon_after_a_deployment_is_rolled_back(stage: Stage, answers: Any) -> None:
@@ -268,10 +270,125 @@ def test_a_lane_that_never_answered_is_not_rolled_back_for_that(stage: Stage, an
     live, program = answers
 
     _say(stage, program, 503, 503, 503)
+    runner.judge_watched()
 
     assert not _rollbacks(stage, live)
 
 
+def _leave_open(stage: Stage) -> Deployment:
+    """Let another attempt hold the lane, as one does that waits or was lost."""
+    return stage.start(stage.release("1.2.0"))
+
+
+def _cancel(stage: Stage, attempt: Deployment) -> None:
+    with stage.everything():
+        actions.cancel_deployment(attempt, reason="Not now", by=stage.world.cast.devops, now=timezone.now())
+
+
+def test_what_got_faulty_while_an_attempt_was_open_is_found_when_that_has_ended(stage: Stage, answers: Any) -> None:
+    live, program = answers
+    other = _leave_open(stage)
+    _say(stage, program, 200, 503, 503)
+    runner.judge_watched()
+    assert not _rollbacks(stage, live), "two attempts never share a lane"
+    _cancel(stage, other)
+
+    for _ in range(2):
+        runner.judge_watched()
+
+    (back,) = _rollbacks(stage, live)
+    assert "Its health check says: 503" in back.reason
+    with stage.everything():
+        assert "Its health check says: 503" in Hold.objects.open().get(lane=live.lane).reason
+
+
+def test_an_alert_that_was_told_while_an_attempt_was_open_needs_no_repetition(stage: Stage, token: str) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+    other = _leave_open(stage)
+    assert send(token, critical()).json()["rolled_back"] == []
+    _cancel(stage, other)
+
+    Sweeper().sweep()
+
+    assert "ManyErrors fires" in stage.rollback_of(live).reason
+
+
+def test_what_was_faulty_before_a_release_came_is_not_its_doing(stage: Stage, answers: Any, settings: Any) -> None:
+    _live, program = answers
+    watch, settings.ENGINE_WATCH = settings.ENGINE_WATCH, timedelta(0)
+    _say(stage, program, 200, 503, 503)
+    settings.ENGINE_WATCH = watch
+
+    newer = stage.deploy("1.2.0")
+    _say(stage, program, 503, 503)
+    runner.judge_watched()
+
+    assert not _rollbacks(stage, newer)
+    _say(stage, program, 200, 503, 503)
+    assert len(_rollbacks(stage, newer)) == 1, "it mended it, and broke it again"
+
+
+@pytest.mark.parametrize(
+    ("step", "is_its_doing"), [(StepKind.INSTALL, False), (StepKind.DRAIN_BLUE, True)], ids=["prepared", "serving"]
+)
+def test_what_gets_faulty_during_an_attempt_is_its_doing_once_it_can_be_felt_and_lasts(
+    stage: Stage, answers: Any, step: StepKind, is_its_doing: bool
+) -> None:
+    _live, program = answers
+    newer = stage.start(stage.release("1.2.0"))
+    thread = stage.run_until(step, newer)
+    _say(stage, program, 200, 503, 503)
+    stage.judge.let_go(step)
+    thread.join(30)
+    runner.judge_watched()
+    assert not _rollbacks(stage, newer), "what was heard before it succeeded may be over"
+
+    _say(stage, program, 503)
+    runner.judge_watched()
+
+    assert len(_rollbacks(stage, newer)) == is_its_doing
+
+
+def test_a_close_watch_that_begins_because_of_trouble_rolls_nothing_back_for_it(
+    stage: Stage, answers: Any, settings: Any
+) -> None:
+    live, program = answers
+    settings.ENGINE_WATCH = timedelta(0)
+    _say(stage, program, 200, 503, 503)
+    now = timezone.now()
+    with stage.everything():
+        health_actions.watch_closely(
+            stage.lane(), until=now + timedelta(hours=1), reason="It hurts", by=stage.world.cast.devops, now=now
+        )
+
+    runner.judge_watched()
+
+    assert not _rollbacks(stage, live)
+
+
+def test_of_two_that_judge_at_once_one_rolls_back(stage: Stage, answers: Any) -> None:
+    live, program = answers
+    other = _leave_open(stage)
+    _say(stage, program, 200, 503, 503)
+    _cancel(stage, other)
+    barrier = Barrier(2)
+
+    def judge(_number: int) -> Deployment | None:
+        barrier.wait()
+        try:
+            with stage.everything():
+                return watching.judge(live.lane_id, now=timezone.now())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        backs = list(threads.map(judge, range(2)))
+
+    assert [back for back in backs if back] == _rollbacks(stage, live)
+
+
+@pytest.mark.parametrize("on_faulty", [watching.faulty, None], ids=["at once", "later"])
 @pytest.mark.parametrize(
     ("url", "rolls_back", "is_taken_back"),
     [
@@ -281,7 +398,7 @@ def test_a_lane_that_never_answered_is_not_rolled_back_for_that(stage: Stage, an
     ],
 )
 def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
-    stage: Stage, url: str, rolls_back: bool, is_taken_back: bool
+    stage: Stage, url: str, rolls_back: bool, is_taken_back: bool, on_faulty: Any
 ) -> None:
     stage.deploy()
     live = stage.deploy("1.1.0")
@@ -294,7 +411,7 @@ def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
         EndpointCheck.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
         (leases,) = endpoints.claim(100).values()
         found = [Finding(check.pk, leases[check.pk], verdict, None, 12.0, detail)]
-        endpoints.write(found, now=timezone.now(), on_faulty=watching.faulty)
+        endpoints.write(found, now=timezone.now(), on_faulty=on_faulty)
 
     with stage.everything():
         hear(Health.HEALTHY, "200 in 12 ms")
@@ -302,6 +419,7 @@ def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
     assert not _rollbacks(stage, live), "one bad answer is no incident"
     with stage.everything():
         hear(Health.FAULTY, "503 in 12 ms")
+    runner.judge_watched()
 
     back = _rollbacks(stage, live)
     assert ["Its health check says: Front door: 503" in each.reason for each in back] == [True] * is_taken_back
