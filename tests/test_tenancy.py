@@ -102,6 +102,7 @@ PAST_THE_SCOPE = {
     "hotfixes_due": "ids of workspaces where a repository is to be asked about a hotfix",
     "lanes_at_rest": "ids of lanes to reconcile",
     "lanes_that_hurt": "ids of lanes where what serves may be to blame for what is wrong",
+    "lost_attempts": "ids of attempts that nobody knows about, to call a person",
     "notices_unmailed": "ids of notices to mail",
     "prune_alerts": "removes old alerts",
     "prune_endpoint_samples": "removes old samples of endpoint checks",

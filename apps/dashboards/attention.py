@@ -69,12 +69,11 @@ def _counted(rows: "QuerySet[Any]") -> Subquery:
 
 
 def failures(workspaces: tuple[UUID, ...]) -> "QuerySet[Deployment]":
-    """Return attempts that ended badly and were the last ones of their lanes, newest first."""
+    """Return the last attempts of lanes that ended badly, or for which a person was called; newest first."""
     newer = Deployment.objects.filter(lane=OuterRef("lane"), number__gt=OuterRef("number"))
-    last = Deployment.objects.visible_in(workspaces).filter(
-        ~Exists(newer), state__in=list(UNSUCCESSFUL), lane__removed_at=None
-    )
-    return last.exclude(lane__live_release=F("release")).with_subject().order_by("-number")
+    last = Deployment.objects.visible_in(workspaces).filter(~Exists(newer), lane__removed_at=None)
+    ended = last.filter(state__in=list(UNSUCCESSFUL)).exclude(lane__live_release=F("release"))
+    return (ended | last.called_for()).with_subject().order_by("-number")
 
 
 def drifting(workspaces: tuple[UUID, ...]) -> list[Lane]:

@@ -118,7 +118,7 @@ def _attempted(raw: Raw) -> Cell | None:
     if state in OPEN:
         done, total = raw.done or 0, raw.total or 0
         more = "" if total or not raw.version else f"{raw.version} is live"
-        kind = "warn" if state == DeploymentState.UNKNOWN else "run"
+        kind = "bad" if raw.is_called_for else "warn" if state == DeploymentState.UNKNOWN else "run"
         return _cell(raw, kind, word=_step(raw, state, done, total), done=done, total=total, more=more, **attempt)
     if state in UNSUCCESSFUL and raw.version != raw.attempt_version:
         kind = "warn" if state == DeploymentState.ERRORED else "bad"
@@ -128,6 +128,8 @@ def _attempted(raw: Raw) -> Cell | None:
 
 
 def _step(raw: Raw, state: DeploymentState, done: int, total: int) -> str:
+    if raw.is_called_for:
+        return "Needs a person"
     if state in (DeploymentState.QUEUED, DeploymentState.UNKNOWN, DeploymentState.CANCELLING) or not total:
         return state.label
     step = f"tep {min(done + 1, total)} of {total}"

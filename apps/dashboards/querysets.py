@@ -33,6 +33,7 @@ SELECT service.slug, service.name, service.owner_team, service.plane, service.is
                 > (live.major, live.minor, live.patch, live.precedence)
     ) END,
     attempt.number, attempt.kind, attempt.state, attempt.version, attempt.at, attempt.done, attempt.total,
+    attempt.is_called_for,
     waiting.number, waiting.state, waiting.version, waiting.gates,
     hold.reason,
     EXISTS (SELECT FROM environments_freeze frozen
@@ -50,7 +51,9 @@ LEFT JOIN releases_release back ON back.id = lane.rolled_back_from_id
 LEFT JOIN environments_hold hold ON hold.lane_id = lane.id AND hold.lifted_at IS NULL
 LEFT JOIN LATERAL (
     SELECT deployment.number, deployment.kind, deployment.state, release.version,
-        COALESCE(deployment.ended_at, deployment.started_at, deployment.requested_at) AS at, steps.done, steps.total
+        COALESCE(deployment.ended_at, deployment.started_at, deployment.requested_at) AS at, steps.done, steps.total,
+        COALESCE(deployment.state = 'UNKNOWN' AND deployment.alarmed_at >= deployment.unknown_since, false)
+            AS is_called_for
     FROM deployments_deployment deployment
     JOIN releases_release release ON release.id = deployment.release_id
     LEFT JOIN LATERAL (
@@ -105,6 +108,7 @@ class Raw(NamedTuple):
     attempt_at: datetime | None
     done: int | None
     total: int | None
+    is_called_for: bool
     waiting_number: int | None
     waiting_state: str
     waiting_version: str
@@ -155,7 +159,7 @@ def cells(
     with Cursor(connection.connection) as cursor:
         cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         rows = cursor.execute(CELLS.format(only=only, order=order), values, prepare=True).fetchall()
-    return [Raw(*(*row[:26], _read(row[26]), *row[27:])) for row in rows]
+    return [Raw(*(*row[:27], _read(row[27]), *row[28:])) for row in rows]
 
 
 def _read(gates: Any) -> list[dict[str, Any]] | None:

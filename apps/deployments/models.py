@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Func, Q, Value
@@ -127,6 +127,13 @@ class Deployment(TenantModel):
     def took(self) -> timedelta | None:
         """Return how long it ran, or None while it runs and where it never began."""
         return self.ended_at - self.started_at if self.ended_at and self.started_at else None
+
+    @property
+    def called_at(self) -> datetime | None:
+        """Return when a person was called because nobody can tell how it stands; None where nobody was."""
+        if self.state != DeploymentState.UNKNOWN or self.alarmed_at is None or self.unknown_since is None:
+            return None
+        return self.alarmed_at if self.alarmed_at >= self.unknown_since else None
 
     @property
     def is_active(self) -> bool:

@@ -67,7 +67,7 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
     return {
         "deployment": deployment,
         "rollback": rollback,
-        "person_called_at": _person_called_at(deployment),
+        "calls_at": _calls_at(deployment),
         "now": now,
         "is_untouched": deployment.state in UNTOUCHED or not any(map(_reaches_target, steps)),
         "progress": progress_of(deployment, steps, usual, now=now),
@@ -78,8 +78,8 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
     }
 
 
-def _person_called_at(deployment: Deployment) -> datetime | None:
-    """Return when a person is called, or was, because nobody can tell how the attempt stands."""
+def _calls_at(deployment: Deployment) -> datetime | None:
+    """Return from when on a person is called if nobody can tell by then how the attempt stands."""
     since = deployment.unknown_since if deployment.state == DeploymentState.UNKNOWN else None
     return since + settings.ENGINE_UNKNOWN_ALARM if since else None
 

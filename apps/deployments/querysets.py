@@ -1,6 +1,8 @@
 from typing import Self
 
-from apps.deployments.enums import ACTIVE, OPEN, OPEN_ROLLOUT
+from django.db.models import F
+
+from apps.deployments.enums import ACTIVE, OPEN, OPEN_ROLLOUT, DeploymentState
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -10,6 +12,10 @@ class DeploymentQuerySet(TenantQuerySet):
 
     def open(self) -> Self:
         return self.filter(state__in=OPEN)
+
+    def called_for(self) -> Self:
+        """Return those for which a person was called because nobody can tell how they stand, as `called_at` says."""
+        return self.filter(state=DeploymentState.UNKNOWN, alarmed_at__gte=F("unknown_since"))
 
     def with_subject(self) -> Self:
         """Return deployments with release, service, lane and environment, in one query."""

@@ -79,6 +79,25 @@ def roll_out(one: UUID | None = None) -> None:
             log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
 
 
+def call_for_lost() -> None:
+    """This function will call a person for attempts of which nobody has been able to tell for long how they stand."""
+    with connection.cursor() as cursor:
+        long_enough = settings.ENGINE_UNKNOWN_ALARM.total_seconds()
+        cursor.execute("SELECT workspace_id, id FROM lost_attempts(make_interval(secs => %s))", [long_enough])
+        lost = cursor.fetchall()
+    for workspace_id, deployment_id in lost:
+        with _alone(workspace_id, deployment_id=deployment_id):
+            _call_for(locks.deployment(deployment_id))
+
+
+def _call_for(deployment: Deployment) -> None:
+    """Call once for each time that sight was lost, whoever lost it and however."""
+    since = deployment.unknown_since
+    if deployment.state == DeploymentState.UNKNOWN and since is not None and deployment.called_at is None:
+        why = deployment.probed or "The target has not been asked yet."
+        endings.call_for_person(deployment, f"Its outcome is not known since {since:%H:%M:%S} UTC: {why}")
+
+
 def judge_watched() -> None:
     """This function will roll back what serves where something is wrong that came up with it and still stands."""
     with connection.cursor() as cursor:

@@ -122,6 +122,7 @@ class Sweeper:
                 runner.handle(due)
             elif not self._deployments.submit(due.id, partial(runner.handle, due)):
                 left = left or not self._deployments.room
+        runner.call_for_lost()
         runner.judge_watched()
         runner.roll_out()
         if left:  # another worker may have room now, or this one in a moment: none of it waits for a whole turn

@@ -125,6 +125,7 @@ def test_nobody_is_called_before_it_is_time(stage, settings, monkeypatch) -> Non
 
     with own_clock_off_by(10, monkeypatch):
         runner.run(lost.pk)
+        runner.call_for_lost()
 
     with stage.everything():
         assert stage.fresh(lost).probed.endswith("the target is UNREACHABLE")

@@ -1,8 +1,11 @@
 """What goes wrong, and where it ends."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -231,14 +234,53 @@ def test_an_unreachable_target_keeps_the_lane_and_calls_for_a_person_once(stage,
     stage.judge.behave(v1_1_0={"START_GREEN": "bug", "probe": "UNREACHABLE"})
     bad = stage.deploy(BAD)
 
-    stage.let_probe(bad)
-    stage.let_probe(bad)
+    for _ in range(2):
+        stage.let_probe(bad)
+        runner.call_for_lost()
 
     with stage.everything():
         assert stage.fresh(bad).state == S.UNKNOWN
         assert AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(bad.pk)).count() == 1
         with pytest.raises(actions.LaneBusy):
             actions.roll_back(bad.lane, reason="Because", by=stage.world.cast.devops, now=timezone.now())
+
+
+def test_a_person_is_called_once_however_sight_was_lost_and_whoever_finds_that(stage, settings) -> None:
+    settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"START_GREEN": "bug", "probe": "a fault of ours"})
+    lost, barrier = stage.deploy(BAD), Barrier(2)
+    stage.let_probe(lost)
+
+    def sweep(_number: int) -> None:
+        barrier.wait()
+        try:
+            runner.call_for_lost()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(sweep, range(2)))
+
+    with stage.everything():
+        called = AuditEvent.objects.get(kind="deployment.alarmed", target_id=str(lost.pk))
+        assert "a fault of ours" in called.summary
+    assert stage.fresh(lost).called_at is not None
+
+
+def test_a_person_is_called_anew_when_sight_is_lost_anew(stage, settings) -> None:
+    settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
+    stage.deploy()
+    stage.judge.behave(v1_1_0={"START_GREEN": "bug"})
+    lost = stage.deploy(BAD)
+    runner.call_for_lost()
+
+    stage.let_probe(lost)
+    assert (stage.fresh(lost).attempt, stage.fresh(lost).called_at) == (2, None)
+    runner.call_for_lost()
+
+    with stage.everything():
+        assert AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(lost.pk)).count() == 2
 
 
 def test_what_was_applied_and_is_healthy_is_adopted(stage) -> None:

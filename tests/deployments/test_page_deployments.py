@@ -15,6 +15,7 @@ from apps.deployments import actions, transitions
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.enums import StepVerdict
 from apps.deployments.models import Deployment, LogChunk, Step, VerificationSample
+from apps.deployments.sweeper import Sweeper
 from apps.environments import actions as environment_actions
 from apps.environments.models import Hold
 from apps.health.models import HealthSample
@@ -270,6 +271,22 @@ def test_what_is_not_known_is_said_with_what_was_asked(world):
     assert "the portal is finding out" in page
     assert "The proxy does not answer." in page
     assert address(deployment, "abandonment") in page
+
+
+def test_that_a_person_was_called_is_said_once_it_is_so(world, settings):
+    deployment = lost(world)
+    page, person = f"/deployments/{deployment.number}/", world.cast.devops
+    assert "a person is called" in text_of(get(person, page))
+    assert "It is not known how" not in text_of(get(person, "/"))
+
+    settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
+    assert "as soon as a worker gets to it" in text_of(get(person, page))
+    Sweeper().sweep()
+
+    assert "A person was called at" in text_of(get(person, page))
+    dashboard = text_of(get(person, "/"))
+    assert "It is not known how Greeter 1.0.0 stands in Dev" in dashboard
+    assert "Needs a person" in dashboard
 
 
 def test_a_lost_deployment_is_abandoned_with_a_reason_and_its_hold_lifted(world):

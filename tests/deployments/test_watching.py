@@ -148,7 +148,7 @@ def test_a_person_who_was_called_before_it_was_adopted_keeps_nothing_from_being_
     stage.deploy()
     stage.judge.behave(v1_1_0={"DRAIN_BLUE": "bug", "probe": "UNREACHABLE"})
     lost = stage.deploy("1.1.0")
-    stage.let_probe(lost)
+    runner.call_for_lost()
     stage.judge.behave()
     stage.let_probe(lost)
     with stage.everything():

@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
-
 from apps.audit.actors import SYSTEM
-from apps.audit.models import AuditEvent
 from apps.core.crashpoints import crashpoint
 from apps.deployments import clock, transitions, wording
 from apps.deployments.engine import endings, journal, verification
@@ -38,7 +35,7 @@ def resolve(attempt: Attempt, carry_out: CarryOut) -> Deployment | None:
     crashpoint(f"after_probe:{seen.state}")
     _note(attempt, seen)
     if seen.state in (Standing.IN_FLIGHT, Standing.UNREACHABLE):
-        _wait(attempt, seen)
+        endings.give_up(attempt.deployment, why=seen.detail)
         return None
     if attempt.deployment.cancel_requested_at is not None:
         return cancel(attempt, seen)
@@ -117,20 +114,6 @@ def _try_again(attempt: Attempt, seen: Observation, carry_out: CarryOut) -> Depl
         return endings.fail(attempt, why=why)
     endings.error(attempt, why=why)
     return None
-
-
-def _wait(attempt: Attempt, seen: Observation) -> None:
-    deployment = attempt.deployment
-    endings.give_up(deployment, why=seen.detail)
-    since = deployment.unknown_since
-    if since is None or clock.now() - since < settings.ENGINE_UNKNOWN_ALARM:
-        return
-    with workspace_scope([deployment.workspace_id]):
-        # Once for each time that sight was lost.
-        if not AuditEvent.objects.filter(
-            target_id=str(deployment.pk), kind="deployment.alarmed", recorded_at__gte=since
-        ).exists():
-            endings.call_for_person(deployment, f"Its outcome is not known since {since:%H:%M:%S} UTC: {seen.detail}")
 
 
 def _note(attempt: Attempt, seen: Observation) -> None:
