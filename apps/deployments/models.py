@@ -27,6 +27,7 @@ class Deployment(TenantModel):
     All `*_at` of lease and deadlines are the database's clock. `attempt` counts automatic retries from 1.
     `rollback_withheld` says why nothing was brought back by itself after a failure, where that would harm data: the
     target stays as it is, and a person decides.
+    `deadline_at` is by when what waits must have started, or a rollback be done, whoever has it by then.
     `alarmed_at` is when a person was called for it last.
     `terms` are those of its verification, as they were at the claim: the fields of `policies.verification.Terms`, the
     number of the "policy", what users got "before", the "limits", the "source" that counts, and where the proxy's

@@ -64,6 +64,9 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
     """This function will load what the live part of the page shows: how far it is, step by step."""
     steps = last_tries(deployment.steps.order_by("seq", "attempt"))
     usual, rollback = usual_of(deployment), deployment.rollbacks.order_by("-number").first()
+    is_rollback = deployment.kind == DeploymentKind.ROLLBACK
+    # Users wait for a rollback from when it was asked for.
+    began = deployment.requested_at if is_rollback else deployment.started_at or deployment.requested_at
     return {
         "deployment": deployment,
         "rollback": rollback,
@@ -73,7 +76,9 @@ def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]
         "progress": progress_of(deployment, steps, usual, now=now),
         "step_of": {step.seq: step for step in steps},
         "usual": usual,
-        "elapsed": (deployment.ended_at or now) - (deployment.started_at or deployment.requested_at),
+        "began": began,
+        "elapsed": (deployment.ended_at or now) - began,
+        "limit": settings.ENGINE_ROLLBACK_LIMIT if is_rollback else None,
         "failed_step": next((step for step in steps if step.verdict == StepVerdict.FAILED), None),
     }
 

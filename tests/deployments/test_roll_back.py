@@ -10,11 +10,12 @@ from apps.audit.models import AuditEvent
 from apps.core.verdict import Denied
 from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState as S
+from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.environments.models import Hold
-from tests.drill import post, text_of
+from tests.drill import get, post, text_of
 
 
 def _roll_back(stage, **more: object) -> Deployment:
@@ -135,3 +136,58 @@ def test_a_rollback_that_did_not_run_can_be_asked_for_again(stage) -> None:
         actions.cancel_deployment(queued, reason="Wrong lane", by=people.devops, now=now)
 
     assert _roll_back(stage).state == S.SUCCEEDED
+
+
+def _lose(stage, step: str) -> Deployment:
+    """Begin a rollback that loses its worker in the step."""
+    stage.deploy()
+    stage.deploy("1.1.0")
+    stage.judge.behave(v1_0_0={step: "bug"})
+    back = _roll_back(stage)
+    assert back.state == S.UNKNOWN
+    assert timedelta(minutes=14) < back.deadline_at - back.requested_at <= timedelta(minutes=15, seconds=5)
+    stage.judge.behave()
+    return back
+
+
+def _leave(stage, back: Deployment, **left: float) -> None:
+    with stage.everything():
+        Deployment.objects.filter(pk=back.pk).update(deadline_at=timezone.now() + timedelta(**left))
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5], ids=["over", "nearly over"])
+def test_who_takes_a_rollback_over_has_what_is_left_of_its_time(stage, settings, seconds: float) -> None:
+    settings.ENGINE_BEAT = timedelta(seconds=0.05)
+    back = _lose(stage, "START_GREEN")
+    _leave(stage, back, seconds=seconds)
+    stage.judge.hold(StepKind.CHECK_GREEN)
+
+    stage.let_probe(back)
+
+    ended = stage.fresh(back)
+    assert (ended.state, ended.outcome) == (S.FAILED, "It was not done within 15 m.")
+    with stage.everything():
+        assert Hold.objects.open().filter(lane=back.lane).exists()
+        assert AuditEvent.objects.filter(kind="deployment.alarmed", target_id=str(back.pk)).exists()
+
+
+def test_a_rollback_that_was_done_is_adopted_late_and_its_page_says_that_it_is(stage) -> None:
+    back = _lose(stage, "RETIRE_BLUE")
+    _leave(stage, back, minutes=-1)
+    with stage.everything():
+        Deployment.objects.filter(pk=back.pk).update(requested_at=timezone.now() - timedelta(minutes=16))
+
+    stage.let_probe(back)
+
+    assert stage.fresh(back).state == S.SUCCEEDED
+    assert "over the limit of" in text_of(get(stage.world.cast.devops, f"/deployments/{back.number}/"))
+
+
+def test_the_page_of_a_rollback_shows_its_time_against_the_limit(stage) -> None:
+    stage.deploy()
+    live = stage.deploy("1.1.0")
+
+    back = _roll_back(stage)
+
+    assert "of at most" in text_of(get(stage.world.cast.devops, f"/deployments/{back.number}/"))
+    assert "of at most" not in text_of(get(stage.world.cast.devops, f"/deployments/{live.number}/"))

@@ -76,12 +76,7 @@ def _start(deployment: Deployment, now: datetime) -> str:
         S.STARTING,
         by=SYSTEM,
         now=now,
-        changes=_lease()
-        | {
-            "started_at": CLOCK,
-            "deadline_at": clock_in(settings.ENGINE_APPLY_LIMIT + settings.ENGINE_VERIFY_LIMIT),
-        }
-        | _before(deployment),
+        changes=_lease() | {"started_at": CLOCK} | _before(deployment),
     )
     if promotion is not None:
         approval_actions.mark(promotion, PromotionState.DEPLOYING, by=SYSTEM, now=now)
@@ -89,11 +84,11 @@ def _start(deployment: Deployment, now: datetime) -> str:
 
 
 def _before(deployment: Deployment) -> dict[str, object]:
-    """What runs now; a rollback knows already what it undoes."""
+    """What runs now, and no deadline any more; a rollback knows already what it undoes, and keeps its deadline."""
     if deployment.kind == DeploymentKind.ROLLBACK:
         return {}
     lane = deployment.lane
-    return {"from_release": lane.live_release, "from_configuration": lane.live_configuration}
+    return {"from_release": lane.live_release, "from_configuration": lane.live_configuration, "deadline_at": None}
 
 
 def _turned(deployment: Deployment, promotion: Promotion, now: datetime) -> str:

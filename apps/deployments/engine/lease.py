@@ -7,6 +7,7 @@ renew for ENGINE_GUARD_SILENCE it gives the attempt up by itself, well before th
 import logging
 import threading
 import time
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.db import Error, connection
 
 from apps.deployments.clock import clock_in
 from apps.deployments.enums import ACTIVE
-from apps.deployments.executors.contract import Executor, StaleFence
+from apps.deployments.executors.contract import Cancelled, Executor, StaleFence
 from apps.deployments.log import LogWriter
 from apps.deployments.models import Deployment
 from apps.workspaces.scope import workspace_scope
@@ -78,6 +79,13 @@ class Lease:
     def pause(self, seconds: float) -> None:
         """Wait, less long when something has to be looked at."""
         self._changed.wait(seconds)
+
+    def end_within(self, length: timedelta) -> None:
+        """Let the attempt end so soon, if not sooner. Raises Cancelled: that is now."""
+        self._limit_at = min(self._limit_at, time.monotonic() + length.total_seconds())
+        if length <= timedelta(0):
+            self.is_late = True
+            raise Cancelled("Its time was over before.")
 
     def look(self) -> None:
         """Renew now: somebody says that there is something new."""

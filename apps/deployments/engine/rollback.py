@@ -69,7 +69,7 @@ def begin(failed: Deployment, lane: Lane, *, why: str, now: datetime) -> Deploym
         reason=wording.plain(f"{failed} failed: {why}", 300),
         requested_at=now,
         requested_by_label=SYSTEM.label,
-        deadline_at=clock_in(settings.ENGINE_APPLY_LIMIT + settings.ENGINE_VERIFY_LIMIT),
+        deadline_at=clock_in(settings.ENGINE_ROLLBACK_LIMIT),
     )
     transitions.create(back, by=SYSTEM, why=f"Takes the lane over from {failed}.")
     return back

@@ -103,6 +103,7 @@ def _resolve(attempt: Attempt) -> Deployment | None:
 def _carry_out(attempt: Attempt) -> Deployment | None:
     """Return the rollback that follows, if one does."""
     try:
+        _keep_to_deadline(attempt)
         verification.agree(attempt)
         slot = _steps(attempt)
     except StaleFence:
@@ -115,6 +116,16 @@ def _carry_out(attempt: Attempt) -> Deployment | None:
     except Cancelled:
         return resolve.cancel(attempt)
     return None
+
+
+def _keep_to_deadline(attempt: Attempt) -> None:
+    """Leave a rollback what is left of its time, whoever had it before. Raises Cancelled: nothing is left."""
+    deployment = attempt.deployment
+    if deployment.deadline_at is None:
+        return
+    left = deployment.deadline_at - clock.now()
+    # With no worker there to begin it in time, it is begun late: what hurts serves meanwhile.
+    attempt.lease.end_within(left if deployment.first_effect_at else max(left, settings.ENGINE_APPLY_LIMIT))
 
 
 def _steps(attempt: Attempt) -> Slot | None:
@@ -193,8 +204,10 @@ def _obey(attempt: Attempt, why: str) -> Deployment | None:
         endings.lose_sight(attempt, why="The worker was stopped in the middle of it.", at_once=True)
         return None
     if attempt.lease.is_late:
-        limit = in_words(settings.ENGINE_APPLY_LIMIT)
-        return _release_failed(attempt, f"It was not done within {limit}.")
+        deadline = attempt.deployment.deadline_at
+        is_over = deadline is not None and deadline <= clock.now()
+        limit = settings.ENGINE_ROLLBACK_LIMIT if is_over else settings.ENGINE_APPLY_LIMIT
+        return _release_failed(attempt, f"It was not done within {in_words(limit)}.")
     endings.lose_sight(attempt, why=why)
     return None
 

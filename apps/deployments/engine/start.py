@@ -117,7 +117,8 @@ def _queue(deployment: Deployment, *, by: User | Actor, now: datetime, why: str 
     else:
         deployment.requested_by = by if isinstance(by, User) else None
         deployment.requested_by_label = actor_of(by).label[:150]
-    deployment.deadline_at = clock_in(settings.ENGINE_START_BY)
+    is_rollback = deployment.kind == DeploymentKind.ROLLBACK
+    deployment.deadline_at = clock_in(settings.ENGINE_ROLLBACK_LIMIT if is_rollback else settings.ENGINE_START_BY)
     try:
         with transaction.atomic():
             transitions.create(deployment, by=by, why=why)
