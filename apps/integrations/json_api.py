@@ -6,7 +6,9 @@ What a service asks for when it has had too much (`Retry-After`) is kept: nothin
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,19 @@ BODY_LIMIT = 16 << 20
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WORDS = 300
+
+
+_limit: ContextVar[float] = ContextVar("limit", default=LIMIT)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Wait for no answer longer than this."""
+    before = _limit.set(seconds)
+    try:
+        yield
+    finally:
+        _limit.reset(before)
 
 
 class ApiProblem(Exception):
@@ -96,7 +111,7 @@ class JsonApi:
         crashpoint(f"before_{method}")
         try:
             verify = ssl.create_default_context(cafile=connection.ca_file)
-            with httpx2.Client(timeout=LIMIT, follow_redirects=False, trust_env=False, verify=verify) as client:
+            with httpx2.Client(timeout=_limit.get(), follow_redirects=False, trust_env=False, verify=verify) as client:
                 content = None if body is None else json.dumps(body)
                 answer = client.request(method, connection.url + path, params=query, content=content, headers=headers)
         except (httpx2.HTTPError, OSError) as error:

@@ -10,11 +10,12 @@ from apps.audit.models import AuditEvent
 from apps.core.verdict import Denied
 from apps.deployments import actions, runner
 from apps.deployments.enums import DeploymentState as S
-from apps.deployments.executors.contract import StepKind
+from apps.deployments.executors.contract import Readiness, ReleaseRef, StepKind
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.environments.models import Hold
+from tests.deployments.file_target import FileTarget
 from tests.drill import get, post, text_of
 
 
@@ -136,6 +137,23 @@ def test_a_rollback_that_did_not_run_can_be_asked_for_again(stage) -> None:
         actions.cancel_deployment(queued, reason="Wrong lane", by=people.devops, now=now)
 
     assert _roll_back(stage).state == S.SUCCEEDED
+
+
+def test_a_service_that_does_not_answer_is_not_asked_about_one_release_after_the_other(stage, monkeypatch) -> None:
+    for version in (None, "1.1.0", "1.2.0", "1.3.0"):
+        stage.deploy(version)
+    asked = []
+
+    def readiness(_target: object, _executor: object, release: ReleaseRef, _configuration: object) -> Readiness:
+        asked.append(release.version)
+        return Readiness(False, False, "No answer from https://elsewhere.example", answered=False)
+
+    monkeypatch.setattr(FileTarget, "readiness", readiness)
+    with stage.everything():
+        target = actions.rollback_target(stage.lane())
+
+    assert (bool(target), target.sentence) == (False, "No answer from https://elsewhere.example")
+    assert asked == ["1.2.0"]
 
 
 def _lose(stage, step: str) -> Deployment:

@@ -153,6 +153,19 @@ def test_a_tag_that_is_gone_is_rejected_before_anything_runs(rig: WorkflowRig) -
     assert (ready.ready, ready.warm) == (False, False)
 
 
+def test_whoever_asks_for_a_page_waits_only_briefly_for_a_service_that_is_silent(
+    rig: WorkflowRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.deployments.executors.remote.executor.READINESS_LIMIT", 0.2)
+    rig.fake.hold(".*")
+    began = time.monotonic()
+
+    ready = rig.executor.readiness(rig.target, rig.old, rig.order(rig.old).configuration)
+
+    assert (ready.ready, ready.answered) == (False, False)
+    assert time.monotonic() - began < 5
+
+
 def test_another_lane_of_the_same_workflow_is_another_lane(rig: WorkflowRig) -> None:
     rig.deploy(rig.order(rig.old))
     rig.runs.begin(f"eaip another-lane {uuid4()} 99999", "v1.1.0", {"action": "deploy"})

@@ -22,6 +22,7 @@ from apps.releases.models import DataMigration, Release
 
 # How far back is looked for a release that can be brought back.
 DEPTH = 5
+NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
         found = usable(lane, deployment.release, deployment.configuration)
         if isinstance(found, RollbackTarget):
             return found
+        if found.reasons[0].code == NO_ANSWER:
+            return found
         reasons.append(found.sentence)
     if not reasons:
         return refused("no_earlier_release", "No other release has run here before. Deploy a newer one instead.")
@@ -156,6 +159,8 @@ def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) ->
     if not executor.can.roll_back:
         return refused("no_way_back", f"What runs by the executor “{lane.executor}” can't be rolled back.")
     seen = executor.readiness(target_of(lane), release_of(release), configuration_of(configuration))
+    if not seen.answered:
+        return refused(NO_ANSWER, seen.detail)
     if not seen.ready:
         return refused("artifact_gone", seen.detail)
     return RollbackTarget(release, configuration, seen.warm, seen.detail, _crossed(lane, release))

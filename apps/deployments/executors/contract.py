@@ -222,6 +222,8 @@ class Readiness:
     warm: bool
     """It still runs in the idle slot: rollback is a change of weights."""
     detail: str
+    answered: bool = True
+    """Whoever knows has said so; if not, asking of another release is no use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,11 @@ from apps.deployments.executors.contract import (
 from apps.deployments.executors.elsewhere import reconcile_each
 from apps.deployments.executors.remote.seen import UNDER_WAY, RemoteStep
 from apps.deployments.executors.remote.steps import STEPS, Step, Steps, untouched
-from apps.integrations.json_api import ApiProblem, NoAnswer, Refused, TooMany
+from apps.integrations.json_api import ApiProblem, NoAnswer, Refused, TooMany, within
 
 READINESS_KEPT = 60.0
+# Somebody waits for the page, or for the lane that is locked.
+READINESS_LIMIT = 3.0
 GONE = 404
 
 
@@ -116,7 +118,10 @@ class RemoteExecutor(Steps):
         kept = self._ready.get(key)
         if kept is None or now - kept[0] > READINESS_KEPT:
             try:
-                found = Readiness(True, False, self.checked(target, release, configuration))
+                with within(READINESS_LIMIT):
+                    found = Readiness(True, False, self.checked(target, release, configuration))
+            except (NoAnswer, TooMany) as error:
+                found = Readiness(False, False, str(error), answered=False)
             except (ApiProblem, ExecutorError) as error:
                 found = Readiness(False, False, str(error))
             kept = self._ready[key] = (now, found)
