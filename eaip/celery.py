@@ -20,7 +20,9 @@ class Sweep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
         from apps.approvals.jobs import see_to_approvals
+        from apps.compliance.exports.run import see_to_exports
         from apps.compliance.jobs import remind_owners
+        from apps.compliance.streams.run import see_to_streams
         from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
@@ -34,6 +36,8 @@ class Sweep(bootsteps.StartStopStep):
             see_to_comparisons,
             see_to_event_checks,
             remind_owners,
+            see_to_exports,
+            see_to_streams,
         )
         self.sweeper.start()
         self.watcher = Watcher(on_faulty=watching.faulty)

@@ -269,6 +269,17 @@ AUDIT_LOOK = env.seconds("AUDIT_LOOK_SECONDS", 5)
 AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 30)
 AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 3600)
 
+# Exports of the trail: where workers write them and web servers read them, for how long they are kept, and how soon
+# another worker goes on for one that died.
+EXPORT_DIR = env.path("EAIP_EXPORT_DIR", DATA_DIR / "exports")
+EXPORT_KEEP = env.seconds("EXPORT_KEEP_SECONDS", 7 * 86_400)
+EXPORT_LEASE = env.seconds("EXPORT_LEASE_SECONDS", 30)
+EXPORT_BEAT = env.seconds("EXPORT_BEAT_SECONDS", 1)
+
+# Streams of the trail: how long a receiver may take, and how soon another worker goes on for one that died.
+STREAM_PATIENCE = env.seconds("STREAM_PATIENCE_SECONDS", 5)
+STREAM_LEASE = env.seconds("STREAM_LEASE_SECONDS", 30)
+
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
 PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
 # Asked whether it is there, since its silence looks like peace; it sends its alerts by itself.

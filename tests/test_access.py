@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from apps.approvals import actions as approval_actions
 from apps.approvals.actions.lines import ask_for_lines
+from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEvent
 from apps.audit.querysets import WorkspaceRows
 from apps.audit.saved_filters import save_filter
@@ -153,6 +154,19 @@ def _saved_filter(objects: Objects) -> Any:
     )  # fmt: skip
 
 
+def _export(o: Objects) -> Any:
+    cast = o.world.cast
+    trail = TrailFilter({"q": "A secret reason"}, workspaces=(cast.platform.pk,))
+    return compliance_actions.ask_export(trail, form="CSV", by=cast.auditor, now=NOW)
+
+
+def _stream(o: Objects) -> Any:
+    return compliance_actions.create_stream(
+        o.world.cast.platform, kind="WEBHOOK", name="A secret reason", url="https://siem.example/",
+        by=o.world.cast.devops, now=NOW,
+    )  # fmt: skip
+
+
 OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "releases:service-detail": lambda o: [o.world.service.slug],
     **{
@@ -230,6 +244,14 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         for name in ("detail", "rename", "remove")
     },
     **{f"compliance:{name}": lambda o: [o.review.pk] for name in ("review-detail", "review-end", "access-review")},
+    **{
+        f"compliance:export-{name}": lambda o: [_export(o).pk]
+        for name in ("detail", "download", "manifest", "cancel")
+    },
+    **{
+        f"compliance:stream-{name}": lambda o: [_stream(o).pk]
+        for name in ("detail", "pause", "resume", "rewind", "replay", "secret", "remove")
+    },
     "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
@@ -240,7 +262,8 @@ LISTS = {
     "approvals:inbox", "approvals:unanswered-list",
     "approvals:delegation-list", "deployments:deployment-list", "deployments:rollout-list",
     "audit:event-list", "audit:seal-list", "calendar:calendar", "releases:release-create",
-    "compliance:overview", "compliance:review-list", "compliance:access", "compliance:population",
+    "compliance:overview", "compliance:review-list", "compliance:export-list", "compliance:stream-list",
+    "compliance:access", "compliance:population",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
@@ -252,7 +275,7 @@ OPEN = {
     "accounts:factor-list", "accounts:app-create", "accounts:passkey-create", "accounts:passkey-options",
     "accounts:recovery-code-create",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",
-    "calendar:feed-create", "calendar:feed-end", "core:styleguide", "audit:export-create",
+    "calendar:feed-create", "calendar:feed-end", "core:styleguide",
     "audit:saved-filter-create",
     "compliance:control", "compliance:mapping-export", "compliance:access-export", "compliance:population-export",
     "compliance:review-setup",
@@ -261,7 +284,7 @@ OPEN = {
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
 PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
-    "api:alertmanager-webhook",
+    "api:alertmanager-webhook", "api:exports", "api:export", "api:export-file",
 }  # fmt: skip
 
 SECRETS = (

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
 from apps.audit import saved_filters
+from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEvent
 from apps.compliance import actions as compliance_actions
 from apps.compliance.access import access_at
@@ -43,6 +45,9 @@ from tests.releases.events import consumer, event_version
 from tests.world import World, make_environment, make_lane, make_manifest, make_service
 
 __all__ = ["judge", "stage"]
+
+
+_RECEIVER = {"kind": "WEBHOOK", "name": "SIEM", "url": "https://siem.example/in"}
 
 
 @dataclass(frozen=True)
@@ -522,9 +527,40 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
     ("health:check-change", "check.changed", lambda w: Call(w.cast.devops, _check("check-change", w), CHECK)),
     ("health:check-remove", "check.removed", lambda w: Call(w.cast.devops, _check("check-remove", w), {})),
     (
-        "audit:export-create",
-        "audit.exported",
-        lambda w: Call(w.cast.auditor, reverse("audit:export-create"), {"format": "csv"}),
+        "compliance:export-list",
+        "export.asked",
+        lambda w: Call(w.cast.auditor, reverse("compliance:export-list"), {"format": "CSV"}),
+    ),
+    (
+        "compliance:stream-list",
+        "stream.created",
+        lambda w: Call(
+            w.cast.devops, reverse("compliance:stream-list"), {"workspace": w.cast.platform.pk, **_RECEIVER}
+        ),
+    ),
+    *(
+        (
+            f"compliance:stream-{what}",
+            f"stream.{kind}",
+            lambda w, what=what: Call(
+                w.cast.devops,
+                reverse(f"compliance:stream-{what}", args=[_stream(w, what).pk]),
+                {"since": NOW.strftime("%Y-%m-%dT%H:%M")} if what == "rewind" else {},
+            ),
+        )
+        for what, kind in (
+            ("pause", "paused"),
+            ("resume", "resumed"),
+            ("rewind", "rewound"),
+            ("replay", "replay_asked"),
+            ("secret", "secret_read"),
+            ("remove", "removed"),
+        )
+    ),
+    (
+        "compliance:export-cancel",
+        "export.cancelled",
+        lambda w: Call(w.cast.auditor, reverse("compliance:export-cancel", args=[_export(w).pk]), {}),
     ),
     (
         "audit:saved-filter-create",
@@ -590,6 +626,22 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         for what, noun in (("mapping", "compliance"), ("access", "access"), ("population", "population"))
     ),
 ]
+
+
+def _stream(world: World, what: str) -> Any:
+    stream = compliance_actions.create_stream(world.cast.platform, by=world.cast.devops, now=NOW, **_RECEIVER)
+    if what == "resume":
+        compliance_actions.pause_stream(stream, by=world.cast.devops)
+    if what == "replay":
+        stream.letters.create(
+            workspace=stream.workspace, leaf_index=0, event_id=uuid4(), refused_at=NOW, detail="It answered 422."
+        )
+    return stream
+
+
+def _export(world: World) -> Any:
+    trail = TrailFilter({}, workspaces=(world.cast.platform.pk,))
+    return compliance_actions.ask_export(trail, form="CSV", by=world.cast.auditor, now=NOW)
 
 
 def _saved_filter(verb: str, world: World) -> str:
@@ -738,6 +790,7 @@ ELSEWHERE = {
     "api:releases": "tests/api/test_create_release.py",
     "api:evidence": "tests/releases/test_evidence.py",
     "api:event-consumer": "tests/releases/test_events.py",
+    "api:exports": "tests/api/test_exports.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",
@@ -751,6 +804,7 @@ TASKS = {
     "approvals.mail": "notice.mailed",
     "releases.compare_api": "api.compared",
     "releases.check_events": "event_schema.checked",
+    "compliance.write_export": "audit.exported",
 }
 
 
@@ -847,7 +901,7 @@ def test_door_is_shut_when_the_ledger_cannot_be_written(
 
 
 # What happened, without a field that was one thing before and is another now.
-FACTS = {"recovery_codes.renewed", "session.ended"}
+FACTS = {"recovery_codes.renewed", "session.ended", "stream.secret_read"}
 
 
 class LedgerBroken(Exception):

@@ -33,7 +33,7 @@ def token_of(request: HttpRequest, now: datetime) -> ApiToken:
         token = ApiToken.objects.usable(now).select_related("workspace").filter(digest=digest).first()
     if token is None:
         raise NotAuthenticated("This token is not valid, or no longer.")
-    request.actor = Actor("TOKEN", str(token.pk), token.name)  # type: ignore[attr-defined]  # read when it is refused
+    request.actor = token.actor  # type: ignore[attr-defined]  # read when it is refused
     request.identity = {  # type: ignore[attr-defined]  # read by eaip/middleware.py
         "id": str(token.pk), "method": "token", "token": str(token.pk), "authenticated_at": now.isoformat(),
         "on_behalf_of": str(token.created_by_id),

@@ -59,3 +59,8 @@ class UnknownEvent(Refusal):
 class UnknownEnvironment(Refusal):
     status = 404
     code = "unknown_environment"
+
+
+class UnknownExport(Refusal):
+    status = 404
+    code = "unknown_export"

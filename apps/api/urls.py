@@ -6,6 +6,9 @@ app_name = "api"
 
 urlpatterns = [
     path("v1/admission/<str:cluster>", views.admission, name="admission"),
+    path("v1/exports", views.exports, name="exports"),
+    path("v1/exports/<uuid:export_id>", views.export, name="export"),
+    path("v1/exports/<uuid:export_id>/file", views.export_file, name="export-file"),
     path("v1/releases", views.releases, name="releases"),
     path("v1/releases/<slug:service>/<str:version>/evidence", views.evidence, name="evidence"),
     path("v1/services/<slug:service>/consumes/<str:subject>/<int:number>", views.event_consumer, name="event-consumer"),

@@ -1,18 +1,21 @@
 import hashlib
 from dataclasses import replace
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from apps.api import actions, admissions
+from apps.api import exports as trail_exports
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import service_of_webhook, token_of, webhook_actor
 from apps.api.pushes import read_push
-from apps.audit.actors import Actor
 from apps.audit.source import Source, coming_from, current_source
+from apps.compliance.exports.download import file_response
+from apps.compliance.exports.manifest import manifest_of
 from apps.core.refusals import Telling, tell
 from apps.deployments import admission as cluster_admission
 from apps.releases import actions as release_actions
@@ -36,7 +39,7 @@ def releases(request: HttpRequest) -> HttpResponse:
             key=request.headers.get("Idempotency-Key", ""),
             digest=hashlib.sha256(body).hexdigest(),
             body=json_object(body),
-            by=Actor("TOKEN", str(token.pk), token.name),
+            by=token.actor,
             now=now,
         )
     page = reverse("releases:release-detail", args=[answer.body["service"], answer.body["version"]])
@@ -54,7 +57,7 @@ def evidence(request: HttpRequest, service: str, version: str) -> HttpResponse:
     token = token_of(request, now)
     report = raw_body(request, reports.LIMIT)
     with workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
+        by = token.actor
         answer = actions.receive_evidence(token, service, version, request.GET.dict(), report=report, by=by, now=now)
     return JsonResponse(answer.body, status=answer.status)
 
@@ -67,7 +70,7 @@ def event_consumer(request: HttpRequest, service: str, subject: str, number: int
     now = timezone.now()
     token = token_of(request, now)
     with workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
+        by = token.actor
         does = actions.opt_in if request.method == "POST" else actions.opt_out
         answer = does(token, service, subject, number, by=by, now=now)
     return JsonResponse(answer.body, status=answer.status)
@@ -113,7 +116,7 @@ def alertmanager_webhook(request: HttpRequest) -> HttpResponse:
     require_json(request)
     payload = json_object(raw_body(request))
     with coming_from(_webhook_source()), workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
+        by = token.actor
         answer = actions.receive_alerts(token, payload=payload, by=by, now=now)
     return JsonResponse(answer, status=202)
 
@@ -128,9 +131,48 @@ def admission(request: HttpRequest, cluster: str) -> HttpResponse:
     require_json(request)
     uid, review = admissions.read_review(json_object(raw_body(request, admissions.LIMIT)), cluster)
     with coming_from(_webhook_source()), workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
+        by = token.actor
         verdict = cluster_admission.judge(review, workspace_id=token.workspace_id, by=by, now=now)
     return JsonResponse(admissions.answer(uid, verdict))
+
+
+@csrf_exempt
+@login_not_required
+def exports(request: HttpRequest) -> HttpResponse:
+    if request.method not in ("GET", "POST"):
+        return _only(request, "GET", "POST")
+    now = timezone.now()
+    token = token_of(request, now)
+    if request.method == "GET":
+        with workspace_scope([token.workspace_id]):
+            return JsonResponse({"exports": trail_exports.of_token(token)})
+    require_json(request)
+    body = json_object(raw_body(request))
+    with workspace_scope([token.workspace_id]):
+        asked = trail_exports.ask(token, body, now=now)
+        headers = {"Location": reverse("api:export", args=[asked.pk])}
+        return JsonResponse(manifest_of(asked), status=202, headers=headers)
+
+
+@csrf_exempt
+@login_not_required
+def export(request: HttpRequest, export_id: UUID) -> HttpResponse:
+    if request.method != "GET":
+        return _only(request, "GET")
+    token = token_of(request, timezone.now())
+    with workspace_scope([token.workspace_id]):
+        return JsonResponse(manifest_of(trail_exports.named(token, export_id)))
+
+
+@csrf_exempt
+@login_not_required
+def export_file(request: HttpRequest, export_id: UUID) -> HttpResponseBase:
+    if request.method not in ("GET", "HEAD"):
+        return _only(request, "GET", "HEAD")
+    token = token_of(request, timezone.now())
+    with workspace_scope([token.workspace_id]):
+        found = trail_exports.named(token, export_id)
+        return file_response(request, found, by=token.actor)
 
 
 def _webhook_source() -> Source:

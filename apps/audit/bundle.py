@@ -6,7 +6,7 @@ Format and meaning of each file: docs/reference/audit.md. `clients/verify_audit.
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -146,7 +146,7 @@ class Bundle:
         self.asked_by, self.now, self.criteria = asked_by, now, dict(criteria or {})
         self.spool, self.runs, self.absent = _Spool(), _Runs(), _Absent()
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes]:
         """Yield the archive in blocks of about 64 KB. Not within a transaction: it takes a snapshot of its own."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -10,7 +10,6 @@ urlpatterns = [
     path("filters/<uuid:filter_id>/", views.saved_filter_detail, name="saved-filter-detail"),
     path("filters/<uuid:filter_id>/name/", views.saved_filter_rename, name="saved-filter-rename"),
     path("filters/<uuid:filter_id>/removal/", views.saved_filter_remove, name="saved-filter-remove"),
-    path("exports/", views.export_create, name="export-create"),
     path("seals/", views.seal_list, name="seal-list"),
     path("seals/<uuid:checkpoint_id>/note", views.seal_note, name="seal-note"),
     path("<uuid:event_id>/", views.event_detail, name="event-detail"),

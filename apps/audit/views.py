@@ -1,17 +1,13 @@
-from collections.abc import Iterator
-from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.audit import actions, saved_filters, seals
-from apps.audit.bundle import Bundle
-from apps.audit.export import CONTENT_TYPES, stream
+from apps.audit import saved_filters, seals
 from apps.audit.filters import RenameForm, SaveForm, TrailFilter
 from apps.audit.models import AuditEvent, Checkpoint, SavedFilter
 from apps.audit.offers import offered
@@ -148,44 +144,6 @@ def _person(request: ScopedRequest) -> UUID:
 
 def _saved(request: ScopedRequest) -> SavedFilterQuerySet:
     return SavedFilter.objects.visible_in(request.rights.require_any("AUDIT_READ")).offered_to(_person(request))
-
-
-@require_POST
-def export_create(request: ScopedRequest) -> StreamingHttpResponse:
-    workspaces = request.rights.require_any("AUDIT_EXPORT")
-    trail = TrailFilter(request.POST, workspaces=workspaces)
-    form, now = request.POST.get("format", "csv"), timezone.now()
-    if form not in CONTENT_TYPES or not trail.is_valid():
-        raise Invalid(
-            "This export can't be made: a filter or the format is not valid.", next_step="Correct the filters."
-        )
-    if form == "zip":
-        workspaces = (_one_log(trail, workspaces),)
-        blocks = _bundle(trail, workspaces[0], by=str(request.user), now=now)
-    else:
-        blocks = stream(trail.events(), form, workspaces=workspaces)
-    actions.record_export(trail.in_words(), form=form, workspaces=workspaces, by=request.user)
-    response = StreamingHttpResponse(blocks, content_type=CONTENT_TYPES[form])
-    response["Content-Disposition"] = f'attachment; filename="eaip-audit-{now:%Y%m%dT%H%M%SZ}.{form}"'
-    response["X-Accel-Buffering"] = "no"
-    return response
-
-
-def _one_log(trail: TrailFilter, workspaces: tuple[UUID, ...]) -> UUID:
-    chosen = trail.cleaned_data["workspace"]
-    if not chosen and len(workspaces) > 1:
-        raise Invalid(
-            "A signed bundle holds the log of one workspace; nothing was exported.",
-            next_step="Choose a workspace in the filter, then export again.",
-        )
-    return UUID(str(chosen)) if chosen else workspaces[0]
-
-
-def _bundle(trail: TrailFilter, workspace_id: UUID, *, by: str, now: datetime) -> Iterator[bytes]:
-    """The whole log, or of it what the filters beside the workspace choose."""
-    is_part = any(value for name, value in trail.cleaned_data.items() if name != "workspace")
-    events = trail.events() if is_part else None
-    return Bundle(workspace_id, asked_by=by, now=now, criteria=trail.in_words(), events=events).blocks()
 
 
 def _subject(trail: TrailFilter, rows: list[AuditEvent]) -> str:

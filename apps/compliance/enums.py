@@ -50,3 +50,63 @@ class Standing(models.TextChoices):
     @property
     def tone(self) -> str:
         return {Standing.RECORDED: "ok", Standing.DRIFT: "warn", Standing.NO_ENTRY: "bad"}[self]
+
+
+class ExportForm(models.TextChoices):
+    """As what the trail is taken away."""
+
+    CSV = "CSV", "CSV"
+    JSONL = "JSONL", "JSON Lines"
+    PARQUET = "PARQUET", "Parquet"
+    BUNDLE = "BUNDLE", "Signed bundle"
+
+    @property
+    def suffix(self) -> str:
+        return {ExportForm.CSV: "csv", ExportForm.JSONL: "jsonl", ExportForm.PARQUET: "parquet"}.get(self, "zip")
+
+    @property
+    def content_type(self) -> str:
+        return {
+            ExportForm.CSV: "text/csv; charset=utf-8",
+            ExportForm.JSONL: "application/jsonl; charset=utf-8",
+            ExportForm.PARQUET: "application/vnd.apache.parquet",
+            ExportForm.BUNDLE: "application/zip",
+        }[self]
+
+
+class ExportState(models.TextChoices):
+    """Where an export stands."""
+
+    QUEUED = "QUEUED", "Queued"
+    RUNNING = "RUNNING", "Being written"
+    DONE = "DONE", "Ready"
+    FAILED = "FAILED", "Failed"
+    CANCELLED = "CANCELLED", "Cancelled"
+    EXPIRED = "EXPIRED", "Expired"
+
+    @property
+    def tone(self) -> str:
+        return {
+            ExportState.RUNNING: "run", ExportState.DONE: "ok", ExportState.FAILED: "bad",
+        }.get(self, "idle")  # fmt: skip
+
+    @property
+    def is_open(self) -> bool:
+        return self in (ExportState.QUEUED, ExportState.RUNNING)
+
+
+class StreamKind(models.TextChoices):
+    """How entries leave as they are written."""
+
+    SYSLOG = "SYSLOG", "Syslog over TLS"
+    WEBHOOK = "WEBHOOK", "Webhook"
+
+    @property
+    def scheme(self) -> str:
+        return "tls" if self == StreamKind.SYSLOG else "https"
+
+
+class StreamState(models.TextChoices):
+    ACTIVE = "ACTIVE", "Active"
+    PAUSED = "PAUSED", "Paused"
+    REMOVED = "REMOVED", "Removed"

@@ -1,6 +1,6 @@
 """What people write about reviews, and by what they narrow what they look at."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.accounts.enums import Capability
 from apps.accounts.models import Role, User
 from apps.compliance.access import Access
-from apps.compliance.enums import ReviewKind, Standing, Way
+from apps.compliance.enums import ReviewKind, Standing, StreamKind, Way
 from apps.compliance.models import Review
 from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.environments.models import Environment
@@ -152,3 +152,32 @@ class PopulationForm(forms.Form):
     def criteria(self) -> dict[str, Any]:
         """Return what was chosen, as a filter of lanes; nothing while it has an error."""
         return {name: value for name, value in self.cleaned_data.items() if value} if self.is_valid() else {}
+
+
+class StreamForm(forms.Form):
+    """A receiver of the trail of one workspace."""
+
+    workspace = forms.ModelChoiceField(Workspace.objects.none(), label="Workspace", empty_label=None)
+    kind = forms.ChoiceField(label="Kind", choices=StreamKind.choices)
+    name = LineField(label="Name", max_length=60)
+    url = LineField(
+        label="Address", max_length=500,
+        help_text="tls://siem.example.com:6514 for syslog, https://… for a webhook.",
+    )  # fmt: skip
+    ca_pem = forms.CharField(
+        label="Certificate authority", required=False, max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="In PEM, where the receiver's certificate is of your own authority.",
+    )  # fmt: skip
+    since = forms.DateTimeField(
+        label="Begin with entries from", required=False, widget=_Moment(), help_text="Empty: from now on."
+    )
+
+    def __init__(self, *args: Any, workspaces: Sequence[Workspace], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        managed = Workspace.objects.filter(pk__in=[each.pk for each in workspaces])
+        self.fields["workspace"].queryset = managed  # type: ignore[attr-defined]
+
+
+class RewindForm(forms.Form):
+    since = forms.DateTimeField(label="Begin again from", widget=_Moment())

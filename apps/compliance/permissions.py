@@ -29,3 +29,10 @@ def may_complete(by: User, review: Review) -> Verdict:
 
 def _holds(by: User, role: str | None, workspace_id: UUID) -> bool:
     return role is not None and rights.has_role(by, role, workspace_id)
+
+
+def may_manage_streams(by: User, workspace: Workspace) -> Verdict:
+    """This function will say whether somebody may let a workspace's trail stream elsewhere: as `may_manage`, since what
+    leaves by it is all that the workspace does.
+    """
+    return may_manage(by, workspace)

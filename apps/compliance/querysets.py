@@ -1,9 +1,10 @@
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
+from apps.deployments.clock import CLOCK, clock_in
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -25,3 +26,28 @@ class ReviewQuerySet(TenantQuerySet):
 
     def with_owner(self) -> Self:
         return self.select_related("workspace", "owner", "owner_role")
+
+
+class AuditExportQuerySet(TenantQuerySet):
+    def asked_for_by(self, person: UUID) -> Self:
+        """Return a person's own, and what tokens asked for that they made."""
+        return self.filter(asked_by=person)
+
+    def take(self, token: UUID, lasting: timedelta) -> bool:
+        """Give the one unfinished export of this queryset to an owner for a while, by the database's clock; False when
+        somebody else has it or it has ended.
+        """
+        free = Q(lease_until=None) | Q(lease_until__lt=CLOCK)
+        waiting = self.filter(free, state__in=["QUEUED", "RUNNING"])
+        return waiting.update(lease_token=token, lease_until=clock_in(lasting), tries=F("tries") + 1) == 1
+
+
+class AuditStreamQuerySet(TenantQuerySet):
+    def standing(self) -> Self:
+        """Return those that were not removed."""
+        return self.exclude(state="REMOVED")
+
+    def take(self, token: UUID, lasting: timedelta) -> bool:
+        """Give the one active stream of this queryset to a sender for a while; False when somebody else has it."""
+        free = Q(lease_until=None) | Q(lease_until__lt=CLOCK)
+        return self.filter(free, state="ACTIVE").update(lease_token=token, lease_until=clock_in(lasting)) == 1

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from apps.core.pages import attachment
 def safe_cell(value: object) -> str:
     """This function will write a value so that no spreadsheet runs it."""
     text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith((*FORMULA, "\0")) else text
+    return f"'{text}" if text.startswith("\0") or re.match(FORMULA, text) else text
 
 
 def written(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.compliance.views import access, controls, population, reviews
+from apps.compliance.views import access, controls, exports, population, reviews, streams
 
 app_name = "compliance"
 urlpatterns = [
@@ -14,6 +14,19 @@ urlpatterns = [
     path("access/", access.access_list, name="access"),
     path("access/export/", access.access_export, name="access-export"),
     path("access/reviews/<uuid:review_id>/", access.access_review, name="access-review"),
+    path("exports/", exports.export_list, name="export-list"),
+    path("exports/<uuid:export_id>/", exports.export_detail, name="export-detail"),
+    path("exports/<uuid:export_id>/file", exports.export_download, name="export-download"),
+    path("exports/<uuid:export_id>/manifest.json", exports.export_manifest, name="export-manifest"),
+    path("exports/<uuid:export_id>/cancellation/", exports.export_cancel, name="export-cancel"),
+    path("streams/", streams.stream_list, name="stream-list"),
+    path("streams/<uuid:stream_id>/", streams.stream_detail, name="stream-detail"),
+    path("streams/<uuid:stream_id>/pause/", streams.stream_pause, name="stream-pause"),
+    path("streams/<uuid:stream_id>/resumption/", streams.stream_resume, name="stream-resume"),
+    path("streams/<uuid:stream_id>/beginning/", streams.stream_rewind, name="stream-rewind"),
+    path("streams/<uuid:stream_id>/replay/", streams.stream_replay, name="stream-replay"),
+    path("streams/<uuid:stream_id>/secret/", streams.stream_secret, name="stream-secret"),
+    path("streams/<uuid:stream_id>/removal/", streams.stream_remove, name="stream-remove"),
     path("population/", population.population_list, name="population"),
     path("population/export/", population.population_export, name="population-export"),
 ]

@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -68,27 +68,64 @@ async def get(
     Raises NotAllowed: the address is refused, nothing was sent. NoAnswer: no answer in time, none that can be read, or
     more than BODY_BYTES.
     """
+    return await _exchange(
+        "GET", destination, policy, headers=headers or {}, seconds=seconds, resolver=resolver, trust=trust
+    )
+
+
+async def post(
+    destination: Destination,
+    policy: Policy,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    seconds: float = SECONDS,
+    resolver: Resolver = system_resolver,
+    trust: ssl.SSLContext | None = None,
+) -> Answer:
+    """This function will send these bytes by one POST request and read the answer, a redirect as it is.
+
+    Shapes, units, errors: as `get`; `headers` say what the bytes are.
+    """
+    headers = {"Content-Length": str(len(body)), **headers}
+    return await _exchange(
+        "POST", destination, policy, headers=headers, body=body, seconds=seconds, resolver=resolver, trust=trust
+    )
+
+
+async def _exchange(
+    method: str,
+    destination: Destination,
+    policy: Policy,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    seconds: float,
+    resolver: Resolver,
+    trust: ssl.SSLContext | None,
+) -> Answer:
     began = time.monotonic()
-    async with _within(seconds):
-        backend = await _pinned(destination, policy, resolver)
+    async with _within(seconds), aclosing(await _pinned(destination, policy, resolver)) as backend:
         origin = httpcore2.Origin(destination.scheme.encode(), destination.host.encode(), destination.port)
         url = httpcore2.URL(
             scheme=origin.scheme, host=origin.host, port=origin.port, target=destination.target.encode()
         )
         sent = {
             "Host": destination.authority, "User-Agent": "EAIP-Operations", "Accept": "*/*", "Connection": "close",
-            **(headers or {}),
+            **headers,
         }  # fmt: skip
         async with httpcore2.AsyncHTTPConnection(
             origin, ssl_context=trust or _system_trust(), network_backend=backend
         ) as connection:
-            response = await connection.handle_async_request(httpcore2.Request("GET", url, headers=[*sent.items()]))
+            response = await connection.handle_async_request(
+                httpcore2.Request(method, url, headers=[*sent.items()], content=body)
+            )
             try:
-                body = await _body(response)
+                answered = await _body(response)
             finally:
                 await response.aclose()
     names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-    return Answer(response.status, (time.monotonic() - began) * 1000, names, body)
+    return Answer(response.status, (time.monotonic() - began) * 1000, names, answered)
 
 
 async def reach(
@@ -99,12 +136,9 @@ async def reach(
     Raises NotAllowed, NoAnswer: as `get`.
     """
     began = time.monotonic()
-    async with _within(seconds):
-        backend = await _pinned(destination, policy, resolver)
-        stream = await backend.connect_tcp(destination.host, destination.port)
-        milliseconds = (time.monotonic() - began) * 1000
-        await stream.aclose()
-    return milliseconds
+    async with _within(seconds), aclosing(await _pinned(destination, policy, resolver)) as backend:
+        await backend.connect_tcp(destination.host, destination.port)
+        return (time.monotonic() - began) * 1000
 
 
 async def certificate(
@@ -120,22 +154,96 @@ async def certificate(
     Raises NotAllowed: as `get`. NoAnswer: also for a certificate that no browser would take.
     """
     began = time.monotonic()
-    async with _within(seconds):
-        backend = await _pinned(destination, policy, resolver)
+    async with _within(seconds), aclosing(await _pinned(destination, policy, resolver)) as backend:
         stream = await backend.connect_tcp(destination.host, destination.port)
         stream = await stream.start_tls(trust or _system_trust(), server_hostname=destination.host)
         shown = stream.get_extra_info("ssl_object").getpeercert()
         milliseconds = (time.monotonic() - began) * 1000
-        await stream.aclose()
     expires_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
     return Certificate(expires_at, milliseconds, (expires_at - datetime.now(UTC)).days)
 
 
+def hand_over_tls(
+    destination: Destination,
+    policy: Policy,
+    *,
+    data: bytes,
+    seconds: float = SECONDS,
+    resolver: Resolver = system_resolver,
+    trust: ssl.SSLContext | None = None,
+) -> None:
+    """This function will send these bytes through TLS to a receiver that answers nothing, and end the connection.
+
+    It returns when the receiver has ended it too, which it does once it has read all: a receiver that dies before
+    resets it. Units: `seconds` for all of it, at most twice SECONDS.
+    Raises NotAllowed: as `get`. NoAnswer: also when it can't be told that all was read.
+    """
+    until = time.monotonic() + min(seconds, 2 * SECONDS)
+    addresses = asyncio.run(_within_seconds(_pinned(destination, policy, resolver), seconds)).addresses
+    try:
+        with (
+            _connected(addresses, destination.port, until) as bare,
+            (trust or _system_trust()).wrap_socket(bare, server_hostname=destination.host) as channel,
+        ):
+            for start in range(0, len(data), _TLS_BLOCK):
+                channel.settimeout(_left(until))
+                channel.sendall(data[start : start + _TLS_BLOCK])
+            channel.settimeout(_left(until))
+            _ended(channel)
+    except TimeoutError:
+        raise NoAnswer(f"It did not take everything within {min(seconds, 2 * SECONDS):g} s.") from None
+    except ssl.SSLCertVerificationError as error:
+        raise NoAnswer(f"The certificate is not good: {error.verify_message}.") from error
+    except ssl.SSLError as error:
+        raise NoAnswer(f"No TLS came about: {error.reason or error}.") from error
+    except OSError as error:
+        raise NoAnswer(f"No connection: {error.strerror or error}.") from error
+
+
+_TLS_BLOCK = 16_384
+
+
+async def _within_seconds(work: Awaitable["_Pinned"], seconds: float) -> "_Pinned":
+    async with _within(seconds):
+        return await work
+
+
+def _left(until: float) -> float:
+    if (left := until - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+def _connected(addresses: Sequence[str], port: int, until: float) -> socket.socket:
+    for address in addresses[:-1]:
+        try:
+            return socket.create_connection((address, port), timeout=_left(until))
+        except ConnectionError:
+            continue
+    return socket.create_connection((addresses[-1], port), timeout=_left(until))
+
+
+def _ended(channel: ssl.SSLSocket) -> None:
+    """Say that this was all, and wait until the other side has ended too (RFC 5425, section 4.4)."""
+    try:
+        channel.unwrap()
+    except ssl.SSLEOFError:
+        # It closed without its own farewell, as some do; with something unread, its system had reset the connection.
+        return
+    except ssl.SSLError as error:
+        raise NoAnswer(f"It did not end the connection in order: {error.reason or error}.") from error
+
+
 class _Pinned(httpcore2.AnyIOBackend):
-    """Connects to addresses that were judged, whatever host it is asked for."""
+    """Connects to addresses that were judged, whatever host it is asked for, and leaves no connection behind."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
+        self.addresses = addresses
+        self._opened: list[httpcore2.AsyncNetworkStream] = []
+
+    async def aclose(self) -> None:
+        for stream in self._opened:
+            await stream.aclose()
 
     async def connect_tcp(
         self,
@@ -145,12 +253,16 @@ class _Pinned(httpcore2.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        for address in self._addresses[:-1]:
+        for address in self.addresses:
             try:
-                return await super().connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await super().connect_tcp(address, port, timeout, local_address, socket_options)
             except httpcore2.ConnectError:
-                continue
-        return await super().connect_tcp(self._addresses[-1], port, timeout, local_address, socket_options)
+                if address == self.addresses[-1]:
+                    raise
+            else:
+                self._opened.append(stream)
+                return stream
+        raise NoAnswer(f"Nobody knows the name {host}.")
 
 
 async def _pinned(destination: Destination, policy: Policy, resolver: Resolver) -> _Pinned:

@@ -6,6 +6,7 @@ from django.db import models
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.accounts.models import Role
+from apps.audit.actors import Actor
 from apps.workspaces.enums import DeploymentModel
 from apps.workspaces.querysets import ApiTokenQuerySet, MembershipQuerySet, TenantQuerySet, WorkspaceQuerySet
 
@@ -125,3 +126,8 @@ class ApiToken(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts with it, as the ledger knows it."""
+        return Actor("TOKEN", str(self.pk), self.name)

@@ -44,6 +44,7 @@ SCOPES: dict[str, Capability] = {
     "release:create": Capability.RELEASE_CREATE,
     "alerts:write": Capability.DEPLOYMENT_ROLL_BACK,
     "admission:review": Capability.ENVIRONMENT_MANAGE,
+    "audit:export": Capability.AUDIT_EXPORT,
 }
 
 

@@ -1,8 +1,5 @@
-"""The trail's pages: who may read, what a filter finds, what an export holds."""
+"""The trail's pages: who may read, and what a filter finds."""
 
-import csv
-import io
-import json
 from uuid import uuid4
 
 import pytest
@@ -10,13 +7,10 @@ from django.test import Client
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
-from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.workspaces.scope import workspace_scope
 
 LIST = "/audit/"
-EXPORT = "/audit/exports/"
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
 
 
 def _record(summary: str = "Something happened", **fields: object) -> str:
@@ -27,10 +21,6 @@ def _record(summary: str = "Something happened", **fields: object) -> str:
 
 def _summaries(response: object) -> list[str]:
     return [event.summary for event in response.context["page"].rows]
-
-
-def _body(response: object) -> str:
-    return b"".join(response.streaming_content).decode()
 
 
 @pytest.fixture
@@ -158,57 +148,3 @@ def test_event_of_another_workspace_is_not_found(client: Client, outsider: objec
 
 def test_unknown_event_is_not_found(reading: Client) -> None:
     assert reading.get(f"/audit/{uuid4()}/").status_code == 404
-
-
-@pytest.mark.django_db(transaction=True)
-def test_csv_holds_every_event_and_no_live_formula(reading: Client) -> None:
-    for formula in FORMULAS:
-        _record(formula, reason=formula)
-
-    text = _body(reading.post(EXPORT, {"format": "csv", "kind": "release.sealed"}))
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
-
-    assert [row["summary"] for row in reversed(rows)] == [f"'{formula}" for formula in FORMULAS]
-    assert all(row["reason"].startswith("'") for row in rows)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_json_lines_are_the_stored_bytes(reading: Client) -> None:
-    key = _record('quotes " and \\ and \n lines, ünïcode', after={"a": "b"})
-
-    lines = _body(reading.post(EXPORT, {"format": "jsonl", "kind": "release.sealed"})).splitlines()
-
-    with workspace_scope([PLATFORM_WORKSPACE_ID]):
-        stored = bytes(AuditEvent.objects.get(pk=key).canonical).decode()
-    assert lines == [stored]
-    assert json.loads(lines[0])["summary"] == 'quotes " and \\ and \n lines, ünïcode'
-
-
-@pytest.mark.django_db(transaction=True)
-def test_export_is_itself_recorded(reading: Client) -> None:
-    response = reading.post(EXPORT, {"format": "csv", "q": "needle"})
-    _body(response)
-
-    with workspace_scope([PLATFORM_WORKSPACE_ID]):
-        event = AuditEvent.objects.get(kind="audit.exported")
-    assert event.change["q"]["after"] == "needle"
-
-
-@pytest.mark.parametrize("form", [{"format": "exe"}, {"format": "csv", "since": "yesterday"}])
-def test_export_that_can_not_be_made_changes_nothing(reading: Client, form: dict[str, str]) -> None:
-    assert reading.post(EXPORT, form).status_code == 422
-    with workspace_scope([PLATFORM_WORKSPACE_ID]):
-        assert not AuditEvent.objects.filter(kind="audit.exported").exists()
-
-
-def test_export_asks_for_its_own_capability(client: Client, operator: object) -> None:
-    client.force_login(operator)
-
-    response = client.post(EXPORT, {"format": "csv"})
-
-    assert response.status_code == 403
-    assert "export the audit trail" in response.content.decode()
-
-
-def test_export_by_get_is_refused(reading: Client) -> None:
-    assert reading.get(EXPORT).status_code == 405

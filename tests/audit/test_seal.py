@@ -26,6 +26,7 @@ from apps.audit.models import AuditEvent, Checkpoint
 from apps.audit.notes import Note
 from apps.audit.sealer import Clocks, Sealer
 from apps.audit.sealing import Sealed
+from apps.compliance.exports.run import see_to_exports
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.workspaces.scope import workspace_scope
 from deploy.launcher.paths import ROOT
@@ -317,7 +318,10 @@ def test_pages_show_the_seal_and_hand_out_what_proves_an_entry(sealer, own, clie
     assert Note.read(note).is_signed_by(vkeys([sealer.key(own).public], PLATFORM_WORKSPACE_ID))
 
 
-def test_the_bundle_that_the_page_hands_out_is_verified_without_the_portal(sealer, own, client, cast, tmp_path) -> None:
+def test_the_bundle_that_the_page_hands_out_is_verified_without_the_portal(
+    sealer, own, client, cast, tmp_path, settings
+) -> None:
+    settings.EXPORT_DIR = tmp_path / "exports"
     write(5)
     all_sealed(sealer, own)
     client.force_login(cast.auditor)
@@ -325,7 +329,11 @@ def test_the_bundle_that_the_page_hands_out_is_verified_without_the_portal(seale
     verify = [sys.executable, "-I", ROOT / "clients" / "verify_audit.py", "verify", tmp_path / "log.zip", "--key", key]
 
     for asked in ({}, {"q": "wrote"}):
-        answer = client.post("/audit/exports/", {"format": "zip", "workspace": str(PLATFORM_WORKSPACE_ID), **asked})
+        page = client.post(
+            "/compliance/exports/", {"format": "BUNDLE", "workspace": str(PLATFORM_WORKSPACE_ID), **asked}
+        ).url
+        see_to_exports()
+        answer = client.get(f"{page}file")
         (tmp_path / "log.zip").write_bytes(b"".join(answer.streaming_content))
         told = subprocess.run(verify, capture_output=True, text=True)
         assert (told.returncode, told.stderr) == (0, ""), told.stdout

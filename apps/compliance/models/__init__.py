@@ -1,4 +1,6 @@
 from apps.compliance.models.access import AccessChange, IdentityChange
+from apps.compliance.models.exports import AuditExport
 from apps.compliance.models.reviews import Review, ReviewDone
+from apps.compliance.models.streams import AuditStream, StreamLetter
 
-__all__ = ["AccessChange", "IdentityChange", "Review", "ReviewDone"]
+__all__ = ["AccessChange", "AuditExport", "AuditStream", "IdentityChange", "Review", "ReviewDone", "StreamLetter"]

@@ -29,6 +29,7 @@ def overview(request: AuthedRequest) -> HttpResponse:
         "frameworks": page.shown_now(Scope(workspaces, form.since(now), now)),
         "due": [(each, each.is_overdue(now.date())) for each in due.with_owner()[:10]],
         "may_export": request.rights.may_any("AUDIT_EXPORT"),
+        "may_stream": request.rights.may_any("POLICY_CHANGE"),
     }
     return render_page(request, "compliance/overview.html", context)
 

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.approvals import transitions as promotions
+from apps.compliance import export_transitions as exports
+from apps.compliance import stream_transitions as streams
 from apps.deployments import rollout_transitions as rollouts
 from apps.deployments import transitions as deployments
 from apps.incidents import transitions as incidents
@@ -100,6 +102,20 @@ SECTIONS = (
         "incident.declared",
         lambda before, after: incidents.KINDS[after],
         incidents.WHEN,
+    ),
+    Section(
+        "Export of the audit trail",
+        "A worker writes it; who asked downloads it until it expires.",
+        exports.ALLOWED,
+        "export.asked",
+        lambda before, after: exports.KINDS[after],
+    ),
+    Section(
+        "Stream of the audit trail",
+        "What comes while it is paused is sent once it goes on.",
+        streams.ALLOWED,
+        "stream.created",
+        lambda before, after: streams.KINDS[before, after],
     ),
 )
 
