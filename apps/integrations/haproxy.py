@@ -191,6 +191,10 @@ class Haproxy:
         """Return the weights that the running proxy has. Raises HaproxyError: it doesn't know the backend."""
         return {name: server.weight for name, server in self.servers(backend).items()}
 
+    def kept_weights(self, backend: str) -> dict[str, int]:
+        """Return the weights that were written down, which a reload would bring back."""
+        return _weights(self._text(backend) or "")
+
     def servers(self, backend: str) -> dict[str, Server]:
         """Return the servers of a backend by name. Raises HaproxyError: the running proxy doesn't know the backend."""
         _version, header, *rows = self._table(f"show servers state {backend}")

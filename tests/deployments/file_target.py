@@ -176,7 +176,7 @@ class Place:
 
 
 class FileTarget:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True)
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True)
 
     def __init__(self) -> None:
         self._cancelled: dict[UUID, threading.Event] = {}
@@ -338,7 +338,8 @@ class FileTarget:
         try:
             with place.at_work(), place.door(row.fence) as found:
                 wanted = {each.slot.value: each for each in (row.live, row.warm) if each}
-                for slot in set(found.slots) - set(wanted):
+                serves = {found.live} if row.live else set()
+                for slot in set(found.slots) - set(wanted) - serves:
                     place.append({"effect": "stop", "slot": slot, "fence": row.fence, "deployment": "", "version": ""})
                     yield Correction(row.target.lane_key, f"{slot} was stopped", mended=True)
                 if row.live and found.live != row.live.slot.value:

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,10 +11,19 @@ from uuid import uuid4
 import pytest
 
 from apps.deployments.executors.builder import build
-from apps.deployments.executors.contract import ConfigurationRef, Order, ReleaseRef, StepKind, StepResult, TargetRef
+from apps.deployments.executors.contract import (
+    ConfigurationRef,
+    Order,
+    ReleaseRef,
+    Slot,
+    StepKind,
+    StepResult,
+    TargetRef,
+)
 from apps.deployments.executors.installation import Installation
 from apps.deployments.executors.local import Clocks, LocalExecutor
 from apps.deployments.executors.slots import Slots
+from apps.integrations import http_request
 from apps.integrations.artifact_store import ArtifactStore
 from apps.integrations.git_repository import GitRepository
 from apps.integrations.haproxy import Haproxy
@@ -28,7 +38,7 @@ from tests.fakes.github import FakeGithub
 from tests.fakes.gitlab import FakeGitlab
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.mirror import Mirror
-from tests.processes import DeploymentTarget
+from tests.processes import DeploymentTarget, eventually
 
 __all__ = ["judge"]
 
@@ -98,6 +108,20 @@ class Site:
     def read(self, target: TargetRef, path: str = "/") -> tuple[str, str]:
         with urllib.request.urlopen(f"http://127.0.0.1:{target.port}{path}", timeout=10) as answer:
             return answer.read().decode(), answer.headers["X-Release"]
+
+    def replace_program(self, target: TargetRef, slot: Slot, *, version: str) -> None:
+        """Let a slot's program answer as another version, as whoever is at the machine can."""
+        slots = self.executor.slots
+        lane = slots.lane(target)
+        path = lane.slot_folder(slot) / "program.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"version": version}))
+        state = slots.supervisor.state(slots.program_name(lane, slot))
+        os.kill(state.pid, signal.SIGTERM)
+        eventually(lambda: self._answer(target, slot) == version, within_seconds=10)
+
+    def _answer(self, target: TargetRef, slot: Slot) -> str | None:
+        socket = self.executor.slots.socket_of(self.executor.slots.lane(target), slot)
+        return http_request.get("/health", to=socket).headers.get("x-release")
 
     def fence_on(self, target: TargetRef) -> int:
         path = self.executor.slots.lane(target).folder / "fence.json"

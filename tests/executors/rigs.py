@@ -16,9 +16,12 @@ from apps.deployments.executors.contract import (
     ConfigurationRef,
     Executor,
     ExecutorError,
+    LaneRow,
     Observation,
     Order,
     ReleaseRef,
+    Slot,
+    SlotRow,
     StepKind,
     StepResult,
     TargetRef,
@@ -34,7 +37,7 @@ from apps.integrations.haproxy import Haproxy
 from apps.releases import manifests
 from deploy.local import make_greeter
 from tests import charts
-from tests.deployments.file_target import FileTarget, Judge
+from tests.deployments.file_target import FileTarget, Judge, Place
 from tests.executors.conftest import Site
 from tests.fakes.argocd import FakeArgocd
 from tests.fakes.github import FakeGithub
@@ -75,6 +78,16 @@ class Rig:
     def deploy(self, order: Order) -> list[StepResult]:
         kinds = [step.kind for step in self.executor.plan(order) if step.kind != StepKind.VERIFY]
         return [self.executor.apply(kind, order, log=self.lines.append) for kind in kinds]
+
+    def live(self, order: Order) -> LaneRow:
+        """Deploy, and return what the database says of the lane afterwards."""
+        slots = [result.slot for result in self.deploy(order) if result.slot]
+        row = SlotRow(slots[-1] if slots else None, order.deployment_id, order.release, order.configuration)
+        return LaneRow(self.target, order.fence, row)
+
+    def change_by_hand(self) -> None:
+        """Make another version run, past the portal."""
+        raise NotImplementedError
 
     def look(self, order: Order) -> Observation:
         """Ask what became of an attempt, as whoever takes it over: under the next fence."""
@@ -126,6 +139,10 @@ class LocalRig(Rig):
         weights = {name: server.weight for name, server in servers.items()}
         return weights, {name: state.pid for name, state in self.site.executor.slots.supervisor.states().items()}
 
+    def change_by_hand(self) -> None:
+        (slot,) = self.site.executor.slots.loaded(self.site.executor.slots.lane(self.target))
+        self.site.replace_program(self.target, slot, version="9.9.9")
+
     @contextmanager
     def hanging(self) -> Iterator[Callable[[], bool]]:
         yield lambda: any(line.startswith("health check of") for line in self.lines)
@@ -149,6 +166,12 @@ class FileRig(Rig):
 
     def effects(self) -> object:
         return self.judge.effects(self.target.lane_key)
+
+    def change_by_hand(self) -> None:
+        place = Place(self.target.lane_key)
+        line = {"slot": Slot(place.standings().live or "").other, "fence": 0, "deployment": "", "digest": ""}
+        for effect in ("start", "switch"):
+            place.append({"effect": effect, "version": "9.9.9", **line})
 
     @contextmanager
     def hanging(self) -> Iterator[Callable[[], bool]]:
@@ -188,6 +211,12 @@ class HelmRig(Rig):
             for resource in (DEPLOYMENTS, SECRETS)
             for obj in self.cluster.store.all(resource, "demo")
         ]
+
+    def change_by_hand(self) -> None:
+        """As `kubectl set image` does it."""
+        deployment = self.cluster.store.get(DEPLOYMENTS, "demo", self.target.lane_key)
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = "greeter:9.9.9"
+        self.cluster.store.replace(DEPLOYMENTS, "demo", self.target.lane_key, deployment)
 
     def revisions(self) -> list[tuple[str, str]]:
         """Return number and status of what helm keeps of this lane."""
@@ -264,6 +293,10 @@ class ArgocdRig(RemoteRig):
     def effects(self) -> object:
         return self.argocd.syncs[:], json.dumps([self.app["spec"], self.app["metadata"]["annotations"]])
 
+    def change_by_hand(self) -> None:
+        """As `argocd app set` does it."""
+        self.app["spec"]["source"]["targetRevision"] = "9.9.9"
+
 
 class WorkflowRig(RemoteRig):
     def __init__(self, fake: FakeGithub | FakeGitlab, folder: Path) -> None:
@@ -292,6 +325,15 @@ class FluxRig(RemoteRig):
 
     def effects(self) -> object:
         return self.object["spec"], self.object["metadata"]["annotations"]
+
+    def change_by_hand(self) -> None:
+        """As `kubectl edit` does it."""
+        obj = self.object
+        if self.resource == HELM_RELEASES:
+            obj["spec"]["chart"]["spec"]["version"] = "9.9.9"
+        else:
+            obj["spec"]["postBuild"]["substitute"]["EAIP_VERSION"] = "9.9.9"
+        self.cluster.store.replace(self.resource, "demo", "greeter", obj)
 
 
 class TektonRig(RemoteRig):

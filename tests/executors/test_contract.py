@@ -3,6 +3,7 @@
 A new executor is one rig more, and all of this runs against it.
 """
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -41,6 +42,9 @@ REMOTE = [
     "tekton",
 ]
 EXECUTORS = ["local", "files", *REMOTE]
+# What they know is the run that they have started, and not what it has done.
+NOT_OBSERVED = ("github", "gitlab", "tekton")
+OBSERVED = ["local", "files"]
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -227,6 +231,37 @@ def test_a_lane_without_a_live_release_is_emptied(rig: Rig) -> None:
     assert all(correction.mended for correction in corrections)
     assert rig.executor.probe(order).state is Standing.NOT_APPLIED
     assert rig.executor.reconcile((LaneRow(rig.target, order.fence, live=None),)) == ()
+
+
+@pytest.mark.parametrize("rig", OBSERVED, indirect=True)
+def test_what_was_changed_by_hand_is_flagged_and_left_until_a_person_deploys_again(rig: Rig) -> None:
+    row = rig.live(rig.order(rig.old))
+    assert rig.executor.reconcile((row,)) == ()
+
+    rig.change_by_hand()
+    before = rig.effects()
+    looks = [rig.executor.reconcile((row,)) for _look in range(2)]
+
+    assert [[(told.drifted, told.mended) for told in look] for look in looks] == [[(True, False)]] * 2
+    assert rig.effects() == before
+    assert not any(told.drifted for told in rig.executor.reconcile((rig.live(rig.order(rig.old)),)))
+
+
+def test_another_deployment_than_the_rows_is_flagged_and_left(rig: Rig) -> None:
+    row, other = rig.live(rig.order(rig.old)), rig.order(rig.new)
+    rig.deploy(other)
+    before = rig.effects()
+
+    (told,) = rig.executor.reconcile((dataclasses.replace(row, fence=other.fence),))
+
+    assert (told.drifted, told.mended) == (True, False)
+    assert rig.effects() == before
+    assert rig.executor.probe(other).state is Standing.APPLIED
+
+
+@pytest.mark.parametrize("rig", NOT_OBSERVED, indirect=True)
+def test_who_sees_only_its_own_runs_says_so(rig: Rig) -> None:
+    assert not rig.executor.can.observe
 
 
 def test_verify_and_unknown_steps_are_refused(rig: Rig) -> None:

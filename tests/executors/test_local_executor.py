@@ -14,6 +14,7 @@ from apps.deployments.executors.contract import (
     ConfigurationRef,
     LaneRow,
     NotIdle,
+    Order,
     OutcomeUnknown,
     ReleaseFailed,
     ReleaseRef,
@@ -30,6 +31,12 @@ from tests.mirror import Mirror, release
 from tests.processes import DeploymentTarget, eventually
 
 Greeter = Callable[[str], ReleaseRef]
+
+
+def live(site: Site, order: Order) -> LaneRow:
+    """Deploy, and return what the database says of the lane afterwards."""
+    slot = site.deploy(order)[StepKind.SWITCH].slot
+    return LaneRow(order.target, order.fence, SlotRow(slot, order.deployment_id, order.release, order.configuration))
 
 
 def test_a_first_deployment_brings_the_release_to_the_lane(site: Site, greeter: Greeter) -> None:
@@ -375,7 +382,7 @@ def test_what_was_deployed_comes_back_with_proxy_and_supervisor(
     assert site.read(target)[1] == "1.0.1"
 
 
-def test_reconciliation_makes_the_target_match_the_database(site: Site, greeter: Greeter) -> None:
+def test_what_is_dead_is_brought_back(site: Site, greeter: Greeter) -> None:
     target = site.new_target()
     order = site.order(target, greeter("v1.0.0"))
     site.step(StepKind.INSTALL, order)
@@ -386,12 +393,55 @@ def test_reconciliation_makes_the_target_match_the_database(site: Site, greeter:
     assert [correction.mended for correction in corrections] == [True, True]
     assert eventually(lambda: site.executor.sample(target).ok)
     assert site.executor.reconcile((row,)) == ()
-    proxy = site.executor.slots.proxy
-    proxy.set_weights(target.lane_key, {"blue": 0, "green": 256})
+    site.executor.slots.supervisor.remove(f"{target.lane_key}-blue")
     (mended,) = site.executor.reconcile((row,))
 
-    assert "weights were {'blue': 0, 'green': 256}" in mended.detail
-    assert site.read(target)[1] == "1.0.0"
+    assert (mended.mended, mended.detail) == (True, "blue did not run 1.0.0: started")
+    assert eventually(lambda: site.executor.sample(target).ok)
+
+
+@pytest.mark.parametrize("weights", [(256, 0), (128, 64), (0, 0)], ids=["the other slot", "both", "none"])
+def test_traffic_that_was_moved_by_hand_is_flagged_and_left_until_a_person_deploys_again(
+    site: Site, greeter: Greeter, weights: tuple[int, int]
+) -> None:
+    target, proxy = site.new_target(), site.executor.slots.proxy
+    site.deploy(site.order(target, greeter("v1.0.0")))
+    row = live(site, site.order(target, greeter("v1.0.1")))
+    assert row.live
+    by_hand = dict(zip((row.live.slot.other.value, row.live.slot.value), weights, strict=True))
+    for name, weight in by_hand.items():
+        proxy.command(f"set weight {target.lane_key}/{name} {weight}")
+    site.executor.slots.supervisor.remove(f"{target.lane_key}-{row.live.slot.value}")
+
+    # What is dead comes back even so, since the traffic may return to it.
+    told = [[(each.drifted, each.mended) for each in site.executor.reconcile((row,))] for _look in range(2)]
+    left = proxy.weights(target.lane_key)
+    again = live(site, site.order(target, greeter("v1.0.1")))
+
+    assert told == [[(False, True), (True, False)], [(True, False)]]
+    assert left == by_hand
+    assert site.read(target)[1] == "1.0.1"
+    assert not any(each.drifted for each in site.executor.reconcile((again,)))
+
+
+def test_what_somebody_put_into_the_idle_slot_is_flagged_and_outlives_its_time(site: Site, greeter: Greeter) -> None:
+    target, supervisor = site.new_target(), site.executor.slots.supervisor
+    first = site.order(target, greeter("v1.0.0"))
+    site.deploy(first)
+    row = live(site, site.order(target, greeter("v1.0.1")))
+    assert row.live
+    idle = row.live.slot.other
+    site.replace_program(target, idle, version="9.9.9")
+    program = supervisor.state(f"{target.lane_key}-{idle.value}")
+
+    (told,) = site.executor.reconcile((row,))
+    retired = site.executor.retire(target, idle, fence=row.fence)
+    ready = site.executor.readiness(target, first.release, first.configuration)
+
+    assert told.drifted
+    assert f"{idle.value} answers as 9.9.9, not as 1.0.0" in told.detail
+    assert (retired, ready.warm) == (False, False)
+    assert supervisor.state(program.name).pid == program.pid
 
 
 @pytest.mark.parametrize("by", ["probe", "reconcile"])

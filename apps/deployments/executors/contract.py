@@ -5,7 +5,8 @@ What it can do
 `can` (`Abilities`) declares it, and the engine and the pages follow: without `probe` nothing is tried again by itself
 and a person decides what became of it; without `cancel` a running attempt can't be cancelled; without `roll_back`
 nothing is brought back by itself, and a person is called; without `keep_warm` there are no slots: `StepResult.slot` and
-`Observation.live_slot` stay empty, `retire` finds nothing and `traffic` may be empty.
+`Observation.live_slot` stay empty, `retire` finds nothing and `traffic` may be empty; without `observe` what was
+changed by hand is not seen, and the pages say so.
 
 How the engine calls it
 -----------------------
@@ -32,7 +33,8 @@ of SWITCH. KEEP_BLUE leaves the old slot running for instant rollback; `retire(t
 ENGINE_WARM, or leave it to `reconcile(rows)` with `warm=None`.
 
 A lane that is given up: `remove(target, fence=)` ends all that runs of it; its data folder stays. `reconcile` does the
-same for a row with `live=None`.
+same for a row with `live=None`. Of a row with a live release it mends only what is dead; something else that runs, or
+has the traffic, was put there by a person and is told as `drifted` and left until a person acts (ADR 0109).
 
 A rollback is an order like any other with `rolls_back` set to the deployment that it undoes and `release` and
 `configuration` of what shall serve again: the same steps, but nothing is asked of the network, and a slot that is
@@ -110,6 +112,8 @@ class Abilities:
     """Has it two slots, of which one keeps what served before?"""
     repeat: bool
     """May the engine try once more by itself when `probe` says that it isn't applied?"""
+    observe: bool
+    """Does `reconcile` see what runs, so that a version changed by hand is flagged?"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,9 @@ from apps.deployments.executors.guard import Lifeline
 from apps.deployments.executors.lane import Lane, SlotRecord
 from apps.deployments.executors.lifelines import Lifelines
 from apps.deployments.executors.manifest import program_of
-from apps.deployments.executors.slots import Slots
+from apps.deployments.executors.slots import Slots, all_to
 from apps.integrations import http_request
-from apps.integrations.haproxy import FULL_WEIGHT, HaproxyError, ProxyUnreachable
+from apps.integrations.haproxy import HaproxyError, ProxyUnreachable
 from apps.integrations.supervisord import SupervisorError
 
 
@@ -61,7 +61,7 @@ class Clocks:
 
 
 class LocalExecutor:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True)
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True)
 
     def __init__(self, slots: Slots, clocks: Clocks | None = None) -> None:
         self.slots = slots
@@ -100,18 +100,19 @@ class LocalExecutor:
         if lane.is_at_work:
             return Observation(Standing.IN_FLIGHT, "A step of this lane is at work on the target.")
         try:
-            live = self.slots.serving(lane)
-        except (HaproxyError, OutcomeUnknown) as error:
+            loaded = self.slots.loaded(lane)
+        except HaproxyError as error:
             return Observation(Standing.UNREACHABLE, str(error))
-        if live is None:
+        if not loaded:
             return Observation(Standing.NOT_APPLIED, "Nothing serves on this lane.")
+        live, mine = loaded[0], self._slot_of(order, lane)
         record = lane.record(live)
         sample = self.sample(order.target)
-        ours = record is not None and record.deployment_id == str(order.deployment_id)
-        if ours:
+        state = Standing.NOT_APPLIED if mine not in loaded else Standing.BEGUN if loaded[1:] else Standing.APPLIED
+        if state is Standing.APPLIED:
             self._keep_weights(order, lane)
         return Observation(
-            state=Standing.APPLIED if ours else Standing.NOT_APPLIED,
+            state=state,
             detail=f"{live.value} serves {record.version if record else 'an unknown release'}: {sample.detail}",
             live_slot=live,
             healthy=sample.ok,
@@ -147,7 +148,7 @@ class LocalExecutor:
             slot = self._slot_of(order, lane)
             if slot is None:
                 return
-            if slot is self.slots.serving(lane):
+            if slot in self.slots.loaded(lane):
                 raise NotIdle(f"{slot.value} serves: it can't be discarded.")
             self.slots.stop(lane, slot)
             log(f"{slot.value} is stopped and empty again.")
@@ -155,9 +156,9 @@ class LocalExecutor:
     def retire(self, target: TargetRef, slot: Slot, *, fence: int) -> bool:
         lane = self.slots.lane(target)
         with lane.at_work(), lane.fenced(fence):
-            if slot is self.slots.serving(lane):
+            if slot in self.slots.loaded(lane):
                 raise NotIdle(f"{slot.value} serves: it can't be retired.")
-            return self.slots.stop(lane, slot)
+            return not self.slots.stranger(target, slot) and self.slots.stop(lane, slot)
 
     def remove(self, target: TargetRef, *, fence: int) -> None:
         lane = self.slots.lane(target)
@@ -173,9 +174,9 @@ class LocalExecutor:
             return Readiness(False, False, str(error))
         lane = self.slots.lane(target)
         with contextlib.suppress(HaproxyError, SupervisorError):
-            live = self.slots.serving(lane)
+            loaded = self.slots.loaded(lane)
             for slot in Slot:
-                if slot is not live and self.slots.holds(lane, slot, release, configuration):
+                if slot not in loaded and self.slots.holds(target, slot, release, configuration):
                     return Readiness(True, True, f"{release.version} still runs in {slot.value}: a switch is enough.")
         if complete:
             return Readiness(
@@ -240,10 +241,10 @@ class LocalExecutor:
         if (kept := self._kept_for(order, lane)) is not None:
             with lane.fenced(order.fence, order.deployment_id):
                 lane.write_record(kept, _record_of(order))
-            serves = kept is self.slots.serving(lane)
+            serves = kept in self.slots.loaded(lane)
             how = "serves all the time" if serves else "is still warm"
             return StepResult(f"{kept.value} {how} with {order.release.version}.", changed=False, slot=kept)
-        slot = self._slot_of(order, lane) or (self.slots.serving(lane) or Slot.GREEN).other
+        slot = self._slot_of(order, lane) or (self._serving(order, lane) or Slot.GREEN).other
         name = self.slots.program_name(lane, slot)
         state = self.slots.supervisor.state(name)
         if self._slot_of(order, lane) is slot and state and state.is_alive and self.slots.accepts(lane, slot):
@@ -274,7 +275,7 @@ class LocalExecutor:
     def _switch(self, step: "_Step") -> StepResult:
         order, lane = step.order, step.lane
         slot = self._own_slot(order, lane)
-        wanted = {slot.value: FULL_WEIGHT, slot.other.value: 0}
+        wanted = all_to(slot)
         if step.lifeline.is_cancelled:
             raise Cancelled("Cancelled before the switch.")
         with lane.fenced(order.fence, order.deployment_id):
@@ -302,6 +303,10 @@ class LocalExecutor:
 
     def _keep_blue(self, step: "_Step") -> StepResult:
         slot = self._own_slot(step.order, step.lane)
+        if stranger := self.slots.stranger(step.order.target, slot.other):
+            with step.lane.fenced(step.order.fence, step.order.deployment_id):
+                self.slots.stop(step.lane, slot.other)
+            return StepResult(f"{stranger}: it is stopped.", slot=slot)
         record = step.lane.record(slot.other)
         if record is None:
             return StepResult("Nothing served here before.", changed=False, slot=slot)
@@ -312,7 +317,7 @@ class LocalExecutor:
         order, lane = step.order, step.lane
         slot = self._own_slot(order, lane)
         with lane.fenced(order.fence, order.deployment_id):
-            if slot.other is self.slots.serving(lane):
+            if slot.other in self.slots.loaded(lane):
                 raise NotIdle(f"{slot.other.value} serves: it can't be stopped.")
             changed = self.slots.stop(lane, slot.other)
         return StepResult(f"{slot.other.value} is stopped.", changed=changed, slot=slot)
@@ -321,6 +326,14 @@ class LocalExecutor:
         """Its switch may have been cut after the proxy obeyed: a later reload would bring back what served before."""
         with lane.fenced(order.fence, order.deployment_id), contextlib.suppress(HaproxyError):
             self.slots.proxy.keep_weights(lane.key, self.slots.proxy.weights(lane.key))
+
+    def _serving(self, order: Order, lane: Lane) -> Slot | None:
+        """Return the slot that serves. What a person has split between both goes to the one that has most of it."""
+        loaded = self.slots.loaded(lane)
+        if loaded[1:]:
+            with lane.fenced(order.fence, order.deployment_id):
+                self.slots.proxy.set_weights(lane.key, all_to(loaded[0]))
+        return loaded[0] if loaded else None
 
     def _slot_of(self, order: Order, lane: Lane) -> Slot | None:
         for slot in Slot:
@@ -342,7 +355,7 @@ class LocalExecutor:
         for slot in Slot:
             record = lane.record(slot)
             is_other = record is not None and record.deployment_id != str(order.rolls_back)
-            if is_other and self.slots.holds(lane, slot, order.release, order.configuration):
+            if is_other and self.slots.holds(order.target, slot, order.release, order.configuration):
                 return slot
         return None
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from apps.core.crashpoints import crashpoint
 from apps.deployments.executors.contract import (
     ConfigurationRef,
-    OutcomeUnknown,
     ReleaseRef,
     Slot,
     TargetRef,
@@ -15,10 +14,15 @@ from apps.deployments.executors.installation import Installation
 from apps.deployments.executors.lane import Lane, SlotRecord
 from apps.deployments.executors.manifest import program_wheel
 from apps.integrations import http_request
-from apps.integrations.haproxy import Backend, Haproxy, HaproxyError, PortTaken
+from apps.integrations.haproxy import FULL_WEIGHT, Backend, Haproxy, HaproxyError, PortTaken
 from apps.integrations.supervisord import Supervisor
 
 _EMPTY_ENVIRONMENT = ("/usr/bin/env", "-i", "LANG=C.UTF-8", "PATH=/usr/bin:/bin", "PYTHONUNBUFFERED=1")
+
+
+def all_to(slot: Slot | None) -> dict[str, int]:
+    """Return the weights that bring all traffic to a slot, or none to any."""
+    return {each.value: FULL_WEIGHT if each is slot else 0 for each in Slot}
 
 
 class Slots:
@@ -64,14 +68,12 @@ class Slots:
     def program_name(self, lane: Lane, slot: Slot) -> str:
         return f"{lane.key}-{slot.value}"
 
-    def serving(self, lane: Lane) -> Slot | None:
+    def loaded(self, lane: Lane) -> list[Slot]:
+        """Return the slots that have traffic, the one with the most first."""
         if not self.proxy.knows(lane.key):
-            return None
-        servers = self.proxy.servers(lane.key)
-        loaded = [slot for slot in Slot if servers[slot.value].weight > 0]
-        if len(loaded) > 1:
-            raise OutcomeUnknown("Both slots have traffic: a switch was cut in two.")
-        return loaded[0] if loaded else None
+            return []
+        weights = self.proxy.weights(lane.key)
+        return sorted((slot for slot in Slot if weights[slot.value]), key=lambda slot: -weights[slot.value])
 
     def is_up(self, lane: Lane, slot: Slot) -> bool:
         return self.proxy.servers(lane.key)[slot.value].is_up
@@ -79,12 +81,36 @@ class Slots:
     def accepts(self, lane: Lane, slot: Slot) -> bool:
         return http_request.get("/", to=self.socket_of(lane, slot), timeout=2).status is not None
 
-    def holds(self, lane: Lane, slot: Slot, release: ReleaseRef, configuration: ConfigurationRef) -> bool:
+    def holds(self, target: TargetRef, slot: Slot, release: ReleaseRef, configuration: ConfigurationRef) -> bool:
+        lane = self.lane(target)
         record = lane.record(slot)
         if not record or (record.digest, record.configuration) != (release.digest, configuration.number):
             return False
+        return self.is_alive(lane, slot) and not self.stranger(target, slot)
+
+    def is_alive(self, lane: Lane, slot: Slot) -> bool:
         state = self.supervisor.state(self.program_name(lane, slot))
         return state is not None and state.is_alive
+
+    def is_dead(self, target: TargetRef, slot: Slot) -> bool:
+        return not self.is_alive(self.lane(target), slot) and not self.stranger(target, slot)
+
+    def stranger(self, target: TargetRef, slot: Slot) -> str:
+        """Say what runs in a slot where a person must have put it there, since its record says something else.
+
+        Whoever doesn't answer, or fails without a word of its version, is not healthy, and no stranger for that.
+        """
+        lane = self.lane(target)
+        record, is_kept = lane.record(slot), self.is_alive(lane, slot)
+        answer = http_request.get(target.health_path, to=self.socket_of(lane, slot), timeout=2)
+        if answer.status is None and not (is_kept and record is None):
+            return ""
+        if record is None or not is_kept:
+            return f"{slot.value} runs a program that the portal has not started"
+        version = answer.headers.get("x-release", "")
+        if version == record.version or not (version or answer.is_good):
+            return ""
+        return f"{slot.value} answers as {version or 'no release'}, not as {record.version}"
 
     def start(
         self, lane: Lane, slot: Slot, record: SlotRecord, release: ReleaseRef, configuration: ConfigurationRef

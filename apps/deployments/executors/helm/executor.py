@@ -78,7 +78,7 @@ class Clocks:
 
 
 class HelmExecutor:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True)
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=False)
 
     def __init__(
         self,

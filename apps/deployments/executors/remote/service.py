@@ -27,7 +27,7 @@ from apps.releases import manifests
 class Service(ABC):
     """A service that deploys: what a subclass has to say of it."""
 
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True)
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=False)
     service: str
     """Its name, for people."""
     scheme = "Bearer"
