@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,15 +19,15 @@ from apps.deployments.executors.contract import (
     OutcomeUnknown,
     ReleaseFailed,
     ReleaseRef,
-    SlotRow,
     StaleFence,
     Standing,
     TargetUntouched,
 )
 from apps.deployments.executors.helm import HelmStep
+from apps.deployments.executors.helm import charts as charts_of
 from apps.deployments.executors.helm.charts import values_of
 from apps.deployments.executors.helm.client import Helm, HelmAway, find
-from apps.deployments.executors.helm.workloads import NeverReady, waiting_for
+from apps.deployments.executors.helm.workloads import NeverReady, changed, waiting_for
 from apps.releases import manifests
 from tests import charts
 from tests.executors.rigs import HelmRig
@@ -211,17 +212,23 @@ def test_a_cluster_or_a_helm_that_nobody_knows_is_said_so(rig: HelmRig) -> None:
     assert not rig.executor.sample(rig.target).ok
 
 
-def test_reconciliation_tells_of_what_somebody_else_deployed(rig: HelmRig) -> None:
-    order, other = rig.order(rig.old), rig.order(rig.new)
-    rig.deploy(order)
-    row = LaneRow(rig.target, order.fence, SlotRow(None, order.deployment_id, order.release, order.configuration))
-    assert rig.executor.reconcile((row,)) == ()
+@pytest.mark.parametrize("by_hand", [("--set", "GREETING=Hi"), ("--version", "1.1.0")], ids=["a value", "a chart"])
+def test_an_upgrade_by_hand_keeps_our_labels_and_is_flagged_all_the_same(
+    rig: HelmRig, by_hand: tuple[str, str]
+) -> None:
+    row = rig.live(rig.order(rig.old))
+    chart = charts_of.verified(rig.new if by_hand[0] == "--version" else rig.old, rig.store)
+    client = rig.executor._helm(rig.target)
+    command = [str(client.binary), "upgrade", rig.target.lane_key, str(chart), "--namespace", "demo", *by_hand]
+    subprocess.run([*command, "--kubeconfig", str(client.kubeconfig)], check=True, env=client.environment)
+    latest = client.latest(rig.target.lane_key)
 
-    rig.deploy(other)
-    (correction,) = rig.executor.reconcile((row,))
+    (told,) = rig.executor.reconcile((row,))
 
-    assert (correction.drifted, correction.mended) == (True, False)
-    assert "of another origin" in correction.detail
+    assert latest
+    assert row.live
+    assert latest.labels["eaip-deployment"] == str(row.live.deployment_id)
+    assert (told.drifted, told.mended) == (True, False)
 
 
 def test_a_cluster_that_is_away_is_asked_once_and_told_for_each_of_its_lanes(
@@ -289,6 +296,7 @@ def _workload(kind: str, spec: dict[str, object], **status: int) -> dict[str, ob
 
 
 TWO = {"replicas": 2}
+NAMED = {"metadata": {"name": "x"}}
 
 
 @pytest.mark.parametrize(
@@ -312,6 +320,33 @@ def test_readiness_of_a_workload(workload: dict[str, object], said: str) -> None
     found = waiting_for([workload])
 
     assert (said in found[0]) if said else (found == [])
+
+
+def _pods(kind: str, **images: str) -> dict[str, object]:
+    containers = [{"name": name, "image": image} for name, image in images.items()]
+    spec: dict[str, object] = {"template": {"spec": {"containers": containers[:1], "initContainers": containers[1:]}}}
+    return {
+        "kind": kind,
+        "metadata": {"name": "x"},
+        "spec": {"jobTemplate": {"spec": spec}} if "Cron" in kind else spec,
+    }
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ([_pods("Deployment", main="a:1", wait="b:1")], []),
+        ([_pods("Deployment", main="a:1", wait=f"b:1@sha256:{'0' * 64}")], []),
+        ([_pods("Deployment", main="a:1", wait="b:2")], ["Deployment x has b:2 for wait, not b:1"]),
+        ([_pods("Deployment", main="a:1")], ["Deployment x has nothing for wait, not b:1"]),
+        ([_pods("Job", main="a:1", wait="b:1")], ["Deployment x is gone"]),
+    ],
+)
+def test_images_that_differ_from_what_was_rendered(live: list[dict[str, object]], said: list[str]) -> None:
+    rendered = [_pods("Deployment", main="a:1", wait="b:1"), _pods("Job", main="a:1"), {"kind": "ConfigMap"} | NAMED]
+
+    assert changed(rendered, live) == said
+    assert changed([_pods("CronJob", main="a:1")], [_pods("CronJob", main="a:2")])
 
 
 def test_a_workload_that_the_cluster_has_given_up_on_is_never_ready() -> None:

@@ -10,13 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from apps.deployments.executors.guard import ALLOWED_ENVIRONMENT
 
 READ_LIMIT = 30.0
 # One more than the five releases that rollback looks back (`engine.rollback.DEPTH`), and room for repairs.
 HISTORY = 10
 _REVISION = (
-    '{"number": {{.Release.Version}}, "status": {{printf "%q" .Release.Info.Status}}, "labels": '
+    '{"number": {{.Release.Version}}, "status": {{printf "%q" .Release.Info.Status}}, '
+    '"chart": {{printf "%q" .Release.Chart.Metadata.Version}}, "labels": '
     '{ {{range $name, $value := .Release.Labels}}{{printf "%q: %q, " $name $value}}{{end}}"": ""} }'
 )
 
@@ -31,6 +34,8 @@ class Revision:
 
     number: int
     status: str
+    chart: str
+    """The version of its chart."""
     labels: Mapping[str, str]
 
     @property
@@ -69,7 +74,7 @@ class Helm:
         if not json.loads(self._asked("list", "--output", "json", "--filter", f"^{release}$", *everything)):
             return None
         row = json.loads(self._asked("get", "all", release, "--template", _REVISION))
-        return Revision(row["number"], row["status"], row["labels"])
+        return Revision(row["number"], row["status"], row["chart"], row["labels"])
 
     def last_good(self, release: str) -> int | None:
         """Return the revision that helm holds for deployed, else the last that was; None where none ever was."""
@@ -78,6 +83,15 @@ class Helm:
             if numbers := [int(row["revision"]) for row in rows if row["status"] == status]:
                 return max(numbers)
         return None
+
+    def values(self, release: str) -> dict[str, Any]:
+        """Return the values that a release was given."""
+        return json.loads(self._asked("get", "values", release, "--output", "json")) or {}
+
+    def rendered(self, release: str) -> list[dict[str, Any]]:
+        """Return the objects of a release as its chart was rendered."""
+        text = self._asked("get", "manifest", release)
+        return [obj for obj in yaml.safe_load_all(text) if obj]
 
     def resources(self, release: str) -> list[dict[str, Any]]:
         """Return the objects of a release as the cluster has them now, the pods they made not among them."""

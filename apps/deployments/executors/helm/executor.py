@@ -6,6 +6,7 @@ deadline and the way back, so that a killed helm loses nothing but its own place
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from apps.deployments.executors.contract import (
     ReleaseRef,
     Sample,
     Slot,
+    SlotRow,
     SlotTraffic,
     StaleFence,
     Standing,
@@ -78,7 +80,7 @@ class Clocks:
 
 
 class HelmExecutor:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=False)
+    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=True)
 
     def __init__(
         self,
@@ -366,16 +368,29 @@ class HelmExecutor:
 
     def _reconciled(self, row: LaneRow) -> list[Correction]:
         key = row.target.lane_key
-        latest = self._helm(row.target).latest(key)
+        helm = self._helm(row.target)
+        latest = helm.latest(key)
         if row.live is None:
             if latest is None:
                 return []
             self.remove(row.target, fence=row.fence)
             return [Correction(key, "helm's release was there, nothing should run: uninstalled", mended=True)]
-        if latest and latest.status == "deployed" and latest.labels.get(DEPLOYMENT) == str(row.live.deployment_id):
-            return []
-        seen = f"revision {latest.number}, {latest.status}, of another origin" if latest else "no release"
-        return [Correction(key, f"helm holds {seen}; a person has to deploy again", mended=False, drifted=True)]
+        told = self._differs(helm, key, latest, row.live)
+        return [Correction(key, f"{told}; a person has to deploy again", mended=False, drifted=True)] if told else []
+
+    def _differs(self, helm: Helm, key: str, latest: Revision | None, live: SlotRow) -> str:
+        """Say how what is there differs from what was deployed. Labels tell only who came by the portal: helm hands
+        them on to whatever is upgraded by hand.
+        """
+        if latest is None:
+            return "helm holds no release"
+        if latest.status != "deployed" or latest.labels.get(DEPLOYMENT) != str(live.deployment_id):
+            return f"helm holds revision {latest.number}, {latest.status}, of another origin"
+        if latest.chart != charts.chart_of(live.release)["version"]:
+            return f"helm holds revision {latest.number} with the chart {latest.chart}"
+        if helm.values(key) != json.loads(charts.values_of(live.configuration.values)):
+            return f"helm holds revision {latest.number} with other values"
+        return "; ".join(workloads.changed(helm.rendered(key), helm.resources(key))[:MOST_NAMED])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Are the workloads of a release ready? Pure: objects as the Kubernetes API gives them in, sentences out."""
+"""Are the workloads of a release ready, and as they were rendered? Pure: objects as Kubernetes has them, sentences."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,6 +15,35 @@ class NeverReady(Exception):
 def waiting_for(objects: Iterable[Object]) -> list[str]:
     """Return a sentence for each workload that isn't ready yet. Raises NeverReady: one never will be."""
     return [said for obj in objects if (said := _unready(obj))]
+
+
+def changed(rendered: Iterable[Object], live: Iterable[Object]) -> list[str]:
+    """Return a sentence for each image that was rendered and isn't the one that the cluster has.
+
+    One that an admission controller has pinned by its digest is the same; what was added beside it is not judged.
+    """
+    there = {(obj["kind"], obj["metadata"]["name"]): _images(obj) for obj in live if obj["kind"] in _RUN}
+    found = []
+    for obj in rendered:
+        kind, name = obj["kind"], obj["metadata"]["name"]
+        if kind not in _RUN:
+            continue
+        if (seen := there.get((kind, name))) is None:
+            found.append(f"{kind} {name} is gone")
+            continue
+        for container, image in _images(obj).items():
+            has = seen.get(container, "nothing")
+            if has != image and not has.startswith(f"{image}@sha256:"):
+                found.append(f"{kind} {name} has {has} for {container}, not {image}")
+    return found
+
+
+def _images(obj: Object) -> dict[str, str]:
+    spec = obj.get("spec") or {}
+    pods = ((spec.get("jobTemplate") or {}).get("spec") or spec).get("template") or {}
+    pod = pods.get("spec") or {}
+    both = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
+    return {container["name"]: container.get("image", "") for container in both}
 
 
 def _unready(obj: Object) -> str:
@@ -57,3 +86,5 @@ _COUNTS: dict[str, Counts] = {
     "StatefulSet": _replicas("readyReplicas"),
     "DaemonSet": _daemon_set,
 }
+# What goes on running. A Job has run, and may have been cleared away since.
+_RUN = {*_COUNTS, "CronJob"}
