@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -12,7 +11,6 @@ from apps.deployments.executors.contract import (
     LaneRow,
     OutcomeUnknown,
     ReleaseFailed,
-    SlotRow,
     StaleFence,
     Standing,
     TargetUntouched,
@@ -298,18 +296,79 @@ def test_an_emptied_lane_leaves_the_application_to_its_owner(rig: ArgocdRig) -> 
     assert rig.executor.sample(rig.target).ok is False
 
 
-def test_another_release_than_the_rows_is_told_and_left(rig: ArgocdRig) -> None:
-    order = rig.order(rig.old)
-    rig.deploy(order)
-    row = LaneRow(rig.target, order.fence, SlotRow(None, uuid4(), rig.old, order.configuration))
+BY_HAND = {
+    "an image, with kubectl": lambda fake: fake.differs("greeter"),
+    "version and sync": lambda fake: fake.somebody_synced("greeter", targetRevision="1.1.0"),
+    "a sync to another revision": lambda fake: fake.somebody_synced("greeter", "1.1.0"),
+    "a value": lambda fake: fake.somebody_synced("greeter", helm={"values": "{}"}),
+    "the repository": lambda fake: fake.somebody_synced("greeter", repoURL="https://elsewhere.example.test"),
+    "the whole Application": lambda fake: fake.vanish("greeter"),
+}
 
-    (correction,) = rig.executor.reconcile((row,))
 
-    assert not correction.mended
-    assert correction.drifted
-    assert "A person has to deploy again" in correction.detail
-    own = SlotRow(None, order.deployment_id, rig.old, order.configuration)
-    assert rig.executor.reconcile((LaneRow(rig.target, order.fence, own),)) == ()
+@pytest.mark.parametrize("by_hand", BY_HAND)
+def test_what_somebody_changed_there_is_flagged(rig: ArgocdRig, by_hand: str) -> None:
+    row = rig.live(rig.order(rig.old))
+    assert rig.executor.reconcile((row,)) == ()
+
+    BY_HAND[by_hand](rig.argocd)
+    (told,) = rig.executor.reconcile((row,))
+
+    assert (told.drifted, told.mended) == (True, False)
+    assert "A person has to deploy again" in told.detail
+
+
+def test_a_tag_that_was_moved_and_synced_by_somebody_is_flagged(rig: ArgocdRig) -> None:
+    rig.target.address["revision"] = "v{version}"  # type: ignore[index]
+    rig.argocd.move_tag("v1.0.0", "as it ran")
+    row = rig.live(rig.order(rig.old))
+    rig.argocd.move_tag("v1.0.0", "something else")
+
+    rig.argocd.somebody_synced("greeter")
+
+    (told,) = rig.executor.reconcile((row,))
+    assert told.drifted
+
+
+def test_what_somebody_put_right_or_synced_anew_is_no_drift(rig: ArgocdRig) -> None:
+    row = rig.live(rig.order(rig.old))
+    for change in ({"targetRevision": "1.1.0"}, {"targetRevision": "1.0.0"}, {}):
+        rig.argocd.somebody_synced("greeter", **change)
+
+    assert rig.executor.reconcile((row,)) == ()
+
+
+def test_a_rollback_to_the_commit_of_a_moved_tag_is_no_drift(rig: ArgocdRig) -> None:
+    rig.target.address["revision"] = "v{version}"  # type: ignore[index]
+    for tag in ("v1.0.0", "v1.1.0"):
+        rig.argocd.move_tag(tag, "as it ran")
+    rig.deploy(rig.order(rig.old))
+    newer = rig.order(rig.new)
+    rig.deploy(newer)
+    rig.argocd.move_tag("v1.0.0", "something else")
+
+    row = rig.live(rig.order(rig.old, rolls_back=newer.deployment_id))
+    assert rig.executor.reconcile((row,)) == ()
+    rig.argocd.somebody_synced("greeter")
+    assert rig.executor.reconcile((row,)) == ()
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        (lambda fake: fake.somebody_syncs("greeter"), "synced by somebody else"),
+        (lambda fake: fake.differs("greeter", compared_with="2.0.0"), "can't say"),
+    ],
+    ids=["somebody syncs", "its revision has moved on"],
+)
+def test_what_can_not_be_compared_neither_flags_nor_ends_a_flag(rig: ArgocdRig, meanwhile, said: str) -> None:
+    row = rig.live(rig.order(rig.old))
+
+    meanwhile(rig.argocd)
+    (told,) = rig.executor.reconcile((row,))
+
+    assert (told.drifted, told.mended) == (False, False)
+    assert said in told.detail
 
 
 def test_a_server_that_the_settings_do_not_know_is_said(rig: ArgocdRig) -> None:

@@ -40,6 +40,23 @@ class FakeArgocd(JsonServer):
                 if "operation" in app:
                     self._end(app, "Succeeded", "successfully synced (all tasks run)")
 
+    def somebody_synced(self, name: str, revision: str = "", **source: Any) -> None:
+        """Change the source and sync it, past the portal; `revision` is that of the sync alone, as of a rollback."""
+        with self.lock:
+            app = self.apps[name]
+            app["spec"]["source"] = app["spec"]["source"] | source
+            wanted = revision or app["spec"]["source"]["targetRevision"]
+            self._begin(app, {"sync": {"revision": self._resolved(wanted)}, "info": []})
+            self._end(app, "Succeeded", "successfully synced (all tasks run)")
+            if revision:
+                app["status"]["sync"] = {"status": "OutOfSync", "revision": app["spec"]["source"]["targetRevision"]}
+
+    def differs(self, name: str, *, compared_with: str = "") -> None:
+        """Let what runs differ from what the Application says: a change by kubectl, or a revision that has moved on."""
+        with self.lock:
+            revision = compared_with or self.apps[name]["status"]["sync"]["revision"]
+            self.apps[name]["status"]["sync"] = {"status": "OutOfSync", "revision": revision}
+
     def somebody_syncs(self, name: str) -> None:
         """Begin a sync that another has asked for and that goes on until `finish`."""
         with self.lock:

@@ -1,5 +1,6 @@
 """What an Application says, and how it is changed. Pure: objects as Argo CD gives them in, plain data out."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,6 +97,49 @@ def wanted(order: Order, source: Object, revision: str) -> Object:
     if helm:
         result["helm"] = helm
     return result
+
+
+def differs(app: Object, order: Order) -> str:
+    """Say how the Application differs from what this order has left, though nobody here has deployed since.
+
+    Raises TargetUntouched: Argo CD is at work, or compares with a revision that has moved by itself.
+    """
+    status, source = app.get("status") or {}, app["spec"].get("source") or {}
+    state, sync, history = status.get("operationState") or {}, status.get("sync") or {}, status.get("history") or []
+    if "operation" in app or state.get("phase") in ("Running", "Terminating"):
+        raise TargetUntouched("The Application is being synced by somebody else.", code="busy")
+    is_ours = infos_of(app).get(DEPLOYMENT) == str(order.deployment_id)
+    brought: Object = (state.get("syncResult") or (history or [{}])[-1]) if is_ours else {}
+    if source != (brought.get("source") or _left(order, source, history)):
+        seen = source.get("targetRevision")
+        return f"Somebody has changed the source of the Application, which is now at {seen}."
+    if not is_ours and len(_synced(order, source, history)) > 1:
+        return "Somebody has synced the Application to something else of the same name."
+    if sync.get("status") == "Synced":
+        return ""
+    compared, ran = sync.get("revision"), brought.get("revision")
+    if sync.get("status") == "OutOfSync" and (not compared or not ran or compared == ran):
+        return "The Application is OutOfSync: what runs is not what was deployed."
+    raise TargetUntouched("Argo CD can't say whether what was deployed still runs.", code="not-compared")
+
+
+def _left(order: Order, source: Object, history: list[Object]) -> Object:
+    """Return the source as this order would write it; a rollback may have written what its tag was when it ran."""
+    revision = revision_of(order.target.address, order.release.version, order.release.manifest, source)
+    ran = {row.get("revision") for row in history if (row.get("source") or {}).get("targetRevision") == revision}
+    seen = source.get("targetRevision", "")
+    return wanted(order, source, seen if seen in ran else revision)
+
+
+def _synced(order: Order, source: Object, history: list[Object]) -> set[tuple[str, str]]:
+    """Return what ran under revision and values of an order: several where a tag or the repository was moved."""
+    seen = source.get("targetRevision", "")
+    rows = [row for row in history if (row.get("source") or {}).get("targetRevision") == seen]
+    return {
+        (json.dumps(row["source"], sort_keys=True), row.get("revision", ""))
+        for row in rows
+        if wanted(order, row["source"], seen) == row["source"]
+    }
 
 
 def noted(app: Object, notes: Mapping[str, str]) -> list[Object]:

@@ -6,6 +6,7 @@ its fence. The sync then names no revision, so that a late one brings what the l
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from apps.deployments.executors.argocd import application
@@ -21,6 +22,7 @@ INVALID = 3
 
 class ArgocdExecutor(RemoteExecutor):
     service = "Argo CD"
+    can = replace(RemoteExecutor.can, observe=True)
 
     def look(self, target: TargetRef) -> Seen | None:
         app = self._application(target)
@@ -71,6 +73,9 @@ class ArgocdExecutor(RemoteExecutor):
             query = {"resourceName": row["name"]} | {name: row[key] for name, key in names.items() if row.get(key)}
             self._request("DELETE", target, "/resource", query=query)
         self._patch(target, application.noted(app, {DEPLOYMENT: "", FENCE: str(fence)}))
+
+    def differs(self, order: Order) -> str:
+        return application.differs(self._application(order.target, refresh="normal"), order)
 
     def hold(self, order: Order, seen: Seen | None) -> None:
         if seen is None or seen.fence < order.fence:

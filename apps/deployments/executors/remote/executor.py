@@ -17,6 +17,7 @@ from apps.deployments.executors.contract import (
     ReleaseRef,
     Sample,
     Slot,
+    SlotRow,
     SlotTraffic,
     Standing,
     StepKind,
@@ -26,7 +27,7 @@ from apps.deployments.executors.contract import (
     TargetUntouched,
 )
 from apps.deployments.executors.elsewhere import reconcile_each
-from apps.deployments.executors.remote.seen import UNDER_WAY, RemoteStep
+from apps.deployments.executors.remote.seen import UNDER_WAY, RemoteStep, Seen
 from apps.deployments.executors.remote.steps import STEPS, Step, Steps, untouched
 from apps.integrations.json_api import ApiProblem, NoAnswer, Refused, TooMany, within
 
@@ -158,22 +159,30 @@ class RemoteExecutor(Steps):
     def _reconciled(self, row: LaneRow) -> list[Correction]:
         key = row.target.lane_key
         try:
-            seen = self.look(row.target)
+            seen, told = self.look(row.target), f"{self.service} has nothing of it any more."
         except Refused as error:
-            if row.live is None and error.status == GONE:
-                return []
-            raise
-        if seen is None:
+            if error.status != GONE or (row.live and not self.can.observe):
+                raise
+            seen, told = None, str(error)
+        if row.live is None:
+            return self._emptied(row, seen)
+        if seen is None and not self.can.observe:
             return []  # what it did may be long forgotten there, or never was
-        if row.live is None and seen.deployment:
+        if seen is not None:
+            told = self._differs(row, row.live, seen)
+        said = f"{self.service} says: {told} A person has to deploy again"
+        return [Correction(key, said, mended=False, drifted=True)] if told else []
+
+    def _emptied(self, row: LaneRow, seen: Seen | None) -> list[Correction]:
+        key = row.target.lane_key
+        if seen is not None and seen.deployment:
             self.remove(row.target, fence=row.fence)
             return [Correction(key, f"{self.service} had it, nothing should run: taken away", mended=True)]
-        if row.live is None and seen.phase in UNDER_WAY:
+        if seen is not None and seen.phase in UNDER_WAY:
             return [Correction(key, f"{self.service} has not taken it away: {seen.detail}", mended=False)]
-        if row.live is None or seen.is_of(row.live.deployment_id):
-            return []
-        return [
-            Correction(
-                key, f"{self.service} says: {seen.detail} A person has to deploy again", mended=False, drifted=True
-            )
-        ]
+        return []
+
+    def _differs(self, row: LaneRow, live: SlotRow, seen: Seen) -> str:
+        if not seen.is_of(live.deployment_id):
+            return seen.detail
+        return self.differs(Order(live.deployment_id, row.fence, row.target, live.release, live.configuration))

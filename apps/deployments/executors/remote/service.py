@@ -27,6 +27,7 @@ from apps.releases import manifests
 class Service(ABC):
     """A service that deploys: what a subclass has to say of it."""
 
+    # What it has begun is all that is known of what runs, unless a subclass can look further.
     can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=False)
     service: str
     """Its name, for people."""
@@ -68,6 +69,13 @@ class Service(ABC):
     @abstractmethod
     def empty(self, target: TargetRef, *, fence: int) -> None:
         """End all that runs of the lane, or ask for it; afterwards `look` finds no deployment there."""
+
+    def differs(self, order: Order) -> str:
+        """Say how what is there differs from what this order has brought; nothing where it doesn't.
+
+        Asked only of who can `observe`. Raises TargetUntouched: nobody can tell now, so that what was flagged stays.
+        """
+        return ""
 
     def hold(self, order: Order, seen: Seen | None) -> None:  # noqa: B027  most services have no place for it
         """Leave the fence with the service, where it can keep one, so that no machine comes in under a lower one."""
