@@ -44,7 +44,7 @@ REMOTE = [
 EXECUTORS = ["local", "files", *REMOTE]
 # What they know is the run that they have started, and not what it has done.
 NOT_OBSERVED = ("github", "gitlab", "tekton")
-OBSERVED = ["local", "files", *REMOTE[:3]]
+OBSERVED = [each for each in EXECUTORS if each not in NOT_OBSERVED]
 
 
 @pytest.fixture(params=EXECUTORS)

@@ -72,6 +72,48 @@ def test_who_was_overtaken_is_refused_by_the_cluster_itself(cluster: FakeKuberne
     assert rig.object["spec"]["chart"]["spec"]["version"] == "1.0.0"
 
 
+def test_other_values_and_no_object_at_all_are_flagged(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    rig = FluxRig(cluster, tmp_path, "HelmRelease")
+    row = rig.live(rig.order(rig.old, configuration=VALUES))
+    obj = rig.object
+    obj["spec"]["values"] = {}
+
+    cluster.store.replace(rig.resource, "demo", "greeter", obj)
+    told = [*rig.executor.reconcile((row,))]
+    cluster.store.delete(rig.resource, "demo", "greeter")
+    told += rig.executor.reconcile((row,))
+
+    assert [(each.drifted, each.mended) for each in told] == [(True, False)] * 2
+
+
+def test_a_chart_that_flux_itself_went_back_to_is_flagged(
+    cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = FluxRig(cluster, tmp_path, "HelmRelease")
+    row = rig.live(rig.order(rig.new))
+    obj = rig.object
+    obj["status"]["history"] = [{"chartName": "greeter", "chartVersion": "1.0.0+6f5902ac237"}]
+    monkeypatch.setattr(rig.executor, "_object", lambda _target: obj)
+
+    (told,) = rig.executor.reconcile((row,))
+
+    assert told.drifted
+    assert "the chart 1.0.0+6f5902ac237, not 1.1.0" in told.detail
+
+
+def test_a_suspended_release_neither_flags_nor_ends_a_flag(cluster: FakeKubernetes, tmp_path: Path) -> None:
+    rig = FluxRig(cluster, tmp_path, "HelmRelease")
+    row = rig.live(rig.order(rig.old))
+    obj = rig.object
+    obj["spec"]["suspend"] = True
+    cluster.store.replace(rig.resource, "demo", "greeter", obj)
+
+    (told,) = rig.executor.reconcile((row,))
+
+    assert (told.drifted, told.mended) == (False, False)
+    assert "is suspended" in told.detail
+
+
 def test_a_helm_release_that_nobody_made_is_said(cluster: FakeKubernetes, tmp_path: Path) -> None:
     rig = FluxRig(cluster, tmp_path, "HelmRelease")
     cluster.store.delete(HELM_RELEASES, "demo", "greeter")

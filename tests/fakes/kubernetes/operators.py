@@ -1,7 +1,8 @@
 """What Flux and Tekton would do with their objects. Nothing is deployed; the version decides.
 
 Built from the published descriptions of helm.toolkit.fluxcd.io/v2, kustomize.toolkit.fluxcd.io/v1 and tekton.dev/v1
-(conditions Ready and Succeeded, observedGeneration, lastHandledReconcileAt); never compared with the controllers.
+(conditions Ready and Succeeded, observedGeneration, lastHandledReconcileAt, history); never compared with the
+controllers.
 A version with `broken` in it fails, one with `slow` goes on until the object is told to stop, everything else is done.
 """
 
@@ -35,6 +36,8 @@ def _reconcile(store: Store, resource: Resource, obj: Object) -> None:
         state, reason, message = "Unknown", "Progressing", "running upgrade"
     condition = {"type": "Ready", "status": state, "reason": reason, "message": message}
     status = {"conditions": [condition], "observedGeneration": metadata["generation"]}
+    if resource == HELM_RELEASES and state == "True":
+        status["history"] = [{"chartName": spec["chart"]["spec"].get("chart", ""), "chartVersion": version}]
     if requested := (metadata.get("annotations") or {}).get(REQUESTED):
         status["lastHandledReconcileAt"] = requested
     if obj.get("status") != status:

@@ -6,6 +6,8 @@ overtaken. Source: helm.toolkit.fluxcd.io/v2, kustomize.toolkit.fluxcd.io/v1.
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from apps.deployments.executors.contract import (
@@ -33,6 +35,7 @@ CONFLICT, GONE, MOST_CONFLICTS = 409, 404, 5
 
 class FluxExecutor(RemoteExecutor):
     service = "Flux"
+    can = replace(RemoteExecutor.can, observe=True)
 
     def look(self, target: TargetRef) -> Seen | None:
         try:
@@ -61,13 +64,7 @@ class FluxExecutor(RemoteExecutor):
         def change(obj: Object) -> None:
             _notes(obj).update(marks | {REQUESTED: f"{order.deployment_id}/{order.fence}"})
             obj["spec"]["suspend"] = False
-            if obj["kind"] == "HelmRelease":
-                chart = order.release.manifest.get("chart") or {}
-                obj["spec"]["chart"]["spec"]["version"] = chart.get("version") or order.release.version
-                obj["spec"]["values"] = json.loads(values_of(order.configuration.values))
-            else:
-                version = {"EAIP_VERSION": order.release.version}
-                obj["spec"].setdefault("postBuild", {})["substitute"] = dict(order.configuration.values) | version
+            _wish(obj, order)
 
         self._write(order.target, order.fence, change)
 
@@ -78,6 +75,19 @@ class FluxExecutor(RemoteExecutor):
     def empty(self, target: TargetRef, *, fence: int) -> None:
         """Flux takes away what it has made when its object is deleted, and in no other way."""
         self.api(target).ask("DELETE", _path(target))
+
+    def differs(self, order: Order) -> str:
+        obj = self._object(order.target)
+        wished = deepcopy(obj)
+        _wish(wished, order)
+        if obj["spec"] != wished["spec"]:
+            return f"Somebody has changed {_named(order.target)}, which now asks for {_asked(obj)}."
+        if obj["spec"].get("suspend"):
+            said = f"{_named(order.target)} is suspended, so Flux doesn't look after what was deployed."
+            raise TargetUntouched(said, code="suspended")
+        runs, chart = _runs(obj), _chart(order)
+        is_same = runs.removeprefix("v").partition("+")[0] == chart.removeprefix("v").partition("+")[0]
+        return f"Flux has brought the chart {runs}, not {chart}." if runs and not is_same else ""
 
     def hold(self, order: Order, seen: Seen | None) -> None:
         if seen is not None and seen.fence < order.fence:
@@ -101,6 +111,35 @@ class FluxExecutor(RemoteExecutor):
                     raise
             else:
                 return
+
+
+def _wish(obj: Object, order: Order) -> None:
+    """Write down what a release with its configuration asks of Flux; what else the object says is its owner's."""
+    if obj["kind"] == "HelmRelease":
+        obj["spec"].setdefault("chart", {}).setdefault("spec", {})["version"] = _chart(order)
+        obj["spec"]["values"] = json.loads(values_of(order.configuration.values))
+    else:
+        version = {"EAIP_VERSION": order.release.version}
+        obj["spec"].setdefault("postBuild", {})["substitute"] = dict(order.configuration.values) | version
+
+
+def _chart(order: Order) -> str:
+    version: str = (order.release.manifest.get("chart") or {}).get("version") or order.release.version
+    return version
+
+
+def _asked(obj: Object) -> str:
+    """Return the version that an object asks for; other values of the same version are a change all the same."""
+    spec = obj["spec"]
+    if obj["kind"] == "HelmRelease":
+        return f"{((spec.get('chart') or {}).get('spec') or {}).get('version')}"
+    return f"{((spec.get('postBuild') or {}).get('substitute') or {}).get('EAIP_VERSION')}"
+
+
+def _runs(obj: Object) -> str:
+    """Return the version of the chart that Flux has brought last; it has one to say of a HelmRelease only."""
+    history = (obj.get("status") or {}).get("history") or [{}]
+    return str(history[0].get("chartVersion") or "")
 
 
 def _path(target: TargetRef) -> str:
