@@ -3,6 +3,7 @@
 A check says MET only of something that it saw: where there was nothing to look at, the control is not shown.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,7 @@ from apps.audit.models import Checkpoint
 from apps.compliance.enums import ReviewKind, Standing, Status
 from apps.compliance.models import Review
 from apps.compliance.population import running_in
+from apps.deployments.engine.orders import is_observed
 from apps.environments.enums import ResourceKind, Tier
 from apps.environments.models import Environment, Lane, Resource
 from apps.incidents.models import Debt, Incident
@@ -168,14 +170,19 @@ def changes_written_down(scope: Scope) -> Result:
 def population_complete(scope: Scope) -> Result:
     """Everything that was seen running was brought by a deployment on record, and nothing drifts."""
     running: Any = running_in(scope.workspaces).order_by()
-    found = dict(running.values_list("standing").annotate(n=Count("pk")))
-    total, drift, without = sum(found.values()), found.get(Standing.DRIFT, 0), found.get(Standing.NO_ENTRY, 0)
+    found: Counter[str] = Counter()
+    unseen = 0
+    for standing, executor, n in running.values_list("standing", "executor").annotate(n=Count("pk")):
+        found[standing] += n
+        unseen += 0 if is_observed(executor) else n
+    total, drift, without = found.total(), found[Standing.DRIFT], found[Standing.NO_ENTRY]
+    beside = f" Whether {unseen} of them drift is not observed: their executors can't see it." if unseen else ""
     return _said(
         drift + without, total,
-        well=f"Each of the {total} things that run was brought by a deployment on record.",
-        badly=f"Of {total} things that run, {drift} drift and {without} have no deployment on record.",
+        well=f"Each of the {total} things that run was brought by a deployment on record.{beside}",
+        badly=f"Of {total} things that run, {drift} drift and {without} have no deployment on record.{beside}",
         nothing="Nothing runs that the portal knows of.",
-        running=total, drifting=drift, without_entry=without,
+        running=total, drifting=drift, without_entry=without, not_observed=unseen,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from apps.accounts.enums import Capability
 from apps.audit.models import AuditEvent
 from apps.compliance.enums import Standing
+from apps.deployments.engine.orders import is_observed
 from apps.deployments.enums import UNTOUCHED, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
@@ -19,8 +20,8 @@ from apps.incidents.models import Incident
 from apps.workspaces import rights
 
 COLUMNS = (
-    "workspace", "environment", "tier", "service", "release", "configuration", "since", "executor", "standing",
-    "deployment", "entry", "drift", "drift_since", "called",
+    "workspace", "environment", "tier", "service", "release", "configuration", "since", "executor", "observed",
+    "standing", "deployment", "entry", "drift", "drift_since", "called",
 )  # fmt: skip
 
 
@@ -35,6 +36,10 @@ class Running:
     def standing(self) -> Standing:
         return Standing(self.lane.standing)
 
+    @property
+    def is_observed(self) -> bool:
+        return is_observed(self.lane.executor)
+
     def as_row(self) -> dict[str, Any]:
         """Return the row as it is exported."""
         lane = self.lane
@@ -42,7 +47,8 @@ class Running:
             "workspace": str(lane.workspace), "environment": lane.environment.name, "tier": lane.environment.tier,
             "service": lane.service.name, "release": str(lane.live_release or ""),
             "configuration": str(lane.live_configuration or ""), "since": lane.live_since, "executor": lane.executor,
-            "standing": self.standing.label, "deployment": f"#{lane.brought_number}" if lane.brought_number else "",
+            "observed": "yes" if self.is_observed else "no", "standing": self.standing.label,
+            "deployment": f"#{lane.brought_number}" if lane.brought_number else "",
             "entry": lane.entry or "", "drift": lane.drift, "drift_since": lane.drift_since, "called": self.called,
         }  # fmt: skip
 

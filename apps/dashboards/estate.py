@@ -18,6 +18,7 @@ from apps.core import charts
 from apps.dashboards import places
 from apps.dashboards.band import TO, hours_of
 from apps.dashboards.places import Place
+from apps.deployments.engine.orders import is_observed
 from apps.environments import permissions
 from apps.environments.enums import FreezeScope, Health, Tier
 from apps.environments.models import Environment, Freeze, Hold, Lane, Window
@@ -84,6 +85,7 @@ class LaneLine:
     alerts: str
     checks: Standing
     is_watched: bool
+    is_observed: bool
     links: Sequence[Link]
 
     @property
@@ -131,6 +133,7 @@ def _line(lane: Any, environment: Environment, now: datetime) -> LaneLine:
         alerts=lane.fires or "",
         checks=Standing.read(lane.check_counts),
         is_watched=lane.is_watched_closely(now),
+        is_observed=is_observed(lane.executor),
         links=links.links(
             service=lane.service.slug,
             environment=environment.slug,

@@ -117,7 +117,8 @@ def test_what_runs_without_an_entry_and_what_drifts_is_seen(world: World) -> Non
     assert say("population_complete", world).status == Status.NOT_SHOWN
     move(world.lane(world.staging), world.release)
 
-    assert say("population_complete", world).figures == {"running": 1, "drifting": 0, "without_entry": 1}
+    figures = {"running": 1, "drifting": 0, "without_entry": 1, "not_observed": 0}
+    assert say("population_complete", world).figures == figures
 
 
 @pytest.mark.django_db

@@ -123,6 +123,24 @@ def test_what_drifts_says_since_when_and_who_was_called(world: World) -> None:
     assert (row["standing"], row["release"], row["drift"]) == ("Drift", "1.0.0", "runs 9.9.9")
 
 
+def test_where_drift_can_not_be_seen_it_is_said(world: World) -> None:
+    lane = world.lane(world.staging)
+    move(lane, world.release)
+    pages = [
+        reverse("compliance:population"),
+        reverse("environments:environment-detail", args=[world.cast.platform.slug, world.staging.slug]),
+    ]
+    before = [text_of(get(world.cast.auditor, page)) for page in pages]
+    Lane.objects.filter(pk=lane.pk).update(executor="github", address={"server": "acme"})
+
+    after = [text_of(get(world.cast.auditor, page)) for page in pages]
+
+    assert ["Drift is not observed" in page for page in [*before, *after]] == [False, False, True, True]
+    assert "Whether 1 of them drift is not observed" in after[0]
+    [row] = csv.DictReader(io.StringIO(text_of(post(world.cast.auditor, reverse("compliance:population-export"), {}))))
+    assert (row["executor"], row["observed"]) == ("github", "no")
+
+
 @pytest.mark.parametrize("name", ["overview", "review-list", "access", "population"])
 def test_pages_take_the_same_number_of_queries_however_much_there_is(world: World, name: str) -> None:
     address = reverse(f"compliance:{name}")

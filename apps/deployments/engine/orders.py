@@ -18,6 +18,11 @@ def executor_of(lane: Lane) -> Executor:
     return _made(settings.EXECUTORS[lane.executor])
 
 
+def is_observed(executor: str) -> bool:
+    """Return whether an executor sees what runs, so that drift would be flagged; one that is off sees nothing."""
+    return executor in settings.EXECUTORS and _made(settings.EXECUTORS[executor]).can.observe
+
+
 @cache
 def _made(path: str) -> Executor:
     executor: Executor = import_string(path)()
