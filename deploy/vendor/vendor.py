@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / "node_modules"
 SERVED = ROOT / "static" / "vendor"
 FOR_TESTS = ROOT / "tests" / "vendor"
+PRINTED = ROOT / "apps" / "compliance" / "dossiers" / "vendor"
 
 # package -> (files we take, licence file)
 FILES = {
@@ -26,6 +27,18 @@ FILES = {
 }
 # An API that nobody here described, before and after it lost two operations.
 APIS = {f"api-of-figma-{version}": (["openapi/openapi.yaml"], "LICENSE") for version in ("0.21", "0.24")}
+# Fonts that dossiers are printed with: the portal's own, then what has letters that they lack.
+ALPHABETS = ("latin", "latin-ext", "cyrillic", "greek")
+FONTS = {
+    "@fontsource/inter": (
+        [f"files/inter-{name}-{weight}-normal.woff" for name in ALPHABETS for weight in (400, 600)], "LICENSE",
+    ),
+    "@fontsource/jetbrains-mono": ([f"files/jetbrains-mono-{name}-400-normal.woff" for name in ALPHABETS], "LICENSE"),
+    "dejavu-fonts-ttf": (["ttf/DejaVuSans.ttf"], "LICENSE"),
+    "@fontsource/noto-sans-jp": (["files/noto-sans-jp-japanese-400-normal.woff"], "LICENSE"),
+    "@fontsource/noto-sans-sc": (["files/noto-sans-sc-chinese-simplified-400-normal.woff"], "LICENSE"),
+    "@fontsource/noto-sans-kr": (["files/noto-sans-kr-korean-400-normal.woff"], "LICENSE"),
+}  # fmt: skip
 TEST_FILES = {"axe-core": (["axe.min.js"], "LICENSE"), **APIS}
 SOURCE_MAP = re.compile(rb"\n?(//[#@] sourceMappingURL=\S*|/\*[#@] sourceMappingURL=\S* \*/)\s*$")
 SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>.*?</symbol>', re.DOTALL)
@@ -33,7 +46,7 @@ SYMBOL = re.compile(r'<symbol id="([^"]+)"[^>]*>.*?</symbol>', re.DOTALL)
 
 def main() -> None:
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT, check=True)
-    for folder, packages in ((SERVED, FILES), (FOR_TESTS, TEST_FILES)):
+    for folder, packages in ((SERVED, FILES), (FOR_TESTS, TEST_FILES), (PRINTED, FONTS)):
         shutil.rmtree(folder, ignore_errors=True)
         entries = [
             entry for package, (files, licence) in packages.items() for entry in _take(folder, package, files, licence)
