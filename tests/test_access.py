@@ -252,6 +252,11 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"compliance:stream-{name}": lambda o: [_stream(o).pk]
         for name in ("detail", "pause", "resume", "rewind", "replay", "secret", "remove")
     },
+    **{f"compliance:dossier-deployment{name}": lambda o: [o.deployment.number] for name in ("", "-copy")},
+    **{
+        f"compliance:dossier-release{name}": lambda o: [o.world.service.slug, o.world.release.version]
+        for name in ("", "-copy")
+    },
     "accounts:factor-removal": lambda o: [register_app(o.world.cast.devops).factor.pk],
 }  # fmt: skip
 
@@ -264,6 +269,7 @@ LISTS = {
     "audit:event-list", "audit:seal-list", "calendar:calendar", "releases:release-create",
     "compliance:overview", "compliance:review-list", "compliance:export-list", "compliance:stream-list",
     "compliance:access", "compliance:population",
+    "compliance:dossier-period",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
@@ -278,13 +284,13 @@ OPEN = {
     "calendar:feed-create", "calendar:feed-end", "core:styleguide",
     "audit:saved-filter-create",
     "compliance:control", "compliance:mapping-export", "compliance:access-export", "compliance:population-export",
-    "compliance:review-setup",
+    "compliance:review-setup", "compliance:dossier-period-copy",
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
 PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
-    "api:alertmanager-webhook", "api:exports", "api:export", "api:export-file",
+    "api:alertmanager-webhook", "api:exports", "api:export", "api:export-file", "api:deployment-dossier", "api:release-dossier",
 }  # fmt: skip
 
 SECRETS = (

@@ -22,6 +22,7 @@ from apps.audit.models import AuditEvent
 from apps.compliance import actions as compliance_actions
 from apps.compliance.access import access_at
 from apps.compliance.actions.reviews import row_id
+from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts, runner
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
@@ -48,6 +49,9 @@ __all__ = ["judge", "stage"]
 
 
 _RECEIVER = {"kind": "WEBHOOK", "name": "SIEM", "url": "https://siem.example/in"}
+
+
+JSON = {"format": "json"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,12 @@ def _review(world: World, kind: str = "METRICS") -> Any:
 def _complete(world: World) -> Call:
     address = reverse("compliance:review-detail", args=[_review(world).pk])
     return Call(world.cast.devops, address, {"due_date": NOW.date(), "note": "Looked"})
+
+
+def _dossier(world: World) -> Call:
+    promotion = ask(world, world.dev, starts_by_itself=False)
+    deployment = deployment_actions.start_deployment(promotion, by=world.cast.devops, now=timezone.now())
+    return Call(world.cast.auditor, reverse("compliance:dossier-deployment-copy", args=[deployment.number]), JSON)
 
 
 def _complete_access(world: World) -> Call:
@@ -625,6 +635,21 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         )
         for what, noun in (("mapping", "compliance"), ("access", "access"), ("population", "population"))
     ),
+    (
+        "compliance:dossier-release-copy",
+        "dossier.made",
+        lambda w: Call(w.cast.auditor, reverse("compliance:dossier-release-copy", args=["greeter", "1.0.0"]), JSON),
+    ),
+    (
+        "compliance:dossier-period-copy",
+        "dossier.made",
+        lambda w: Call(
+            w.cast.auditor,
+            reverse("compliance:dossier-period-copy"),
+            {"workspace": w.cast.platform.pk, "since": "2026-11-01", "until": "2026-11-30", **JSON},
+        ),
+    ),
+    ("compliance:dossier-deployment-copy", "dossier.made", _dossier),
 ]
 
 

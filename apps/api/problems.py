@@ -51,6 +51,11 @@ class UnknownRelease(Refusal):
     code = "unknown_release"
 
 
+class UnknownDeployment(Refusal):
+    status = 404
+    code = "unknown_deployment"
+
+
 class UnknownEvent(Refusal):
     status = 404
     code = "unknown_event"

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.api import actions, admissions
+from apps.api import actions, admissions, dossiers
 from apps.api import exports as trail_exports
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import service_of_webhook, token_of, webhook_actor
@@ -173,6 +173,37 @@ def export_file(request: HttpRequest, export_id: UUID) -> HttpResponseBase:
     with workspace_scope([token.workspace_id]):
         found = trail_exports.named(token, export_id)
         return file_response(request, found, by=token.actor)
+
+
+@csrf_exempt
+@login_not_required
+def release_dossier(request: HttpRequest, service: str, version: str) -> HttpResponse:
+    if request.method != "GET":
+        return _only(request, "GET")
+    now = timezone.now()
+    token = token_of(request, now)
+    with workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        body = dossiers.of_release(token, service, version, site=_site(request), by=by, now=now)
+    return HttpResponse(body, content_type="application/json")
+
+
+@csrf_exempt
+@login_not_required
+def deployment_dossier(request: HttpRequest, number: int) -> HttpResponse:
+    if request.method != "GET":
+        return _only(request, "GET")
+    now = timezone.now()
+    token = token_of(request, now)
+    with workspace_scope([token.workspace_id]):
+        by = Actor("TOKEN", str(token.pk), token.name)
+        whole = request.GET.get("log") == "whole"
+        body = dossiers.of_deployment(token, number, whole_log=whole, site=_site(request), by=by, now=now)
+    return HttpResponse(body, content_type="application/json")
+
+
+def _site(request: HttpRequest) -> str:
+    return request.build_absolute_uri("/").rstrip("/")
 
 
 def _webhook_source() -> Source:

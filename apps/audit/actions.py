@@ -98,6 +98,7 @@ def record_export(
     by: object,
     kind: str = "audit.exported",
     what: str = "the audit trail",
+    target: models.Model | None = None,
     **more: object,
 ) -> None:
     """Record that somebody takes something out, once in each workspace that it may be about."""
@@ -107,7 +108,7 @@ def record_export(
         record(
             kind,
             by=by,
-            target=None,
+            target=target,
             workspace_id=workspace_id,
             summary=f"Exported {what} as {form.upper()}: {said}",
             after={"format": form, **more, **criteria},

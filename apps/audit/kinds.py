@@ -166,6 +166,7 @@ KINDS: dict[str, str] = {
     "saved_filter.saved": "saved a filter of the audit trail",
     "saved_filter.renamed": "renamed a filter of the audit trail",
     "saved_filter.removed": "removed a filter of the audit trail",
+    "dossier.made": "made a dossier",
     "compliance.exported": "exported the state of controls",
     "access.exported": "exported who could do what",
     "population.exported": "exported what runs",

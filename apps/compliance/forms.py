@@ -1,7 +1,7 @@
 """What people write about reviews, and by what they narrow what they look at."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +11,14 @@ from django.utils import timezone
 from apps.accounts.enums import Capability
 from apps.accounts.models import Role, User
 from apps.compliance.access import Access
+from apps.compliance.dossiers.period import Period
 from apps.compliance.enums import ReviewKind, Standing, StreamKind, Way
 from apps.compliance.models import Review
 from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.environments.models import Environment
 from apps.workspaces.models import Membership, Workspace
 
+SAMPLE = 25
 DAYS = [("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "One year")]
 
 
@@ -181,3 +183,39 @@ class StreamForm(forms.Form):
 
 class RewindForm(forms.Form):
     since = forms.DateTimeField(label="Begin again from", widget=_Moment())
+
+
+class DossierForm(forms.Form):
+    """A period of a workspace, in days of UTC, `until` included; and which sample is drawn of its changes."""
+
+    workspace = forms.ModelChoiceField(Workspace.objects.none(), label="Workspace", empty_label=None)
+    environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment", required=False,
+                                         empty_label="All environments")  # fmt: skip
+    since = forms.DateField(label="From", widget=_Day())
+    until = forms.DateField(label="To", widget=_Day())
+    seed = LineField(label="Seed of the sample", max_length=60, required=False)
+    size = forms.IntegerField(label="Size of the sample", min_value=1, max_value=1000, required=False)
+
+    def __init__(self, *args: Any, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["workspace"].queryset = Workspace.objects.visible_in(workspaces)  # type: ignore[attr-defined]
+        places = Environment.objects.visible_in(workspaces).filter(destroyed_at=None)
+        self.fields["environment"].queryset = places  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until < since:
+            self.add_error("until", "It ends before it begins. Choose a later day.")
+        place, workspace = cleaned.get("environment"), cleaned.get("workspace")
+        if place and workspace and place.workspace_id != workspace.pk:
+            self.add_error("environment", f"{place} is no environment of {workspace}.")
+        return cleaned
+
+    def period(self) -> Period:
+        """Return what is asked for. Without a seed the period itself is one: who names none draws the same again."""
+        given = self.cleaned_data
+        since = datetime.combine(given["since"], time(), tzinfo=UTC)
+        until = datetime.combine(given["until"], time(), tzinfo=UTC) + timedelta(days=1)
+        seed = given["seed"] or f"{given['since']}/{given['until']}"
+        return Period(given["workspace"], given["environment"], since, until, seed, given["size"] or SAMPLE)

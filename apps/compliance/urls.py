@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.compliance.views import access, controls, exports, population, reviews, streams
+from apps.compliance.views import access, controls, exports, dossiers, population, reviews, streams
 
 app_name = "compliance"
 urlpatterns = [
@@ -29,4 +29,10 @@ urlpatterns = [
     path("streams/<uuid:stream_id>/removal/", streams.stream_remove, name="stream-remove"),
     path("population/", population.population_list, name="population"),
     path("population/export/", population.population_export, name="population-export"),
+    path("dossiers/", dossiers.period_page, name="dossier-period"),
+    path("dossiers/copy/", dossiers.period_copy, name="dossier-period-copy"),
+    path("dossiers/deployments/<int:number>/", dossiers.deployment_page, name="dossier-deployment"),
+    path("dossiers/deployments/<int:number>/copy/", dossiers.deployment_copy, name="dossier-deployment-copy"),
+    path("dossiers/releases/<slug:service>/<str:version>/", dossiers.release_page, name="dossier-release"),
+    path("dossiers/releases/<slug:service>/<str:version>/copy/", dossiers.release_copy, name="dossier-release-copy"),
 ]

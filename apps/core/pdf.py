@@ -27,9 +27,17 @@ def printed(html: str, *, seconds: float = SECONDS) -> bytes:
     Shapes: it may name `document.css` as its stylesheet; whatever else it names is left out.
     Raises NotPrinted: it took longer than `seconds`, or more memory than the process may have.
     """
-    command = [sys.executable, "-I", str(PRINTER)]
+    return printed_by(PRINTER, html.encode(), seconds=seconds)
+
+
+def printed_by(program: Path, given: bytes, *, seconds: float) -> bytes:
+    """This function will let a program in a process of its own make the PDF: `given` in, the document out.
+
+    Raises NotPrinted: it took longer than `seconds`, or it ended otherwise.
+    """
+    command = [sys.executable, "-I", str(program)]
     try:
-        done = subprocess.run(command, input=html.encode(), capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
         raise NotPrinted("The PDF was not ready in time.") from error
     if done.returncode or not done.stdout.startswith(b"%PDF-"):
