@@ -183,8 +183,7 @@ def release_dossier(request: HttpRequest, service: str, version: str) -> HttpRes
     now = timezone.now()
     token = token_of(request, now)
     with workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
-        body = dossiers.of_release(token, service, version, site=_site(request), by=by, now=now)
+        body = dossiers.of_release(token, service, version, site=_site(request), by=token.actor, now=now)
     return HttpResponse(body, content_type="application/json")
 
 
@@ -196,9 +195,8 @@ def deployment_dossier(request: HttpRequest, number: int) -> HttpResponse:
     now = timezone.now()
     token = token_of(request, now)
     with workspace_scope([token.workspace_id]):
-        by = Actor("TOKEN", str(token.pk), token.name)
         whole = request.GET.get("log") == "whole"
-        body = dossiers.of_deployment(token, number, whole_log=whole, site=_site(request), by=by, now=now)
+        body = dossiers.of_deployment(token, number, whole_log=whole, site=_site(request), by=token.actor, now=now)
     return HttpResponse(body, content_type="application/json")
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.compliance.views import access, controls, exports, dossiers, population, reviews, streams
+from apps.compliance.views import access, controls, dossiers, exports, population, reviews, streams
 
 app_name = "compliance"
 urlpatterns = [
