@@ -22,7 +22,7 @@ class Sweep(bootsteps.StartStopStep):
         from apps.approvals.jobs import see_to_approvals
         from apps.compliance.exports.run import see_to_exports
         from apps.compliance.jobs import remind_owners
-        from apps.compliance.streams.run import see_to_streams
+        from apps.compliance.streams.run import see_to_streams, see_to_retention
         from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
@@ -38,6 +38,7 @@ class Sweep(bootsteps.StartStopStep):
             remind_owners,
             see_to_exports,
             see_to_streams,
+            see_to_retention,
         )
         self.sweeper.start()
         self.watcher = Watcher(on_faulty=watching.faulty)

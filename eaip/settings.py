@@ -265,6 +265,8 @@ OUTBOUND_INTERNAL = env.pairs("OUTBOUND_INTERNAL")
 DATABASE_SEALER_URL = env.text("DATABASE_SEALER_URL", "")
 AUDIT_IS_SEALED = env.flag("AUDIT_IS_SEALED", default=True)
 AUDIT_KEY_FILE = env.path("EAIP_AUDIT_KEY_FILE", DATA_DIR / "seal" / "signing.key")
+# Where entries go that are cut from the ledger; backed up, and kept for as long as the workspace decided.
+AUDIT_ARCHIVE_DIR = env.path("EAIP_AUDIT_ARCHIVE_DIR", DATA_DIR / "audit-archives")
 AUDIT_LOOK = env.seconds("AUDIT_LOOK_SECONDS", 5)
 AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 30)
 AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 3600)

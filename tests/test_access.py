@@ -36,6 +36,7 @@ from apps.workspaces.querysets import TenantQuerySet, WorkspaceQuerySet
 from tests.accounts.factors import register_app
 from tests.approvals.promotions import lend, tick
 from tests.cast import NOW
+from tests.compliance.keeping import archived_cut, propose_retention, put_hold
 from tests.drill import get, post
 from tests.policies.documents import make_policy
 from tests.policies.proposals import text
@@ -243,6 +244,11 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"audit:saved-filter-{name}": lambda o: [_saved_filter(o).pk]
         for name in ("detail", "rename", "remove")
     },
+    **{
+        f"compliance:proposal-{name}": lambda o: [propose_retention(o.world).pk] for name in ("detail", "decision")
+    },
+    "compliance:hold-detail": lambda o: [put_hold(o.world).pk],
+    "compliance:archive-take": lambda o: [archived_cut(o.world).pk],
     **{f"compliance:{name}": lambda o: [o.review.pk] for name in ("review-detail", "review-end", "access-review")},
     **{
         f"compliance:export-{name}": lambda o: [_export(o).pk]
@@ -270,6 +276,7 @@ LISTS = {
     "compliance:overview", "compliance:review-list", "compliance:export-list", "compliance:stream-list",
     "compliance:access", "compliance:population",
     "compliance:dossier-period",
+    "compliance:retention", "compliance:erasure-list",
     "incidents:incident-list", "incidents:incident-create",
     "releases:service-create", "environments:environment-create",
 }  # fmt: skip
@@ -284,7 +291,7 @@ OPEN = {
     "calendar:feed-create", "calendar:feed-end", "core:styleguide",
     "audit:saved-filter-create",
     "compliance:control", "compliance:mapping-export", "compliance:access-export", "compliance:population-export",
-    "compliance:review-setup", "compliance:dossier-period-copy",
+    "compliance:review-setup", "compliance:dossier-period-copy", "compliance:retention-propose", "compliance:cut-propose", "compliance:hold-put",
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.

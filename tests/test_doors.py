@@ -39,6 +39,7 @@ from tests.approvals.promotions import ask, lend, tick
 from tests.approvals.test_checklists import ask_for_checklists
 from tests.approvals.test_waive import let_waive
 from tests.cast import NOW, PASSWORD
+from tests.compliance.keeping import archived_cut, propose_retention, put_hold, somebody_who_left
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
 from tests.policies.proposals import text
@@ -627,6 +628,52 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "review.ended",
         lambda w: Call(w.cast.devops, reverse("compliance:review-end", args=[_review(w).pk]), {}),
     ),
+    (
+        "compliance:retention-propose",
+        "retention.proposed",
+        lambda w: Call(
+            w.cast.security,
+            reverse("compliance:retention-propose"),
+            {"workspace": w.cast.platform.pk, "online_days": 500, "archive_years": 7, **REASON},
+        ),
+    ),
+    (
+        "compliance:hold-put",
+        "legal_hold.put",
+        lambda w: Call(
+            w.cast.security,
+            reverse("compliance:hold-put"),
+            {"workspace": w.cast.platform.pk, "scope": "WORKSPACE", **REASON},
+        ),
+    ),
+    (
+        "compliance:hold-detail",
+        "retention.proposed",
+        lambda w: Call(w.cast.security, reverse("compliance:hold-detail", args=[put_hold(w).pk]), REASON),
+    ),
+    (
+        "compliance:proposal-decision",
+        "retention.changed",
+        lambda w: Call(
+            w.cast.engineering_manager,
+            reverse("compliance:proposal-decision", args=[propose_retention(w).pk]),
+            {"choice": "CONFIRM", "password": PASSWORD},
+        ),
+    ),
+    (
+        "compliance:archive-take",
+        "retention.archive_taken",
+        lambda w: Call(w.cast.auditor, reverse("compliance:archive-take", args=[archived_cut(w).pk]), {}),
+    ),
+    (
+        "compliance:erasure-list",
+        "retention.proposed",
+        lambda w: Call(
+            w.cast.security,
+            reverse("compliance:erasure-list"),
+            {"person": somebody_who_left(w).pk, "legal_basis": "NOT_NEEDED", **REASON},
+        ),
+    ),
     *(
         (
             f"compliance:{what}-export",
@@ -819,6 +866,7 @@ ELSEWHERE = {
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",
+    "compliance:cut-propose": "tests/compliance/test_retention.py",
 }
 TASKS = {
     "deployments.run": "deployment.succeeded",
@@ -870,6 +918,8 @@ def test_door_leaves_its_event(world: World, name: str, kind: str, call: Callabl
     response = post(asked.by, asked.address, asked.data)
 
     assert response.status_code in {200, 204, 302}, response.content.decode()[:3000]
+    if response.streaming:
+        list(response.streaming_content)  # whose end closes the file
     with world.everything():
         _assert_said(kind, before, asked.by)
 

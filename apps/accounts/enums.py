@@ -37,3 +37,4 @@ class Capability(models.TextChoices):
     POLICY_CHANGE = "POLICY_CHANGE", "propose policies, and decide on those of others"
     AUDIT_READ = "AUDIT_READ", "read the audit trail"
     AUDIT_EXPORT = "AUDIT_EXPORT", "export the audit trail"
+    AUDIT_KEEP = "AUDIT_KEEP", "decide how long the audit trail is kept, hold entries, and erase people's data"

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
@@ -254,7 +256,11 @@ class Decision(TenantModel):
     @property
     def people(self) -> str:
         """Who decided, and for whom: needs `with_people`."""
-        return f"{self.decided_by} for {self.on_behalf_of}" if self.on_behalf_of else str(self.decided_by)
+        return " for ".join(map(str, self.named))
+
+    @property
+    def named(self) -> list[Any]:
+        return [person for person in (self.decided_by, self.on_behalf_of) if person]
 
 
 class Waiver(TenantModel):
@@ -384,4 +390,8 @@ class Tick(TenantModel):
         """Who ticked it, and for whom: needs `with_people`."""
         if self.ticked_by is None:
             return "its gate"
-        return f"{self.ticked_by} for {self.on_behalf_of}" if self.on_behalf_of else str(self.ticked_by)
+        return " for ".join(map(str, self.named))
+
+    @property
+    def named(self) -> list[Any]:
+        return [person for person in (self.ticked_by, self.on_behalf_of) if person]

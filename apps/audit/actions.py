@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +9,15 @@ from django.db import connection, models
 from apps.audit.actors import actor_of, as_json
 from apps.audit.fingerprints import without_secrets
 from apps.audit.kinds import KINDS
+from apps.audit.people import impersonal, names_of
 from apps.audit.source import current_source
 from apps.core import live
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 
 Change = Mapping[str, Any]
+
+# What an auditor judges the rest by is not for everybody to write: each kind of it has a function of the database.
+DOORS = {"audit.key_rotated": "record_rotation", "retention.cut": "record_cut"}
 
 
 class UnknownKind(ValueError):
@@ -36,12 +40,16 @@ def record(
     approval: Change | None = None,
     causation: Change | None = None,
     target_details: Change | None = None,
+    people: Iterable[object] = (),
+    own: Any = connection,
 ) -> UUID:
     """Write one event of the ledger in the caller's transaction and return its id.
 
     `workspace_id` defaults to the target's own, else the platform's. `before` and `after` map field names to plain
     values; `outcome` is SUCCESS, REFUSED or FAILED. Time and transaction id come from the database. What looks like a
-    secret, in any field, is kept as a fingerprint (`fingerprints`).
+    secret, in any field, is kept as a fingerprint (`fingerprints`). `people` are those, beside the actor and a person
+    who is the target, whom the texts name: their names are shown, and are not among the sealed bytes (`people`).
+    `own` is the connection of whoever has one of their own.
     Raises UnknownKind: when `kind` is not in `apps.audit.kinds`.
     """
     if kind not in KINDS:
@@ -55,7 +63,7 @@ def record(
         "label": str(target)[:200] if target is not None else "",
         **(target_details or {}),
     }
-    event = {
+    event: dict[str, Any] = {
         "workspace_id": owner,
         "kind": kind,
         "outcome": outcome,
@@ -71,10 +79,14 @@ def record(
         "approval": without_secrets(approval or {}),
         "causation": {**source.causation, **(causation or {})},
     }
-    with connection.cursor() as cursor:
+    usual = {actor.id: actor.label[:150]} if actor.type == "PERSON" else {}
+    if subject["type"] == "user":
+        usual[subject["id"]] = subject["label"]
+    event |= impersonal(event, usual=usual, named=names_of(people))
+    with own.cursor() as cursor:
         # A NUL can't be stored in PostgreSQL's text; it becomes the visible replacement character.
         text = json.dumps(event, cls=DjangoJSONEncoder, ensure_ascii=False).replace("\\u0000", "\ufffd")
-        cursor.execute("SELECT record_event(%s::jsonb)", [text])
+        cursor.execute(f"SELECT {DOORS.get(kind, 'record_event')}(%s::jsonb)", [text])
         event_id: UUID = cursor.fetchone()[0]
     # Whatever the ledger learns, open pages show: no action has to remember it.
     live.hint(owner, "audit", f"{subject['type']}:{subject['id']}")

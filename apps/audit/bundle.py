@@ -5,6 +5,7 @@ Format and meaning of each file: docs/reference/audit.md. `clients/verify_audit.
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -61,6 +62,12 @@ SELECT note FROM (
 WHERE newest <= 2000 OR in_hour = 1
 ORDER BY tree_size, signed_at
 """
+OPENINGS = """
+SELECT id, encode(salt, 'hex'), opening FROM audit_subject
+WHERE workspace_id = %s AND id = ANY (%s::uuid[]) AND erased_at IS NULL ORDER BY id
+"""
+# A quote within a text stands behind a backslash, so this is a key of the entry itself.
+SUBJECT = re.compile(rb'"subject": "([0-9a-f-]{36})"')
 PROVED = """
 SELECT leaf.leaf_index, event.canonical
 FROM audit_event event JOIN audit_leaf leaf USING (event_id)
@@ -128,7 +135,8 @@ class Bundle:
     """One bundle on its way out: `blocks` yields its bytes once, from one snapshot, in a transaction of its own.
 
     Without `events` and `period` it holds the whole log. A period holds every leaf between its first and its last, so
-    the verifier can tell that none is missing there; of what `events` choose it can only tell that each was sealed.
+    the verifier can tell that none is missing there, and so do `leaves`, first and last; of what `events` choose it can
+    only tell that each was sealed. One that is not opened holds no personal data of entries of version 2.
     """
 
     def __init__(
@@ -140,11 +148,14 @@ class Bundle:
         criteria: Mapping[str, str] | None = None,
         events: EventQuerySet | None = None,
         period: tuple[datetime, datetime] | None = None,
+        leaves: tuple[int, int] | None = None,
+        is_opened: bool = True,
     ) -> None:
         self.workspace_id = workspace_id
-        self.events, self.period = events, period
+        self.events, self.period, self.asked_leaves, self.is_opened = events, period, leaves, is_opened
         self.asked_by, self.now, self.criteria = asked_by, now, dict(criteria or {})
         self.spool, self.runs, self.absent = _Spool(), _Runs(), _Absent()
+        self.subjects: set[bytes] = set()
 
     def blocks(self) -> Generator[bytes]:
         """Yield the archive in blocks of about 64 KB. Not within a transaction: it takes a snapshot of its own."""
@@ -172,6 +183,7 @@ class Bundle:
         self.span = self._span()
         yield "entries.jsonl", self._entries()
         self.runs.close()
+        yield "subjects.jsonl", self._openings()
         yield "positions.txt", [self.runs.text.getvalue().encode()]
         yield "leaves.bin", self._leaves()
         yield "checkpoints.txt", self._notes()
@@ -188,7 +200,7 @@ class Bundle:
             "origin": origin_of(self.workspace_id),
             "tree_size": self.size,
             "entries": self.runs.count,
-            "whole": self.events is None and self.period is None,
+            "whole": self.events is None and self.period is None and self.asked_leaves is None,
             "span": self.span,
             "criteria": self.criteria,
             "asked_by": self.asked_by,
@@ -200,6 +212,8 @@ class Bundle:
         """Return the first and the last leaf between which the bundle holds every entry."""
         if self.events is not None:
             return None
+        if self.asked_leaves is not None:
+            return self.asked_leaves
         if self.period is None:
             return (0, self.size - 1) if self.size else None
         first, last = self._row(PERIOD, self.workspace_id, self.size, *self.period)
@@ -214,6 +228,8 @@ class Bundle:
                     self.absent.add(index, event_id, recorded_at)
                 continue
             self.runs.add(index)
+            if self.is_opened:
+                self.subjects.update(UUID(found.decode()).bytes for found in SUBJECT.findall(entry))
             # A line feed can only be there if somebody changed the bytes; the next line must not suffer for it.
             block += entry.replace(b"\n", b" ") + b"\n"
             if len(block) >= BLOCK_BYTES:
@@ -241,6 +257,15 @@ class Bundle:
         for first in range(0, self.last + 1, LEAVES_AT_ONCE):
             last = min(first + LEAVES_AT_ONCE - 1, self.last)
             yield bytes(self._one(LEAVES, first, last, self.workspace_id))
+
+    def _openings(self) -> Iterator[bytes]:
+        """Yield what the commitments of the entries open to, but for what was erased."""
+        known = sorted(self.subjects)
+        for first in range(0, len(known), ROWS_AT_ONCE):
+            with connection.cursor() as cursor:
+                some = [str(UUID(bytes=key)) for key in known[first : first + ROWS_AT_ONCE]]
+                cursor.execute(OPENINGS, [self.workspace_id, some])
+                yield from _lines({"subject": key, "salt": salt, "opening": opening} for key, salt, opening in cursor)
 
     def _notes(self) -> Iterator[bytes]:
         with connection.cursor() as cursor:

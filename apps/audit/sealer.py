@@ -1,6 +1,7 @@
 """The process that seals: one at a time, with the key that it alone reads (`manage.py seal`).
 
-Its connection is its own, as the role eaip_sealer. What it has to tell, it records as everybody does.
+Its connection is its own, as the role eaip_sealer. What it has to tell, it records as everybody does, but for the name
+of a new key, which nobody else may write.
 """
 
 import contextlib
@@ -128,10 +129,12 @@ class Sealer:
             "INSERT INTO audit_key (key_id, public_key) VALUES (%s, %s) ON CONFLICT DO NOTHING", [new.id, new.public]
         )
         for workspace_id in self._unnamed(own, new):
-            self._record(
-                workspace_id, "audit.key_rotated", summary=f"The key {old.id} names its successor {new.id}",
-                before={"key": str(old.vkey(workspace_id))}, after={"key": str(new.vkey(workspace_id))},
-            )  # fmt: skip
+            with coming_from(Source(via="task")):
+                actions.record(
+                    "audit.key_rotated", by=SYSTEM, target=None, workspace_id=workspace_id, own=own,
+                    summary=f"The key {old.id} names its successor {new.id}",
+                    before={"key": str(old.vkey(workspace_id))}, after={"key": str(new.vkey(workspace_id))},
+                )  # fmt: skip
         return new
 
     def _replace(self, old: SigningKey, new: SigningKey, following: Path) -> SigningKey:

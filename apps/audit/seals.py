@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.audit import merkle
 from apps.audit.models import AuditEvent, Checkpoint
@@ -18,6 +18,15 @@ SELECT tree.workspace_id, tree.size, tree.refused, tree.refused_at,
      WHERE event.workspace_id = tree.workspace_id AND event.xid >= sealing.next_xid)
 FROM audit_tree tree CROSS JOIN audit_sealing sealing
 WHERE tree.workspace_id = ANY (%s)
+"""
+LEAVES_BEFORE = """
+SELECT least(
+    (SELECT coalesce(max(tree_size), 0) FROM audit_checkpoint WHERE workspace_id = %(workspace)s),
+    (SELECT leaf_index FROM audit_leaf WHERE workspace_id = %(workspace)s AND leaf_index >= %(since)s
+        AND recorded_at >= %(moment)s ORDER BY leaf_index LIMIT 1))
+"""
+LEAVES_BETWEEN = """
+SELECT leaf_hash FROM audit_leaf WHERE workspace_id = %s AND leaf_index BETWEEN %s AND %s ORDER BY leaf_index
 """
 
 
@@ -95,6 +104,21 @@ def place_of(event: AuditEvent) -> Place | None:
         return None
     holding = Checkpoint.objects.filter(workspace_id=event.workspace_id, tree_size__gt=row[0])
     return Place(row[0], holding.order_by("tree_size", "signed_at").first())
+
+
+def leaves_before(workspace_id: UUID, moment: datetime, *, since: int = 0) -> int:
+    """This function will return the first leaf from `since` on whose entry is not older, or that nobody signed yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(LEAVES_BEFORE, {"workspace": workspace_id, "since": since, "moment": moment})
+        found: int = cursor.fetchone()[0]
+    return found
+
+
+def root_of_leaves(workspace_id: UUID, first: int, last: int) -> bytes:
+    """This function will return the root of RFC 6962 over the leaves from the one to the other, both included."""
+    with transaction.atomic(), connection.connection.cursor("leaves", binary=True) as cursor:
+        cursor.execute(LEAVES_BETWEEN, [workspace_id, first, last])
+        return merkle.root_of(bytes(row[0]) for row in cursor)
 
 
 def proof_of(event: AuditEvent, place: Place) -> str:

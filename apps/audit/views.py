@@ -39,6 +39,7 @@ def event_list(request: ScopedRequest) -> HttpResponse:
         "jump": request.GET.get("to", ""),
         "may_export": request.rights.may_any("AUDIT_EXPORT"),
         "subject": _subject(trail, page.rows),
+        "holds": offered("hold", trail.workspaces),
     }
     return render_page(request, "audit/event_list.html", context, part="events")
 

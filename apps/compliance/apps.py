@@ -2,6 +2,8 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+from apps.audit.offers import offer
+
 
 class ComplianceConfig(AppConfig):
     name = "apps.compliance"
@@ -9,3 +11,9 @@ class ComplianceConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.compliance.regions")  # puts the page's live region into the register
+
+    def ready(self) -> None:
+        from apps.compliance.models import LegalHold
+
+        # On the trail's page: which entries must not go.
+        offer("hold", lambda scope: ((hold.pk, hold.what) for hold in LegalHold.objects.visible_in(scope).standing()))

@@ -110,3 +110,56 @@ class StreamState(models.TextChoices):
     ACTIVE = "ACTIVE", "Active"
     PAUSED = "PAUSED", "Paused"
     REMOVED = "REMOVED", "Removed"
+
+
+class Wish(models.TextChoices):
+    """What somebody proposes to do with the trail, for somebody else to confirm."""
+
+    RETENTION = "RETENTION", "Keep entries for another time"
+    CUT = "CUT", "Cut old entries"
+    LIFT = "LIFT", "Lift a legal hold"
+    ERASURE = "ERASURE", "Erase a person's data"
+
+
+class WishState(models.TextChoices):
+    OPEN = "OPEN", "Waits for another person"
+    CONFIRMED = "CONFIRMED", "Confirmed"
+    REJECTED = "REJECTED", "Rejected"
+    WITHDRAWN = "WITHDRAWN", "Taken back"
+
+    @property
+    def tone(self) -> str:
+        return {WishState.OPEN: "wait", WishState.CONFIRMED: "ok", WishState.REJECTED: "bad"}.get(self, "idle")
+
+
+class HoldScope(models.TextChoices):
+    """What a legal hold keeps."""
+
+    WORKSPACE = "WORKSPACE", "Everything in the workspace"
+    OBJECT = "OBJECT", "One object's history"
+    ACTOR = "ACTOR", "What one person did, and what was done to them"
+
+
+class CutState(models.TextChoices):
+    """How far a cut is: what was confirmed is archived, then told of in the trail, and once that is sealed, removed."""
+
+    CONFIRMED = "CONFIRMED", "Is to be archived"
+    ARCHIVED = "ARCHIVED", "Archived"
+    RECORDED = "RECORDED", "Waits for its seal"
+    DONE = "DONE", "Removed"
+
+    @property
+    def tone(self) -> str:
+        return "ok" if self == CutState.DONE else "run"
+
+
+class LegalBasis(models.TextChoices):
+    """By what somebody's data are erased, or entries removed."""
+
+    CONSENT = "CONSENT", "GDPR art. 17 (1) b: consent was withdrawn"
+    NOT_NEEDED = "NOT_NEEDED", "GDPR art. 17 (1) a: no longer needed"
+    OBJECTION = "OBJECTION", "GDPR art. 17 (1) c: objection"
+    UNLAWFUL = "UNLAWFUL", "GDPR art. 17 (1) d: unlawfully processed"
+    OBLIGATION = "OBLIGATION", "GDPR art. 17 (1) e: legal obligation"
+    STORAGE_LIMIT = "STORAGE_LIMIT", "GDPR art. 5 (1) e: storage limitation"
+    OTHER = "OTHER", "Another, named in the reason"

@@ -1,4 +1,4 @@
-"""What the sweeper of every worker sees to: owners of reviews are told when one is due, and when it is overdue."""
+"""What the sweeper of every worker sees to: owners of reviews are told of them; cuts and erasures go on."""
 
 import logging
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.audit.source import Source, coming_from
+from apps.compliance import cutting
 from apps.compliance.models import Review
 from apps.workspaces import rights
 from apps.workspaces.scope import workspace_scope
@@ -37,6 +38,16 @@ def remind_owners() -> None:
             claimed = _claim(workspace_id, now=timezone.now())
         for review, is_overdue in claimed:
             _tell(review, is_overdue=is_overdue)
+
+
+def see_to_retention() -> None:
+    """This function will go on with what two people confirmed: cuts, and erasures of personal data."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT retention_due()")
+        workspaces = [row[0] for row in cursor.fetchall()]
+    for workspace_id in workspaces:
+        with coming_from(Source(via="task")):
+            cutting.go_on(workspace_id, now=timezone.now())
 
 
 def _claim(workspace_id: UUID, *, now: datetime) -> list[tuple[Review, bool]]:
@@ -71,5 +82,5 @@ def _tell(review: Review, *, is_overdue: bool) -> None:
             "review.reminded", by=SYSTEM, target=review,
             summary=f"Told {', '.join(map(str, owners)) or 'nobody, since nobody owns it now,'} that “{review}” is "
             f"{'overdue' if is_overdue else 'due'} on {review.next_due_date}",
-            after={"mailed": len(to)},
+            after={"mailed": len(to)}, people=owners,
         )  # fmt: skip

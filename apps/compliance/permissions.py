@@ -1,11 +1,12 @@
-"""Who may put reviews on the calendar of a workspace, and who may complete one."""
+"""Who may put reviews on the calendar of a workspace, who may complete one, and who decides what is kept."""
 
 from uuid import UUID
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
-from apps.compliance.models import Review
-from apps.core.verdict import ALLOWED, Verdict, refused
+from apps.compliance.enums import Wish
+from apps.compliance.models import Proposal, Review
+from apps.core.verdict import ALLOWED, Verdict, all_of, refused
 from apps.workspaces import rights
 from apps.workspaces.models import Workspace
 
@@ -25,6 +26,21 @@ def may_complete(by: User, review: Review) -> Verdict:
     if review.owner_id == by.pk or _holds(by, review.owner_role_id, review.workspace_id):
         return ALLOWED
     return refused("not_owner", f"Only its owner may complete it: {review.owner_label}.")
+
+
+def may_keep(by: User, workspace_id: UUID) -> Verdict:
+    """This function will say whether somebody may decide what is kept of a workspace's trail, and hold entries."""
+    return rights.may(by, Capability.AUDIT_KEEP, workspace_id)
+
+
+def may_confirm(by: User, proposal: Proposal) -> Verdict:
+    """This function will say whether somebody may confirm what was proposed: who may propose it, but its author."""
+    verdicts = [may_keep(by, proposal.workspace_id)]
+    if by.pk == proposal.proposed_by_id:
+        verdicts.append(refused("own_proposal", "You proposed it: another person has to confirm it."))
+    if proposal.wish == Wish.ERASURE and proposal.terms["person"] == str(by.pk):
+        verdicts.append(refused("own_data", "It is about you: another person has to confirm it."))
+    return all_of(verdicts)
 
 
 def _holds(by: User, role: str | None, workspace_id: UUID) -> bool:

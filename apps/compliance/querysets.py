@@ -1,10 +1,11 @@
-from datetime import date, timedelta
+from datetime import date, timedelta, datetime
 from typing import Self
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
 from apps.deployments.clock import CLOCK, clock_in
+from apps.compliance.enums import CutState
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -51,3 +52,24 @@ class AuditStreamQuerySet(TenantQuerySet):
         """Give the one active stream of this queryset to a sender for a while; False when somebody else has it."""
         free = Q(lease_until=None) | Q(lease_until__lt=CLOCK)
         return self.filter(free, state="ACTIVE").update(lease_token=token, lease_until=clock_in(lasting)) == 1
+
+
+class LegalHoldQuerySet(TenantQuerySet):
+    def standing(self) -> Self:
+        """Return the legal holds that were not lifted."""
+        return self.filter(lifted_at=None)
+
+
+class CutQuerySet(TenantQuerySet):
+    def under_way(self) -> Self:
+        return self.exclude(state=CutState.DONE)
+
+    def due(self, now: datetime) -> Self:
+        """Return those that are not to wait for a while."""
+        return self.filter(Q(again_at=None) | Q(again_at__lte=now))
+
+
+class ErasureQuerySet(TenantQuerySet):
+    def due(self, now: datetime) -> Self:
+        """Return what is to be erased, or gone through once more."""
+        return self.filter(Q(again_at=None, erased_at=None) | Q(again_at__lte=now))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.compliance.views import access, controls, dossiers, exports, population, reviews, streams
+from apps.compliance.views import access, controls, dossiers, exports, population, retention, reviews, streams
 
 app_name = "compliance"
 urlpatterns = [
@@ -27,6 +27,15 @@ urlpatterns = [
     path("streams/<uuid:stream_id>/replay/", streams.stream_replay, name="stream-replay"),
     path("streams/<uuid:stream_id>/secret/", streams.stream_secret, name="stream-secret"),
     path("streams/<uuid:stream_id>/removal/", streams.stream_remove, name="stream-remove"),
+    path("retention/", retention.retention_list, name="retention"),
+    path("retention/proposals/", retention.retention_propose, name="retention-propose"),
+    path("retention/cuts/", retention.cut_propose, name="cut-propose"),
+    path("retention/cuts/<uuid:cut_id>/archive/", retention.archive_take, name="archive-take"),
+    path("retention/holds/", retention.hold_put, name="hold-put"),
+    path("retention/holds/<uuid:hold_id>/", retention.hold_detail, name="hold-detail"),
+    path("proposals/<uuid:proposal_id>/", retention.proposal_detail, name="proposal-detail"),
+    path("proposals/<uuid:proposal_id>/decision/", retention.proposal_decision, name="proposal-decision"),
+    path("erasures/", retention.erasure_list, name="erasure-list"),
     path("population/", population.population_list, name="population"),
     path("population/export/", population.population_export, name="population-export"),
     path("dossiers/", dossiers.period_page, name="dossier-period"),

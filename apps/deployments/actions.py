@@ -1,5 +1,6 @@
 """What people and programs do with deployments."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -182,8 +183,12 @@ def decline_abandonment(deployment: Deployment, *, reason: str, by: User) -> Dep
     deployment = locks.deployment(deployment.pk)
     permissions.may_decline(by, deployment).require()
     words = f"Declined to abandon {wording.subject(deployment)}, as {deployment.abandon_proposed_by} had proposed"
+    proposed_by = deployment.abandon_proposed_by
     _set_proposal(deployment, at=None, by=None, reason="")
-    _record(deployment, "deployment.abandonment_declined", words, reason=reason, by=by)
+    _record(
+        deployment, "deployment.abandonment_declined", words, reason=reason, by=by,
+        people=[proposed_by] if proposed_by else (),
+    )  # fmt: skip
     return deployment
 
 
@@ -207,6 +212,7 @@ def _record(
     reason: str,
     by: User,
     change: tuple[audit.Change, audit.Change] = ({}, {}),
+    people: Iterable[User] = (),
 ) -> None:
     audit.record(
         kind,
@@ -220,6 +226,7 @@ def _record(
         environment_id=deployment.lane.environment_id,
         service_id=deployment.lane.service_id,
         causation={"deployment_id": str(deployment.pk), "fence": deployment.fence},
+        people=people,
     )
     live.hint(deployment.workspace_id, f"deployment:{deployment.pk}", f"lane:{deployment.lane_id}")
 

@@ -117,6 +117,7 @@ def activate(
             "comment": comment,
             **({"confirmed_with": proof} if proof else {}),
         },
+        people=[proposal.proposed_by],
     )
     return version
 

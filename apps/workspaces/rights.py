@@ -18,11 +18,11 @@ from apps.workspaces.models import ApiToken, Membership, WorkspaceGroupPermissio
 
 ADMINISTER = "operate_workspace"
 
-# What a grant on one object covers. None covers deciding, on promotions or on the rules that they are judged by: who
-# approves must hold the role that is asked for.
+# What a grant on one object covers. None covers deciding, on promotions, on the rules that they are judged by or on
+# what is kept of it all: who approves must hold the role that is asked for.
 GRANTS: dict[str, frozenset[str]] = {
     "operate_workspace": frozenset(
-        set(Capability.values) - {Capability.PROMOTION_DECIDE, Capability.POLICY_CHANGE}
+        set(Capability.values) - {Capability.PROMOTION_DECIDE, Capability.POLICY_CHANGE, Capability.AUDIT_KEEP}
     ),
     "deploy_environment": frozenset({Capability.PROMOTION_REQUEST}),
     "operate_environment": frozenset(

@@ -120,7 +120,7 @@ class Ledger:
         return path
 
 
-def record(connection: psycopg.Connection, workspace: UUID, **fields: object) -> UUID:
+def record(connection: psycopg.Connection, workspace: UUID, door: str = "record_event", **fields: object) -> UUID:
     event = {
         "workspace_id": str(workspace), "kind": "release.sealed", "outcome": "SUCCESS",
         "actor": {"type": "PERSON", "id": str(uuid4()), "label": "Ann"}, "request_id": "", "source": {"via": "page"},
@@ -128,7 +128,7 @@ def record(connection: psycopg.Connection, workspace: UUID, **fields: object) ->
         "reason": "", "change": {}, "approval": {}, "causation": {},
     }  # fmt: skip
     connection.execute("SELECT set_config('app.workspaces', %s, false)", [str(workspace)])
-    (event_id,) = connection.execute("SELECT record_event(%s::jsonb)", [json.dumps(event | fields)]).fetchone() or ()
+    (event_id,) = connection.execute(f"SELECT {door}(%s::jsonb)", [json.dumps(event | fields)]).fetchone() or ()
     return event_id
 
 

@@ -125,7 +125,7 @@ def test_queries_do_not_grow_with_events(reading: Client, django_assert_max_num_
         _record(f"event {number}")
     reading.get(LIST)
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         reading.get(LIST)
 
 

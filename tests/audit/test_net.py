@@ -33,6 +33,7 @@ EXEMPT = {
     "audit_leaf": "the seal: append-only",
     "audit_node": "the seal: append-only",
     "audit_sealing": "how far the seal is",
+    "audit_subject": "openings: written by `record_event`, erased and cut by confirmed functions alone",
     "audit_tree": "the seal: what a wrong one would sign is refused",
     "auth_group": "Django's; unused",
     "auth_group_permissions": "Django's; unused",

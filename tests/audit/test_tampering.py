@@ -309,7 +309,7 @@ def cut(ledger: Ledger, workspace: UUID, chance: random.Random) -> None:
             tree.append(bytes(leaf))
         said = {"first_leaf": 0, "last_leaf": last, "root": tree.root.hex()}
         change = {name: {"before": None, "after": value} for name, value in said.items()}
-        record(admin, workspace, kind="retention.cut", change=change)
+        record(admin, workspace, "write_event", kind="retention.cut", change=change)
         admin.execute(
             "DELETE FROM audit_event WHERE event_id = ANY(%s) AND kind <> 'audit.key_rotated'",
             [[event for _, event in rows[: last + 1]]],

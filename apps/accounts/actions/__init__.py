@@ -1,11 +1,14 @@
 """The use cases of a person's account."""
 
 from apps.accounts.actions.accounts import (
+    AccountClosed,
     AccountInvalid,
     SignInRefused,
     change_preferences,
+    close_account,
     create_account,
     end_session,
+    erase_account,
     start_session,
 )
 from apps.accounts.actions.confirmations import Attempt, confirm
@@ -20,15 +23,18 @@ from apps.accounts.actions.factors import (
 )
 
 __all__ = [
+    "AccountClosed",
     "AccountInvalid",
     "Attempt",
     "FactorInvalid",
     "Registered",
     "SignInRefused",
     "change_preferences",
+    "close_account",
     "confirm",
     "create_account",
     "end_session",
+    "erase_account",
     "register_app",
     "register_passkey",
     "remove_factor",

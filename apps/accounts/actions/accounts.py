@@ -1,5 +1,6 @@
 from datetime import datetime
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -7,13 +8,18 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
-from apps.core.verdict import Denied, Invalid
+from apps.core.texts import one_line
+from apps.core.verdict import Conflict, Denied, Invalid
 
 PREFERENCES = ("theme", "time_zone", "single_key_shortcuts")
 
 
 class AccountInvalid(Invalid):
     code = "account_invalid"
+
+
+class AccountClosed(Conflict):
+    code = "account_closed"
 
 
 class SignInRefused(Denied):
@@ -41,7 +47,7 @@ def create_account(*, username: str, display_name: str, email: str, password: st
         raise AccountInvalid(" ".join(error.messages)) from error
     user.save(force_insert=True)
     audit.record(
-        "account.created", by=by, target=user, summary=f"Created the account {username}", after={"username": username}
+        "account.created", by=by, target=user, summary=f"Created the account of {user}", after={"username": username}
     )
     return user
 
@@ -61,6 +67,41 @@ def change_preferences(user: User, *, by: User, **changes: object) -> User:
     audit.record(
         "profile.changed", by=by, target=user, summary=f"{user} changed preferences", before=before, after=changes
     )
+    return User.objects.get(pk=user.pk)
+
+
+@transaction.atomic
+def close_account(user: User, *, reason: str, by: Actor) -> User:
+    """This function will close the account of somebody who left: they can't sign in, and their roles count no more.
+
+    Raises AccountClosed: it is closed already. Raises TextInvalid: no reason is given.
+    """
+    reason = one_line(reason, name="The reason", limit=300)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if not user.is_active:
+        raise AccountClosed(f"The account of {user} is closed already.")
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    audit.record(
+        "account.closed", by=by, target=user, summary=f"Closed the account of {user}", reason=reason,
+        before={"is_active": True}, after={"is_active": False},
+    )  # fmt: skip
+    return User.objects.get(pk=user.pk)
+
+
+def erase_account(user: User) -> User:
+    """This function will leave of a closed account its id: no name, no address, nothing to sign in with.
+
+    The caller records it, in the same transaction. Raises ValueError: the account is open.
+    """
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if user.is_active:
+        raise ValueError("the account is open")
+    user.second_factors.all().delete()
+    user.recovery_codes.all().delete()
+    User.objects.filter(pk=user.pk).update(
+        username=f"erased-{user.pk}", display_name=f"Erased {user.pk}", first_name="", last_name="", email="",
+        password=make_password(None), time_zone="", last_login=None,
+    )  # fmt: skip
     return User.objects.get(pk=user.pk)
 
 

@@ -109,6 +109,7 @@ def take_back(tick: Tick, *, reason: str, by: User, now: datetime) -> Promotion:
         by=by,
         reason=reason,
         approval=details_of(tick),
+        people=tick.named,
     )
     tell(promotion)
     return settle_locked(promotion, now=now)
@@ -198,4 +199,5 @@ def _keep(tick: Tick, *, by: User | Actor) -> None:
         by=by,
         reason=tick.note,
         approval=details_of(tick),
+        people=tick.named,
     )

@@ -147,6 +147,7 @@ def _record(decision: Decision) -> None:
         f"decision.{verb}",
         f"was {verb} by {decision.people} as {requirement.role}{confirmed}",
         by=decision.decided_by,
+        people=decision.named,
         reason=decision.comment,
         approval={
             "decision": str(decision.pk),

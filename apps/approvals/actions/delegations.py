@@ -132,4 +132,5 @@ def _record(
         target_details={"label": delegation.sentence[:200]},
         reason=reason,
         after=after,
+        people=[delegation.membership.user, delegation.delegate],
     )

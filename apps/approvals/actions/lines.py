@@ -56,6 +56,7 @@ def void_tick(promotion: Promotion, tick: Tick, why: str, *, now: datetime) -> N
         by=SYSTEM,
         reason=why,
         approval=details_of(tick),
+        people=tick.named,
     )
 
 

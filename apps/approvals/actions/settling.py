@@ -211,6 +211,7 @@ def _void(promotion: Promotion, decision: Decision, why: str, *, now: datetime) 
         by=SYSTEM,
         reason=why,
         approval={"requirement": role, "choice": decision.choice, "plan_hash": decision.plan_hash},
+        people=decision.named,
     )
 
 

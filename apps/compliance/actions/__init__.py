@@ -1,3 +1,13 @@
+from apps.compliance.actions.holds import put_hold
+from apps.compliance.actions.proposals import confirm as confirm_proposal
+from apps.compliance.actions.proposals import (
+    propose_cut,
+    propose_erasure,
+    propose_lift,
+    propose_retention,
+    step_up,
+)
+from apps.compliance.actions.proposals import turn_down as turn_down_proposal
 from apps.compliance.actions.reviews import (
     AlreadyCompleted,
     NotAnswered,
@@ -34,6 +44,7 @@ from apps.compliance.actions.trail_exports import (
 __all__ = [
     "AlreadyCompleted", "ExportInvalid", "NotAnswered", "NotReady", "NothingRefused", "ReviewEnded", "ReviewExists",
     "StreamExists", "StreamInvalid", "TooManyExports", "ask_export", "cancel_export", "complete", "complete_access",
-    "create_stream", "downloaded", "end_review", "pause_stream", "read_secret", "remove_stream", "replay_letters",
-    "require_ready", "resume_stream", "rewind_stream", "set_review", "set_usual",
+    "create_stream", "downloaded",
+    "confirm_proposal", "end_review", "pause_stream", "read_secret", "remove_stream", "replay_letters", "propose_cut", "propose_erasure", "propose_lift", "propose_retention",
+    "require_ready", "resume_stream", "rewind_stream", "put_hold", "set_review", "set_usual", "step_up", "turn_down_proposal",
 ]  # fmt: skip

@@ -95,6 +95,7 @@ def set_review(
         summary=f"Put “{review}” on the calendar, every {interval_months} months, owned by {review.owner_label}",
         after={"kind": kind, "interval_months": interval_months, "owner": review.owner_label,
                "next_due_date": next_due_date},
+        people=[owner] if owner else (),
     )  # fmt: skip
     return review
 
