@@ -21,8 +21,8 @@ class Sweep(bootsteps.StartStopStep):
         from apps.api.runner import see_to_pushes
         from apps.approvals.jobs import see_to_approvals
         from apps.compliance.exports.run import see_to_exports
-        from apps.compliance.jobs import remind_owners
-        from apps.compliance.streams.run import see_to_streams, see_to_retention
+        from apps.compliance.jobs import remind_owners, see_to_retention
+        from apps.compliance.streams.run import see_to_streams
         from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies

@@ -291,7 +291,8 @@ OPEN = {
     "calendar:feed-create", "calendar:feed-end", "core:styleguide",
     "audit:saved-filter-create",
     "compliance:control", "compliance:mapping-export", "compliance:access-export", "compliance:population-export",
-    "compliance:review-setup", "compliance:dossier-period-copy", "compliance:retention-propose", "compliance:cut-propose", "compliance:hold-put",
+    "compliance:review-setup", "compliance:dossier-period-copy",
+    "compliance:retention-propose", "compliance:cut-propose", "compliance:hold-put",
 }  # fmt: skip
 
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.

@@ -11,8 +11,6 @@ class ComplianceConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.compliance.regions")  # puts the page's live region into the register
-
-    def ready(self) -> None:
         from apps.compliance.models import LegalHold
 
         # On the trail's page: which entries must not go.

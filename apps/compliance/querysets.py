@@ -1,11 +1,11 @@
-from datetime import date, timedelta, datetime
+from datetime import date, datetime, timedelta
 from typing import Self
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from apps.deployments.clock import CLOCK, clock_in
 from apps.compliance.enums import CutState
+from apps.deployments.clock import CLOCK, clock_in
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 

@@ -258,21 +258,21 @@ def test_a_cancelled_export_stops_its_worker_and_leaves_nothing(
     assert reading.post(f"{LIST}{export.pk}/cancellation/").status_code == 409
 
 
-@pytest.mark.parametrize("form", ["CSV", "PARQUET", "BUNDLE"])
 def test_a_full_disk_is_told_and_leaves_nothing(
-    reading: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+    reading: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for number in range(60):
         record(f"Entry {number} {'x' * 200}")
-    export = ask(reading, form, workspace=str(PLATFORM_WORKSPACE_ID))
-    (tmp_path / "full").symlink_to("/dev/full")
     monkeypatch.setattr(files, "part", lambda *_: tmp_path / "full")
+    for form in ("CSV", "PARQUET", "BUNDLE"):
+        export = ask(reading, form, workspace=str(PLATFORM_WORKSPACE_ID))
+        (tmp_path / "full").symlink_to("/dev/full")
 
-    see_to_exports()
+        see_to_exports()
 
-    assert (again(export.pk).state, files.place(export.pk).exists()) == ("FAILED", False)
-    assert "No space left on device" in reading.get(f"{LIST}{export.pk}/").content.decode()
-    assert kinds()[-1] == "export.failed"
+        assert (again(export.pk).state, files.place(export.pk).exists()) == ("FAILED", False)
+        assert "No space left on device" in reading.get(f"{LIST}{export.pk}/").content.decode()
+        assert kinds()[-1] == "export.failed"
 
 
 def test_of_two_workers_one_writes_it(reading: Client) -> None:

@@ -42,7 +42,7 @@ GRANT EXECUTE ON FUNCTION database_identity() TO eaip_gate;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("compliance", "0003_governed"),
+        ("compliance", "0004_retention"),
         ("audit", "0006_net"),
         ("deployments", "0051_database_epoch"),
         ("workspaces", "0002_tenancy"),

@@ -5,5 +5,6 @@ from apps.compliance.models.reviews import Review, ReviewDone
 from apps.compliance.models.streams import AuditStream, StreamLetter
 
 __all__ = [
-    "AccessChange", "AuditExport", "AuditStream", "Cut", "Erasure", "IdentityChange", "LegalHold", "Proposal", "Retention", "Review", "ReviewDone", "StreamLetter",
+    "AccessChange", "AuditExport", "AuditStream", "Cut", "Erasure", "IdentityChange", "LegalHold", "Proposal",
+    "Retention", "Review", "ReviewDone", "StreamLetter",
 ]  # fmt: skip
