@@ -23,10 +23,12 @@ from apps.audit.source import Source, coming_from
 from apps.compliance import actions, cutting
 from apps.compliance.actions import proposals
 from apps.compliance.enums import HoldScope
-from apps.compliance.models import Erasure, Proposal
+from apps.compliance.exports.run import see_to_exports
+from apps.compliance.models import AuditExport, Erasure, Proposal
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.verdict import Denied
 from apps.workspaces.models import Membership
+from apps.workspaces.scope import workspace_scope
 from tests.accounts.factors import by_password, register_app
 from tests.audit.real_ledger import Ledger, verify
 from tests.cast import NOW, make_person
@@ -160,7 +162,8 @@ def test_every_proof_holds_and_openings_are_gone(
     assert str(person).encode() not in bundle.read_bytes()
 
 
-def test_search_and_export_know_the_old_name_no_more(world: World, ann: User) -> None:
+def test_search_and_export_know_the_old_name_no_more(world: World, ann: User, settings: Any, tmp_path: Path) -> None:
+    settings.EXPORT_DIR = tmp_path
     trail, auditor = reverse("audit:event-list"), world.cast.auditor
     assert "Sealed it" in text_of(get(auditor, f"{trail}?actor=smith"))
 
@@ -170,7 +173,12 @@ def test_search_and_export_know_the_old_name_no_more(world: World, ann: User) ->
         page = text_of(get(auditor, f"{trail}?{query}"))
         assert "No event matches" in page
     assert f"Erased {ann.pk}" in text_of(get(auditor, f"{trail}?actor={ann.pk}"))
-    file = b"".join(post(auditor, reverse("audit:export-create"), {"format": "csv"}).streaming_content).decode()
+    post(auditor, reverse("compliance:export-list"), {"format": "CSV"})
+    see_to_exports()
+    with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        export = AuditExport.objects.get()
+    answer = get(auditor, reverse("compliance:export-download", args=[export.pk]))
+    file = b"".join(answer.streaming_content).decode()
     assert [word for word in (NAME, ADDRESS) if word in file] == []
     assert str(ann.pk) in file
 
