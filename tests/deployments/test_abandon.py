@@ -102,14 +102,6 @@ def test_what_is_found_out_meanwhile_ends_the_proposal(stage, lost) -> None:
         _say(stage, lost, stage.world.cast.second_devops)
 
 
-def test_the_page_says_what_is_known_and_when_a_person_is_called(stage, lost, settings) -> None:
-    settings.ENGINE_UNKNOWN_ALARM = timedelta(minutes=2)
-    assert "If it can't be found out, a person is called" in _page(stage, lost, stage.world.cast.auditor)
-
-    settings.ENGINE_UNKNOWN_ALARM = timedelta(0)
-    assert "A person has been called since" in _page(stage, lost, stage.world.cast.auditor)
-
-
 def test_one_person_has_the_target_asked_before_its_time(stage, lost, settings) -> None:
     first, second, url = stage.world.cast.devops, stage.world.cast.second_devops, _look(lost)
     _ask_later(stage, lost)

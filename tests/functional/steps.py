@@ -74,8 +74,11 @@ def events(auditor: Seat, query: str = "") -> list[str]:
 
 def export(auditor: Seat, folder: Path) -> list[dict[str, str]]:
     """Take what the trail shows away as CSV."""
+    auditor.press("CSV")
+    link = auditor.page.get_by_role("link", name="Download")
+    auditor.see(link)
     with auditor.page.expect_download() as download:
-        auditor.press("CSV")
+        link.click()
     download.value.save_as(folder / "trail.csv")
     with (folder / "trail.csv").open(newline="") as file:
         return list(csv.DictReader(file))
