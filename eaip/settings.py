@@ -264,6 +264,8 @@ OUTBOUND_INTERNAL = env.pairs("OUTBOUND_INTERNAL")
 # it signs a tree that grew and one that did not.
 DATABASE_SEALER_URL = env.text("DATABASE_SEALER_URL", "")
 AUDIT_IS_SEALED = env.flag("AUDIT_IS_SEALED", default=True)
+# Who may countersign checkpoints (docs/reference/audit.md): public keys as C2SP writes them, parted by blanks.
+AUDIT_WITNESSES = tuple(env.text("AUDIT_WITNESSES", "").split())
 AUDIT_KEY_FILE = env.path("EAIP_AUDIT_KEY_FILE", DATA_DIR / "seal" / "signing.key")
 # Where entries go that are cut from the ledger; backed up, and kept for as long as the workspace decided.
 AUDIT_ARCHIVE_DIR = env.path("EAIP_AUDIT_ARCHIVE_DIR", DATA_DIR / "audit-archives")

@@ -298,7 +298,8 @@ OPEN = {
 # Not for people: tests/api and tests/dashboards/test_calendar.py show that another's token or signature opens nothing.
 PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
-    "api:alertmanager-webhook", "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
+    "api:alertmanager-webhook", "api:checkpoint", "api:consistency", "api:cosignatures",
+    "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
     "api:release-dossier",
 }  # fmt: skip
 

@@ -862,6 +862,7 @@ ELSEWHERE = {
     "api:releases": "tests/api/test_create_release.py",
     "api:evidence": "tests/releases/test_evidence.py",
     "api:event-consumer": "tests/releases/test_events.py",
+    "api:cosignatures": "tests/api/test_witnesses.py",
     "api:exports": "tests/api/test_exports.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",

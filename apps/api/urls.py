@@ -6,6 +6,9 @@ app_name = "api"
 
 urlpatterns = [
     path("v1/admission/<str:cluster>", views.admission, name="admission"),
+    path("v1/audit/checkpoint", views.checkpoint, name="checkpoint"),
+    path("v1/audit/consistency", views.consistency, name="consistency"),
+    path("v1/audit/cosignatures", views.cosignatures, name="cosignatures"),
     path("v1/exports", views.exports, name="exports"),
     path("v1/exports/<uuid:export_id>", views.export, name="export"),
     path("v1/exports/<uuid:export_id>/file", views.export_file, name="export-file"),

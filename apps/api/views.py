@@ -22,6 +22,9 @@ from apps.releases import actions as release_actions
 from apps.releases import reports
 from apps.workspaces.scope import workspace_scope
 
+PLAIN = "text/plain; charset=utf-8"
+NOTE_LIMIT = 10_000
+
 
 # No cookie is read at these addresses, so no other site can make a browser ask here with somebody's rights.
 @csrf_exempt
@@ -74,6 +77,41 @@ def event_consumer(request: HttpRequest, service: str, subject: str, number: int
         does = actions.opt_in if request.method == "POST" else actions.opt_out
         answer = does(token, service, subject, number, by=by, now=now)
     return JsonResponse(answer.body, status=answer.status)
+
+
+@csrf_exempt
+@login_not_required
+def checkpoint(request: HttpRequest) -> HttpResponse:
+    """The newest signed tree of the token's workspace, for whoever watches that it only grows."""
+    if request.method != "GET":
+        return _only(request, "GET")
+    token = token_of(request, timezone.now())
+    with workspace_scope([token.workspace_id]):
+        return HttpResponse(actions.checkpoint_of(token).note, content_type=PLAIN)
+
+
+@csrf_exempt
+@login_not_required
+def consistency(request: HttpRequest) -> HttpResponse:
+    if request.method != "GET":
+        return _only(request, "GET")
+    token = token_of(request, timezone.now())
+    with workspace_scope([token.workspace_id]):
+        path = actions.consistency_of(token, request.GET.get("old", ""), request.GET.get("new", ""))
+    return HttpResponse("".join(f"{node}\n" for node in path), content_type=PLAIN)
+
+
+@csrf_exempt
+@login_not_required
+def cosignatures(request: HttpRequest) -> HttpResponse:
+    """The body is a checkpoint's text with the signature of a witness below it."""
+    if request.method != "POST":
+        return _post_only(request)
+    token = token_of(request, timezone.now())
+    body = raw_body(request, NOTE_LIMIT)
+    with workspace_scope([token.workspace_id]):
+        is_new = actions.receive_cosignature(token, body)
+    return HttpResponse("Kept.\n", content_type=PLAIN, status=201 if is_new else 200)
 
 
 @csrf_exempt

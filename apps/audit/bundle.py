@@ -55,8 +55,11 @@ LEFT JOIN audit_leaf ON workspace_id = %s AND leaf_index = place
 """
 # A year of a busy log has a million; the newest vouches for all. The last of a key covers the name of its successor.
 NOTES = """
-SELECT note FROM (
-    SELECT note, tree_size, signed_at, row_number() OVER (ORDER BY signed_at DESC) AS newest,
+SELECT note || coalesce((
+    SELECT string_agg(line, '' ORDER BY cosigned_at, witness) FROM audit_cosignature seen
+    WHERE (seen.workspace_id, seen.tree_size, seen.signed_at) = (known.workspace_id, known.tree_size, known.signed_at)
+), '') FROM (
+    SELECT workspace_id, note, tree_size, signed_at, row_number() OVER (ORDER BY signed_at DESC) AS newest,
         row_number() OVER (PARTITION BY key_id, date_trunc('hour', signed_at) ORDER BY signed_at DESC) AS in_hour
     FROM audit_checkpoint WHERE workspace_id = %s) known
 WHERE newest <= 2000 OR in_hour = 1

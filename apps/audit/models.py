@@ -83,6 +83,29 @@ class Checkpoint(models.Model):
         return bytes(self.root_hash).hex()
 
 
+class Cosignature(models.Model):
+    """What a witness signed of a checkpoint: that the tree grew from the one it saw before. `line` is its own."""
+
+    id = models.UUIDField(primary_key=True)
+    workspace_id = models.UUIDField()
+    tree_size = models.BigIntegerField()
+    signed_at = models.DateTimeField()
+    witness = models.TextField()
+    line = models.TextField()
+    cosigned_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+
+    objects = WorkspaceRows.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "audit_cosignature"
+        ordering = ["cosigned_at"]
+
+    def __str__(self) -> str:
+        return f"{self.witness} on {self.tree_size} entries"
+
+
 class SavedFilter(models.Model):
     """A question to the trail that somebody gave a name: their own, or for all who read the trail of a workspace.
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.audit import saved_filters, seals
+from apps.audit import saved_filters, seals, witnesses
 from apps.audit.filters import RenameForm, SaveForm, TrailFilter
 from apps.audit.models import AuditEvent, Checkpoint, SavedFilter
 from apps.audit.offers import offered
@@ -85,7 +85,8 @@ def seal_list(request: ScopedRequest) -> HttpResponse:
         for state in seals.states(workspaces)
     ]
     page = page_of(Checkpoint.objects.visible_in(workspaces), request.GET, moment="signed_at")
-    return render_page(request, "audit/seal_list.html", {"logs": logs, "page": page, "names": names}, part="seals")
+    shown = {"logs": logs, "page": page, "names": names, "seen": witnesses.of(page.rows)}
+    return render_page(request, "audit/seal_list.html", shown, part="seals")
 
 
 @require_safe
@@ -94,7 +95,8 @@ def seal_note(request: ScopedRequest, checkpoint_id: UUID) -> HttpResponse:
     workspaces = request.rights.require_any("AUDIT_READ")
     checkpoint = get_object_or_404(Checkpoint.objects.visible_in(workspaces), pk=checkpoint_id)
     name = f"checkpoint-{checkpoint.tree_size}-{checkpoint.signed_at:%Y%m%dT%H%M%SZ}.note"
-    return attachment(checkpoint.note, "text/plain; charset=utf-8", name)
+    lines = [row.line for row in witnesses.of([checkpoint])[checkpoint.pk]]
+    return attachment(checkpoint.note + "".join(lines), "text/plain; charset=utf-8", name)
 
 
 @require_POST

@@ -27,6 +27,7 @@ EXEMPT = {
     "approvals_checklistline": "what was asked can't be changed; ticks are governed",
     "approvals_notice": "what somebody was told; `requirement.*` and `notice.mailed` say so",
     "audit_checkpoint": "the seal: append-only",
+    "audit_cosignature": "witnesses of the seal: append-only",
     "audit_event": "the ledger itself: append-only",
     "audit_fieldhistory": "a convenience beside the ledger",
     "audit_key": "public keys, written by the sealer alone",
