@@ -11,7 +11,7 @@ LINKS = "() => [...document.querySelectorAll('a[href]')].filter(a => !a.hasAttri
 SKIP = ("raw", "export", "download", "sign-", "styleguide", "live")
 
 
-def pages(page: Page, root: str, *, visit: Callable[[str], None], limit: int = 60) -> list[str]:
+def pages(page: Page, root: str, *, visit: Callable[[str], None], limit: int = 90) -> list[str]:
     """This function will visit one page of each view that can be reached from the root; return the views' names."""
     seen: list[str] = []
     waiting = [f"{root}/"]
