@@ -52,7 +52,11 @@ PARTS = {
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "browser": Part(
         tuple(
-            f"tests/functional/test_{name}.py" for name in ("journey_without_scripts", "states", "long_log", "paths")
+            f"tests/{name}.py"
+            for name in (
+                "browser/test_every_page",
+                *(f"functional/test_{name}" for name in ("journey_without_scripts", "states", "long_log", "paths")),
+            )
         ),
         2,
     ),

@@ -23,7 +23,7 @@ from tests.monitoring import alert, make_token, send
 from tests.processes import WebServer
 from tests.world import make_environment, make_lane
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability]
 
 # Views without which the crawl has lost its way.
 EXPECTED = {
