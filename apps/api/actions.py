@@ -12,7 +12,6 @@ from apps.api.bodies import field
 from apps.api.models import IdempotentRequest
 from apps.api.people import person_of
 from apps.api.problems import (
-    BodyUnreadable,
     FieldInvalid,
     KeyReused,
     UnknownEnvironment,
@@ -20,9 +19,7 @@ from apps.api.problems import (
     UnknownRelease,
     UnknownService,
 )
-from apps.audit import witnesses
 from apps.audit.actors import Actor
-from apps.audit.models import Checkpoint
 from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
 from apps.deployments import watching
@@ -269,35 +266,3 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise FieldInvalid("The field published_date must be a date such as 2026-11-18.") from error
-
-
-def checkpoint_of(token: ApiToken) -> Checkpoint:
-    """This function will return the newest checkpoint of the token's workspace. Raises NoCheckpoint."""
-    _require_export(token)
-    return witnesses.newest(token.workspace_id)
-
-
-def consistency_of(token: ApiToken, old: str, new: str) -> list[str]:
-    """This function will prove that one signed tree grew from another. Raises FieldInvalid, TreeUnknown."""
-    _require_export(token)
-    if not all(size.isascii() and size.isdigit() and len(size) < 19 for size in (old, new)):
-        raise FieldInvalid("old and new are the sizes of two trees, as whole numbers.")
-    return witnesses.consistency(token.workspace_id, int(old), int(new))
-
-
-@transaction.atomic
-def receive_cosignature(token: ApiToken, body: bytes) -> bool:
-    """This function will keep what a witness signed of a checkpoint; False when it was kept before.
-
-    Raises CosignatureRefused, BodyUnreadable.
-    """
-    _require_export(token)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise BodyUnreadable("The body is not text in UTF-8.") from error
-    return witnesses.keep(token.workspace_id, text) > 0
-
-
-def _require_export(token: ApiToken) -> None:
-    rights.may(token.actor, Capability.AUDIT_EXPORT, token.workspace_id).require()

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.api import actions, admissions, dossiers
+from apps.api import actions, admissions, dossiers, witnesses
 from apps.api import exports as trail_exports
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import service_of_webhook, token_of, webhook_actor
@@ -87,7 +87,7 @@ def checkpoint(request: HttpRequest) -> HttpResponse:
         return _only(request, "GET")
     token = token_of(request, timezone.now())
     with workspace_scope([token.workspace_id]):
-        return HttpResponse(actions.checkpoint_of(token).note, content_type=PLAIN)
+        return HttpResponse(witnesses.newest_note(token), content_type=PLAIN)
 
 
 @csrf_exempt
@@ -97,7 +97,7 @@ def consistency(request: HttpRequest) -> HttpResponse:
         return _only(request, "GET")
     token = token_of(request, timezone.now())
     with workspace_scope([token.workspace_id]):
-        path = actions.consistency_of(token, request.GET.get("old", ""), request.GET.get("new", ""))
+        path = witnesses.consistency(token, request.GET.get("old", ""), request.GET.get("new", ""))
     return HttpResponse("".join(f"{node}\n" for node in path), content_type=PLAIN)
 
 
@@ -110,7 +110,7 @@ def cosignatures(request: HttpRequest) -> HttpResponse:
     token = token_of(request, timezone.now())
     body = raw_body(request, NOTE_LIMIT)
     with workspace_scope([token.workspace_id]):
-        is_new = actions.receive_cosignature(token, body)
+        is_new = witnesses.receive(token, body)
     return HttpResponse("Kept.\n", content_type=PLAIN, status=201 if is_new else 200)
 
 

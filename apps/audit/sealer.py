@@ -21,7 +21,7 @@ from apps.audit import actions, keys
 from apps.audit.actors import SYSTEM
 from apps.audit.keys import KeyProblem, SigningKey
 from apps.audit.sealing import Sealed, seal
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Sealer:
             "INSERT INTO audit_key (key_id, public_key) VALUES (%s, %s) ON CONFLICT DO NOTHING", [new.id, new.public]
         )
         for workspace_id in self._unnamed(own, new):
-            with coming_from(Source(via="task")):
+            with coming_from(task_source()):
                 actions.record(
                     "audit.key_rotated", by=SYSTEM, target=None, workspace_id=workspace_id, own=own,
                     summary=f"The key {old.id} names its successor {new.id}",
@@ -157,6 +157,6 @@ class Sealer:
 
     @staticmethod
     def _record(workspace_id: UUID, kind: str, **details: object) -> None:
-        with coming_from(Source(via="task")), transaction.atomic(), connection.cursor() as cursor:
+        with coming_from(task_source()), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('app.workspaces', %s, true)", [str(workspace_id)])
             actions.record(kind, by=SYSTEM, target=None, workspace_id=workspace_id, **details)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from django.db import connection
 
 from apps.audit import merkle
 from apps.audit.models import Checkpoint, Cosignature
-from apps.audit.notes import BadNote, Note, VerifierKey, cosigned_at
+from apps.audit.notes import BadNote, Note, VerifierKey, cosigned_at, signature_line
 from apps.audit.sealing import roots_of
 from apps.core.verdict import Invalid, Refusal
 
@@ -76,17 +76,15 @@ def keep(workspace_id: UUID, text: str) -> int:
     Shapes: `text` is the checkpoint's own text, an empty line, and the lines of one or more witnesses.
     Raises CosignatureRefused: nothing was kept.
     """
-    body, gap, below = text.rpartition("\n\n")
-    body += "\n"
-    checkpoint = _signed(workspace_id, body)
-    if not gap or checkpoint is None:
-        raise CosignatureRefused("This is the text of no checkpoint of this log.")
-    rows: list[tuple[UUID, int, datetime, str, str, datetime]] = []
-    for line in below.splitlines(keepends=True):
-        witness, moment = _witness_of(body, line)
-        rows.append((workspace_id, checkpoint.tree_size, checkpoint.signed_at, witness.name, line, moment))
-    if not rows:
-        raise CosignatureRefused("There is no signature below the checkpoint's text.")
+    try:
+        note = Note.read(text)
+        checkpoint = _signed(workspace_id, note.body)
+        if checkpoint is None or not note.signatures:
+            raise CosignatureRefused("This is no checkpoint of this log with a signature below it.")
+        of_it = workspace_id, checkpoint.tree_size, checkpoint.signed_at
+        rows = [(*of_it, *_cosigned(note.body, *signature)) for signature in note.signatures]
+    except BadNote as error:
+        raise CosignatureRefused(str(error)) from error
     with connection.cursor() as cursor:
         return sum(cursor.execute(KEEP, row).rowcount for row in rows)
 
@@ -110,12 +108,10 @@ def _signed(workspace_id: UUID, body: str) -> Checkpoint | None:
     return same.first()
 
 
-def _witness_of(body: str, line: str) -> tuple[VerifierKey, datetime]:
-    try:
-        signed = {(name, key_id) for name, key_id, _ in Note.read(f"\n\n{line}").signatures}
-        for key in known():
-            if (key.name, key.id) in signed and line.endswith("\n"):
-                return key, cosigned_at(body, key, line)
-    except BadNote as error:
-        raise CosignatureRefused(str(error)) from error
-    raise CosignatureRefused("No witness that is known here made this signature.")
+def _cosigned(body: str, name: str, key_id: bytes, blob: bytes) -> tuple[str, str, datetime]:
+    """Return the witness, its line and its moment. Raises BadNote: it did not sign this, or is not known here."""
+    for key in known():
+        if (name, key_id) == (key.name, key.id):
+            line = signature_line(key, blob)
+            return key.name, line, cosigned_at(body, key, line)
+    raise BadNote("No witness that is known here made this signature.")

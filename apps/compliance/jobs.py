@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
-from apps.audit.source import Source, coming_from
+from apps.audit.source import coming_from, task_source
 from apps.compliance import cutting
 from apps.compliance.models import Review
 from apps.workspaces import rights
@@ -46,7 +46,7 @@ def see_to_retention() -> None:
         cursor.execute("SELECT retention_due()")
         workspaces = [row[0] for row in cursor.fetchall()]
     for workspace_id in workspaces:
-        with coming_from(Source(via="task")):
+        with coming_from(task_source()):
             cutting.go_on(workspace_id, now=timezone.now())
 
 
@@ -74,7 +74,7 @@ def _tell(review: Review, *, is_overdue: bool) -> None:
     except (SMTPException, OSError, ValueError) as error:
         log.warning("the owners of review %s can't be mailed: %s", review.pk, error)
         return
-    with coming_from(Source(via="task")), workspace_scope([review.workspace_id]):
+    with coming_from(task_source()), workspace_scope([review.workspace_id]):
         told = {"chased_for" if is_overdue else "reminded_for": review.next_due_date}
         Review.objects.locked().get(pk=review.pk)
         Review.objects.filter(pk=review.pk).update(mail_after=None, **told)
