@@ -6,7 +6,7 @@ A check says MET only of something that it saw: where there was nothing to look 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +17,8 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import SecondFactor
 from apps.approvals.enums import Choice
 from apps.audit.models import Checkpoint
-from apps.compliance.enums import ReviewKind, Standing, Status
-from apps.compliance.models import Review
+from apps.compliance.enums import ReviewKind, Standing, Status, Wish, WishState
+from apps.compliance.models import Proposal, Review
 from apps.compliance.population import running_in
 from apps.deployments.engine.orders import is_observed
 from apps.environments.enums import ResourceKind, Tier
@@ -33,6 +33,7 @@ from apps.workspaces.models import ApiToken, Membership
 NAMED = 5
 FRESH_MINUTES = 15
 SEALED_WITHIN_SECONDS = 2 * 60 * 60
+ANSWERED_WITHIN = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -379,6 +380,27 @@ def sealed(signed: Mapping[UUID, datetime | None], *, now: datetime) -> Result:
         badly=f"Of {len(signed)} audit trails, {old} were last sealed more than two hours ago and {never} never.",
         nothing="No audit trail was sealed yet.",
         workspaces=len(signed), old=old, never=never,
+    )  # fmt: skip
+
+
+@check
+def erasures_are_done(scope: Scope) -> Result:
+    """Every wish to erase a person's data was carried out or turned down within a month (GDPR, Art. 12 (3))."""
+    wishes = Proposal.objects.visible_in(scope.workspaces).filter(wish=Wish.ERASURE, proposed_at__lt=scope.now)
+    erased, stands = Q(erasure__erased_at__isnull=False), Q(state__in=[WishState.OPEN, WishState.CONFIRMED])
+    found = wishes.aggregate(
+        asked=Count("pk"),
+        erased=Count("pk", filter=erased),
+        waiting=Count("pk", filter=stands & ~erased),
+        late=Count("pk", filter=stands & ~erased & Q(proposed_at__lt=scope.now - ANSWERED_WITHIN)),
+    )
+    return _said(
+        found["late"], found["asked"],
+        well=f"{found['erased']} of {found['asked']} erasures that were asked for are done, {found['waiting']} wait, "
+        "none of them for more than a month.",
+        badly=f"{found['late']} of {found['asked']} erasures that were asked for wait for more than a month.",
+        nothing="Nobody asked for an erasure yet.",
+        **found,
     )  # fmt: skip
 
 

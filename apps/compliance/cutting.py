@@ -151,6 +151,7 @@ def erase(erasure: Erasure, *, now: datetime) -> None:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT workspace, entries, of_version_1 FROM erase_person(%s)", [locked.pk])
                 found = {row[0]: row[1:] for row in cursor.fetchall()}
+                cursor.execute("SELECT end_exports(%s, %s)", [locked.pk, list(found)])
         except DatabaseError as error:
             if _code_of(error) != HELD:
                 raise

@@ -17,6 +17,7 @@ from django.db import Error, close_old_connections, connection
 
 from apps.deployments import runner, watching
 from apps.deployments.engine import lease, reconciliation, sweep_lease
+from apps.environments import actions as environment_actions
 from apps.health import alerts
 from apps.health import checks as health_checks
 from apps.health import runner as health
@@ -147,6 +148,7 @@ class Sweeper:
         if sweep_lease.take("prune", self._token, PRUNE_EVERY):
             health_checks.prune()
             alerts.prune()
+            environment_actions.prune_denials()
 
     def _every(self, seconds: float, work: Callable[[], object]) -> None:
         while not self._over.is_set():

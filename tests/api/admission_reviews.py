@@ -11,7 +11,7 @@ from typing import Any
 
 GROUPS = {"Deployment": "apps", "StatefulSet": "apps", "DaemonSet": "apps", "ReplicaSet": "apps", "Job": "batch"}
 PERSON = {
-    "username": "jane@example.com",
+    "username": "deployer@example.com",
     "uid": "014fbff9a07c",
     "groups": ["developers", "system:authenticated"],
     "extra": {"authentication.kubernetes.io/credential-id": ["X509SHA256=0ae9d0f6"]},

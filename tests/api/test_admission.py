@@ -118,7 +118,7 @@ def test_everything_else_is_denied_with_the_reason(cluster: Cluster, image: str,
         assert (event.outcome, event.actor_type, event.environment_id) == ("REFUSED", "TOKEN", cluster.world.dev.pk)
         assert event.summary == "Kept Deployment orders out of staging/orders"
         assert why in event.reason
-        assert event.target["asked_by"] == "jane@example.com"
+        assert event.target["asked_by"] == "deployer@example.com"
 
 
 PLACES = {
@@ -174,6 +174,8 @@ def test_a_controller_that_tries_again_is_told_of_once_an_hour(cluster: Cluster)
         AdmissionDenial.objects.update(told_at=timezone.now() - timedelta(hours=1))
     assert cluster.says(review(pod(pod_spec(FOREIGN))))
     assert denials(cluster.world) == 3
+    with cluster.world.everything():
+        assert (environment_actions.prune_denials(), AdmissionDenial.objects.count()) == (1, 1)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -183,7 +185,7 @@ def test_of_reviews_at_once_one_is_told(world: World) -> None:
             with workspace_scope([world.cast.platform.pk]):
                 return environment_actions.tell_denial(
                     world.dev, workspace_id=world.cast.platform.pk, cluster="staging", namespace="orders",
-                    subject="Pod x", images=[FOREIGN], asked_by="jane", reason="Not approved", by=SYSTEM,
+                    subject="Pod x", images=[FOREIGN], asked_by="deployer", reason="Not approved", by=SYSTEM,
                     now=NOW + timedelta(hours=number // 4),
                 )  # fmt: skip
         finally:

@@ -14,8 +14,8 @@ from apps.audit.kinds import KINDS
 from apps.compliance import checks
 from apps.compliance.catalogue import find, frameworks
 from apps.compliance.checks import CHECKS, Result, Scope
-from apps.compliance.enums import ReviewKind, Status
-from apps.compliance.models import Review
+from apps.compliance.enums import ReviewKind, Status, Wish
+from apps.compliance.models import Proposal, Review
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
@@ -215,6 +215,18 @@ def test_overdue_debt_of_an_emergency_is_seen(world: World) -> None:
     incident_actions.owe(incident, promotion_id=world.release.pk, subject="It", roles=(), now=NOW)
 
     assert say("incidents_are_followed_up", world, now=NOW + timedelta(days=30)).status == Status.ATTENTION
+
+
+def test_erasure_that_nobody_carries_out_is_seen(world: World) -> None:
+    assert say("erasures_are_done", world).status == Status.NOT_SHOWN
+    wish = Proposal.objects.create(
+        workspace=world.cast.platform, wish=Wish.ERASURE, terms={"person": str(world.cast.devops.pk)},
+        legal_basis="NOT_NEEDED", reason="They asked", proposed_by=world.cast.security, proposed_at=NOW,
+    )  # fmt: skip
+    assert say("erasures_are_done", world, now=NOW + timedelta(days=29)).figures["waiting"] == 1
+    assert say("erasures_are_done", world, now=NOW + timedelta(days=31)).status == Status.ATTENTION
+    Proposal.objects.filter(pk=wish.pk).update(state="REJECTED", decided_by=world.cast.auditor, decided_at=NOW)
+    assert say("erasures_are_done", world, now=NOW + timedelta(days=31)).status == Status.MET
 
 
 def test_seal_is_fresh_old_or_missing() -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -22,7 +23,9 @@ from apps.audit.models import AuditEvent, FieldHistory
 from apps.audit.source import Source, coming_from
 from apps.compliance import actions, cutting
 from apps.compliance.actions import proposals
-from apps.compliance.enums import HoldScope
+from apps.compliance.enums import ExportState, HoldScope
+from apps.compliance.export_transitions import advance
+from apps.compliance.exports import files
 from apps.compliance.exports.run import see_to_exports
 from apps.compliance.models import AuditExport, Erasure, Proposal
 from apps.core.platform import PLATFORM_WORKSPACE_ID
@@ -38,15 +41,15 @@ from tests.engines import Engines
 from tests.world import World, last_event
 
 pytestmark = pytest.mark.django_db
-NAME, ADDRESS, BROWSER = "Ann O'Lee-Smith", "192.0.2.77", 'Strange "Browser" 7'
+NAME, ADDRESS, BROWSER = "Former O'Release-Owner", "192.0.2.77", 'Strange "Browser" 7'
 PLACE = Source(via="page", ip=ADDRESS, user_agent=BROWSER)
 
 
 @pytest.fixture
-def ann(world: World) -> User:
+def leaver(world: World) -> User:
     """Somebody who left: they did things, things were done to them, and others wrote of them."""
-    person = make_person("ann.olee", NAME, ("RELEASE_ENGINEER",), world.cast.platform)
-    User.objects.filter(pk=person.pk).update(email="ann@example.test")
+    person = make_person("former.owner", NAME, ("RELEASE_ENGINEER",), world.cast.platform)
+    User.objects.filter(pk=person.pk).update(email="former@example.test")
     person.refresh_from_db()
     with coming_from(PLACE):
         account_actions.start_session(person, by=person)
@@ -65,7 +68,7 @@ def ann(world: World) -> User:
         cursor.execute("SELECT set_config('app.actor', %s, true)", [str(person.pk)])
     FieldHistory.objects.create(
         content_type=ContentType.objects.get_for_model(User), object_pk=str(person.pk), object_repr=NAME, action=1,
-        changes={"display_name": ["", NAME]}, remote_addr=ADDRESS, actor=person, actor_email="ann@example.test",
+        changes={"display_name": ["", NAME]}, remote_addr=ADDRESS, actor=person, actor_email="former@example.test",
         workspace_id=PLATFORM_WORKSPACE_ID, additional_data={"workspace": str(PLATFORM_WORKSPACE_ID)},
     )  # fmt: skip
     account_actions.close_account(person, reason="They left", by=SYSTEM)
@@ -105,34 +108,34 @@ def shown() -> str:
     return json.dumps(rows, ensure_ascii=False, default=str)
 
 
-def test_nothing_that_is_shown_or_opened_tells_of_them_and_every_leaf_stays(world: World, ann: User) -> None:
-    words = (NAME, ADDRESS, json.dumps(BROWSER), "ann@example.test", "ann.olee")
+def test_nothing_that_is_shown_or_opened_tells_of_them_and_every_leaf_stays(world: World, leaver: User) -> None:
+    words = (NAME, ADDRESS, json.dumps(BROWSER), "former@example.test", "former.owner")
     before = leaves()
-    assert all(word.strip('"') in shown() for word in (NAME, ADDRESS, "ann@example.test", "ann.olee"))
+    assert all(word.strip('"') in shown() for word in (NAME, ADDRESS, "former@example.test", "former.owner"))
 
-    erasure = erased(world, ann)
+    erasure = erased(world, leaver)
 
     told = shown()
     assert [word for word in words if word in told] == []
     after = leaves()
     assert {key: after[key] for key in before} == before
-    event = AuditEvent.objects.get(kind="session.started", actor_id=str(ann.pk))
+    event = AuditEvent.objects.get(kind="session.started", actor_id=str(leaver.pk))
     sealed = json.loads(bytes(event.canonical))
-    assert (event.actor_label, event.summary) == (f"Erased {ann.pk}", f"Erased {ann.pk} signed in")
+    assert (event.actor_label, event.summary) == (f"Erased {leaver.pk}", f"Erased {leaver.pk} signed in")
     assert event.source.keys() == {"via", "request_id"}
-    assert sealed["summary"] == f"person:{ann.pk} signed in"
+    assert sealed["summary"] == f"person:{leaver.pk} signed in"
     assert not [word for word in words if word in bytes(event.canonical).decode()]
     done = last_event("subject.erased")
     assert (done.change["entries"]["after"], done.change["entries_of_version_1"]["after"]) == (erasure.entries, 0)
     assert done.approval["confirmed_by"] == str(world.cast.engineering_manager.pk)
     others = AuditEvent.objects.get(summary__startswith="DevOps asked")
-    assert others.summary == f"DevOps asked Erased {ann.pk}"
-    assert others.change["note"]["after"] == f"line\nErased {ann.pk}"
+    assert others.summary == f"DevOps asked Erased {leaver.pk}"
+    assert others.change["note"]["after"] == f"line\nErased {leaver.pk}"
     typed = AuditEvent.objects.get(summary="Typed")
-    assert typed.reason == f"As Erased {ann.pk} said"
+    assert typed.reason == f"As Erased {leaver.pk} said"
     assert NAME in bytes(typed.canonical).decode()  # what people type is sealed as they typed it
-    person = User.objects.get(pk=ann.pk)
-    assert (str(person), person.is_active, person.has_usable_password()) == (f"Erased {ann.pk}", False, False)
+    person = User.objects.get(pk=leaver.pk)
+    assert (str(person), person.is_active, person.has_usable_password()) == (f"Erased {leaver.pk}", False, False)
     assert not person.second_factors.exists()
 
 
@@ -162,17 +165,17 @@ def test_every_proof_holds_and_openings_are_gone(
     assert str(person).encode() not in bundle.read_bytes()
 
 
-def test_search_and_export_know_the_old_name_no_more(world: World, ann: User, settings: Any, tmp_path: Path) -> None:
+def test_search_and_export_know_the_old_name_no_more(world: World, leaver: User, settings: Any, tmp_path: Path) -> None:
     settings.EXPORT_DIR = tmp_path
     trail, auditor = reverse("audit:event-list"), world.cast.auditor
-    assert "Sealed it" in text_of(get(auditor, f"{trail}?actor=smith"))
+    assert "Sealed it" in text_of(get(auditor, f"{trail}?actor=former"))
 
-    erased(world, ann)
+    erased(world, leaver)
 
-    for query in ("actor=smith", "q=smith", "actor=ann.olee"):
+    for query in ("actor=former", "q=former", "actor=former.owner"):
         page = text_of(get(auditor, f"{trail}?{query}"))
         assert "No event matches" in page
-    assert f"Erased {ann.pk}" in text_of(get(auditor, f"{trail}?actor={ann.pk}"))
+    assert f"Erased {leaver.pk}" in text_of(get(auditor, f"{trail}?actor={leaver.pk}"))
     post(auditor, reverse("compliance:export-list"), {"format": "CSV"})
     see_to_exports()
     with workspace_scope([PLATFORM_WORKSPACE_ID]):
@@ -180,13 +183,38 @@ def test_search_and_export_know_the_old_name_no_more(world: World, ann: User, se
     answer = get(auditor, reverse("compliance:export-download", args=[export.pk]))
     file = b"".join(answer.streaming_content).decode()
     assert [word for word in (NAME, ADDRESS) if word in file] == []
-    assert str(ann.pk) in file
+    assert str(leaver.pk) in file
 
 
-def test_what_was_being_written_meanwhile_is_found_an_hour_later(world: World, ann: User) -> None:
-    erasure = erased(world, ann)
+def test_files_that_were_exported_before_go_and_what_is_being_written_begins_anew(
+    world: World, leaver: User, settings: Any, tmp_path: Path
+) -> None:
+    settings.EXPORT_DIR = tmp_path
+    auditor, page = world.cast.auditor, reverse("compliance:export-list")
+    post(auditor, page, {"format": "CSV"})
+    see_to_exports()
+    done = AuditExport.objects.get()
+    post(auditor, page, {"format": "CSV"})
+    running = AuditExport.objects.exclude(pk=done.pk).get()
+    assert AuditExport.objects.filter(pk=running.pk).take(uuid4(), timedelta(minutes=1))
+    advance(running, ExportState.RUNNING, by=SYSTEM, summary="Began")
+    running.refresh_from_db()
+
+    erased(world, leaver)
+    assert not AuditExport.objects.filter(pk=running.pk, lease_token=running.lease_token).exists()
+    see_to_exports()
+
+    assert not files.place(done.pk).exists()
+    assert "personal data" in text_of(get(auditor, reverse("compliance:export-detail", args=[done.pk])))
+    assert get(auditor, reverse("compliance:export-download", args=[done.pk])).status_code == 409
+    assert NAME.encode() not in files.place(running.pk).read_bytes()
+    assert AuditExport.objects.get(pk=running.pk).state == ExportState.DONE
+
+
+def test_what_was_being_written_meanwhile_is_found_an_hour_later(world: World, leaver: User) -> None:
+    erasure = erased(world, leaver)
     with coming_from(PLACE):
-        audit.record("release.sealed", by=ann, target=world.release, summary=f"{NAME} was late")
+        audit.record("release.sealed", by=leaver, target=world.release, summary=f"{NAME} was late")
 
     cutting.go_on(PLATFORM_WORKSPACE_ID, now=NOW + timedelta(minutes=30))
     assert NAME in shown()
@@ -197,12 +225,12 @@ def test_what_was_being_written_meanwhile_is_found_an_hour_later(world: World, a
     assert erasure.again_at is None
 
 
-def test_it_is_refused_while_they_work_here_or_a_hold_covers_them(world: World, ann: User) -> None:
+def test_it_is_refused_while_they_work_here_or_a_hold_covers_them(world: World, leaver: User) -> None:
     with pytest.raises(proposals.StillActive, match="account is open"):
         propose(world, world.cast.auditor)
-    proposal = propose(world, ann)
+    proposal = propose(world, leaver)
     actions.put_hold(
-        world.cast.platform, scope=HoldScope.ACTOR, actor_id=str(ann.pk), reason="A court asks",
+        world.cast.platform, scope=HoldScope.ACTOR, actor_id=str(leaver.pk), reason="A court asks",
         by=world.cast.security, now=NOW,
     )  # fmt: skip
     with pytest.raises(proposals.Held):
@@ -214,8 +242,8 @@ def test_it_is_refused_while_they_work_here_or_a_hold_covers_them(world: World, 
     assert NAME in shown()
 
 
-def test_hold_that_is_put_after_the_confirmation_stops_the_database_too(world: World, ann: User) -> None:
-    proposal = propose(world, ann)
+def test_hold_that_is_put_after_the_confirmation_stops_the_database_too(world: World, leaver: User) -> None:
+    proposal = propose(world, leaver)
     actions.confirm_proposal(
         proposal, by=world.cast.engineering_manager, now=NOW,
         confirmation=by_password(world.cast.engineering_manager),
@@ -241,14 +269,14 @@ def test_who_leaves_holds_no_role_any_more(world: World) -> None:
         call_command("close_account", "nobody", reason="They left")
 
 
-def test_it_takes_two_of_the_platform(world: World, ann: User) -> None:
-    proposal = propose(world, ann)
+def test_it_takes_two_of_the_platform(world: World, leaver: User) -> None:
+    proposal = propose(world, leaver)
     for person in (world.cast.security, world.cast.auditor, world.cast.outsider):
         with pytest.raises(Denied):
             actions.confirm_proposal(proposal, by=person, now=NOW, confirmation=by_password(person))
     page = reverse("compliance:erasure-list")
     assert NAME in unescape(text_of(get(world.cast.security, page)))
     assert NAME not in unescape(text_of(get(world.cast.auditor, page)))
-    given = {"person": ann.pk, "legal_basis": "NOT_NEEDED", "reason": "They asked"}
+    given = {"person": leaver.pk, "legal_basis": "NOT_NEEDED", "reason": "They asked"}
     assert post(world.cast.auditor, page, given).status_code == 403
     assert post(world.cast.security, page, given).status_code == 409

@@ -6,7 +6,7 @@ from apps.environments.actions.close_watches import (
     end_close_watch,
     set_close_watch,
 )
-from apps.environments.actions.denials import tell_denial
+from apps.environments.actions.denials import prune_denials, tell_denial
 from apps.environments.actions.environments import (
     EnvironmentBusy,
     EnvironmentExists,
@@ -44,7 +44,7 @@ __all__ = [
     "EnvironmentInvalid", "FeedEnded", "FreezeInvalid", "FreezeOver", "HoldLifted", "LaneExists", "LaneGone",
     "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased", "ResourceTaken",
     "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment",
-    "end_close_watch", "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "reader_of",
-    "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch", "set_hold",
-    "set_window", "tell_denial",
+    "end_close_watch", "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "prune_denials",
+    "reader_of", "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch",
+    "set_hold", "set_window", "tell_denial",
 ]  # fmt: skip

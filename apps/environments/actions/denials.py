@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
@@ -51,3 +51,10 @@ def tell_denial(
         target_details={"cluster": cluster, "namespace": namespace, "object": subject, "asked_by": asked_by},
     )
     return True
+
+
+def prune_denials() -> int:
+    """This function will forget the refusals of all workspaces that may be told of anew; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prune_denials(make_interval(secs => %s))", [HOUR.total_seconds()])
+        return int(cursor.fetchone()[0])
