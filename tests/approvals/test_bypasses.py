@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -652,6 +652,8 @@ def test_an_incident_that_ends_after_the_approval_takes_the_emergency_with_it(wo
     assert not lets_pass(actions.recheck(promotion, now=NOW))
     assert actions.settle(promotion, now=NOW).state == PromotionState.PENDING
     assert AuditEvent.objects.filter(kind="decision.voided", target_id=str(promotion.pk)).exists()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Decision.objects.filter(promotion=promotion).update(voided_at=None, void_reason="")
 
 
 @pytest.mark.django_db

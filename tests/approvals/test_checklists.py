@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import Error, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 from django.urls import reverse
 
 from apps.approvals import actions, jobs
@@ -119,6 +119,8 @@ def test_a_changed_plan_voids_what_people_ticked(world: World, promotion: Promot
 
     assert (settled.state, outcome_of(settled, "checklist")) == (PromotionState.PENDING, "WAITING")
     assert not Tick.objects.standing().exists()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Tick.objects.update(voided_at=None, void_reason="")
     event = last_event("tick.voided")
     assert event.summary.endswith("The plan changed. What runs there changed from nothing to 1.0.0.")
     assert tick_all(settled, world).state == PromotionState.READY
@@ -257,7 +259,7 @@ def test_the_pages_offer_each_line_to_its_role_and_show_it_to_all(world: World, 
     line = line_of(promotion, "on-call")
     page = reverse("approvals:promotion-detail", args=[promotion.number])
     door = reverse("approvals:tick-create", args=[line.pk])
-    data = {"plan_hash": promotion.plan_hash, "note": "Ann <b>"}
+    data = {"plan_hash": promotion.plan_hash, "note": "DevOps <b>"}
     assert door in text_of(get(world.cast.devops, page))
     assert "1 line to tick before it starts" in text_of(get(world.cast.devops, reverse("approvals:inbox")))
     assert door not in text_of(get(world.cast.security, page))
@@ -270,7 +272,7 @@ def test_the_pages_offer_each_line_to_its_role_and_show_it_to_all(world: World, 
     fragment = text_of(post(world.cast.devops, door, data, **HTMX))
 
     assert fragment.strip().startswith('<section class="card-p gbox')
-    assert "Ann &lt;b&gt;" in fragment
+    assert "DevOps &lt;b&gt;" in fragment
     assert post(world.cast.second_devops, door, data).status_code == 409
     with world.everything():
         given = line.ticks.get()
