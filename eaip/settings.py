@@ -341,6 +341,9 @@ PROVENANCE_KEYS = Path(name) if (name := env.text("EAIP_PROVENANCE_KEYS", "")) e
 ARTIFACT_DIR = env.path("EAIP_ARTIFACT_DIR", DATA_DIR / "artifacts")
 TARGET_DIR = env.path("EAIP_TARGET_DIR", DATA_DIR / "target")
 REPOSITORY_DIR = env.path("EAIP_REPOSITORY_DIR", DATA_DIR / "repositories")
+# The one of them, without ".git", whose branch holds the tiers' policies as dev.yaml, qa.yaml and so on.
+POLICY_REPOSITORY = env.text("POLICY_REPOSITORY", "policies")
+POLICY_BRANCH = env.text("POLICY_BRANCH", "main")
 HAPROXY_SOCKET = env.text("EAIP_HAPROXY_SOCKET", "")
 HAPROXY_MASTER_SOCKET = env.text("EAIP_HAPROXY_MASTER_SOCKET", "")
 HAPROXY_CONFIG_DIR = env.path("EAIP_HAPROXY_CONFIG_DIR", DATA_DIR / "haproxy")

@@ -284,7 +284,8 @@ LISTS = {
 # Nothing of any workspace is there: policies are published to all of them.
 OPEN = {
     "policies:policy-list", "policies:policy-detail", "policies:policy-version", "policies:policy-source",
-    "policies:proposal-create", "policies:strategy", "policies:strategy-markdown", "policies:strategy-pdf",
+    "policies:proposal-create", "policies:commit-propose",
+    "policies:strategy", "policies:strategy-markdown", "policies:strategy-pdf",
     "accounts:factor-list", "accounts:app-create", "accounts:passkey-create", "accounts:passkey-options",
     "accounts:recovery-code-create",
     "accounts:sign-in", "accounts:sign-out", "accounts:preferences", "accounts:theme", "accounts:time-zone",

@@ -867,6 +867,7 @@ ELSEWHERE = {
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",
+    "policies:commit-propose": "tests/policies/test_repository.py",
     "compliance:cut-propose": "tests/compliance/test_retention.py",
 }
 TASKS = {

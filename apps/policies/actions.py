@@ -13,7 +13,7 @@ from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict
 from apps.environments.enums import Tier
-from apps.policies import permissions, sources
+from apps.policies import permissions, repository, sources
 from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.enums import ProposalState
 from apps.policies.models import PolicyProposal, PolicyVersion
@@ -34,9 +34,10 @@ class ProposalOvertaken(Conflict):
 
 
 @transaction.atomic
-def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> PolicyProposal:
+def propose(source: str, *, tier: str, reason: str, by: User, now: datetime, commit: str = "") -> PolicyProposal:
     """This function will keep another policy of a tier for somebody else to decide on; the one in force stays.
 
+    Shapes: `commit` is the one that the text was read from, by `propose_commit` alone.
     Raises sources.InvalidSource: the text does not say a policy of this tier. Raises SameAsInForce: it says what the
     policy in force says.
     """
@@ -50,6 +51,7 @@ def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> 
         workspace_id=PLATFORM_WORKSPACE_ID,
         tier=tier,
         source=source,
+        commit=commit,
         document=document,
         digest=digest,
         reason=one_line(reason, name="The reason", limit=300),
@@ -64,9 +66,19 @@ def propose(source: str, *, tier: str, reason: str, by: User, now: datetime) -> 
         summary=f"Proposed another policy of {Tier(tier).label}, on top of version {current.number}",
         reason=proposal.reason,
         before={"version": current.number, "digest": current.digest},
-        after={"digest": digest},
+        after={"digest": digest, **({"commit": commit} if commit else {})},
     )
     return proposal
+
+
+def propose_commit(commit: str, *, tier: str, reason: str, by: User, now: datetime) -> PolicyProposal:
+    """This function will propose what a commit of the policies' repository says of a tier, word for word.
+
+    Raises what `propose` raises, and repository.CommitUnknown.
+    """
+    permissions.may_propose(by).require()
+    written = repository.at(tier, commit)
+    return propose(written.source, tier=tier, reason=reason, by=by, now=now, commit=written.commit.hash)
 
 
 @transaction.atomic

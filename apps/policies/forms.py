@@ -8,7 +8,14 @@ from apps.core.form_fields import LineField
 from apps.policies.sources import LARGEST_BYTES
 
 
-class ProposalForm(forms.Form):
+class CommitForm(forms.Form):
+    reason = LineField(
+        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Who decides on it reads this first. Kept in the audit trail.",
+    )  # fmt: skip
+
+
+class ProposalForm(CommitForm):
     source = forms.CharField(
         label="Policy",
         max_length=LARGEST_BYTES,
@@ -16,10 +23,6 @@ class ProposalForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 30, "class": "mono", "spellcheck": "false", "autocomplete": "off"}),
         help_text="YAML. Editors that know its schema, in the first line, complete and check it.",
     )
-    reason = LineField(
-        label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="Who decides on it reads this first. Kept in the audit trail.",
-    )  # fmt: skip
 
 
 class ProposalDecisionForm(forms.Form):

@@ -43,11 +43,13 @@ class PolicyProposal(TenantModel):
     """Another policy of a tier, as somebody wrote it, until somebody else puts it in force or turns it down.
 
     `source` is the YAML text as it was written, `document` what it says, `digest` as in `PolicyVersion`. `based_on` was
-    in force when it was written: once another version is, the proposal is of the past.
+    in force when it was written: once another version is, the proposal is of the past. `commit` is the one of the
+    policies' repository that says so, where it came from there.
     """
 
     tier = models.CharField(max_length=10, choices=Tier)
     source = models.TextField()
+    commit = models.CharField(max_length=64, blank=True)
     document = models.JSONField()
     digest = models.CharField(max_length=64)
     reason = models.CharField(max_length=300)

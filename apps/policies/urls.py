@@ -13,6 +13,7 @@ urlpatterns = [
     path("strategy/strategy.pdf", views.strategy_pdf, name="strategy-pdf"),
     path("<slug:tier>/", views.policy_detail, name="policy-detail"),
     path("<slug:tier>/propose/", views.proposal_create, name="proposal-create"),
+    path("<slug:tier>/commits/<slug:commit>/", views.commit_propose, name="commit-propose"),
     path("<slug:tier>/versions/<int:number>/", views.policy_detail, name="policy-version"),
     path("<slug:tier>/versions/<int:number>/source/", views.policy_source, name="policy-source"),
 ]

@@ -18,9 +18,9 @@ from apps.core import pdf
 from apps.core.keyset import page_of
 from apps.core.pages import attachment, kept, render_page
 from apps.environments.enums import Tier
-from apps.policies import actions, markdown, page, permissions, sources
+from apps.policies import actions, markdown, page, permissions, repository, sources
 from apps.policies.confirming import proof_for, step_up_of_production
-from apps.policies.forms import ProposalDecisionForm, ProposalForm, SinceForm
+from apps.policies.forms import CommitForm, ProposalDecisionForm, ProposalForm, SinceForm
 from apps.policies.models import PolicyProposal, PolicyVersion
 from apps.policies.strategy import Strategy
 
@@ -30,8 +30,10 @@ def policy_list(request: AuthedRequest) -> HttpResponse:
     """The version in force of each tier, in the order of the tiers, and what was proposed."""
     in_force = {version.tier: version for version in _versions(request).filter(is_active=True)}
     proposals = PolicyProposal.objects.visible_in(request.workspaces).select_related("proposed_by", "decided_by")
+    may_propose = permissions.may_propose(request.user)
     context = {
         "versions": [in_force[tier] for tier in Tier.values if tier in in_force],
+        "committed": repository.otherwise(in_force.values()) if may_propose else [],
         "page": page_of(proposals, request.GET, moment="proposed_at", size=20),
     }
     return render_page(request, "policies/policy_list.html", context, part="proposals")
@@ -102,6 +104,29 @@ def proposal_create(request: AuthedRequest, tier: str) -> HttpResponse:
             messages.success(request, "It is proposed. Somebody else has to put it in force.")
             return redirect("policies:proposal-detail", proposal.pk)
     return render_page(request, "policies/proposal_create.html", {"form": form, "version": current})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def commit_propose(request: AuthedRequest, tier: str, commit: str) -> HttpResponse:
+    """What a commit of the policies' repository says of a tier, beside what is in force, to be proposed as it is."""
+    current = get_object_or_404(_versions(request), tier=_tier(tier), is_active=True)
+    permissions.may_propose(request.user).require()
+    written = repository.at(current.tier, commit)
+    form = CommitForm(request.POST or None, initial={"reason": written.commit.subject})
+    if request.method == "POST" and form.is_valid():
+        proposal = actions.propose_commit(
+            commit, tier=current.tier, reason=form.cleaned_data["reason"], by=request.user, now=timezone.now()
+        )
+        messages.success(request, "It is proposed. Somebody else has to put it in force.")
+        return redirect("policies:proposal-detail", proposal.pk)
+    document = sources.read(written.source.encode(), tier=current.tier)[0] if written.digest else None
+    context = {
+        "form": form,
+        "version": current,
+        "written": written,
+        **(page.differences(current.document, document) if document else {}),
+    }
+    return render_page(request, "policies/commit_propose.html", context)
 
 
 @require_safe
