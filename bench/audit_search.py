@@ -72,8 +72,8 @@ FROM (
     SELECT n, a, b, CASE WHEN b < 550 THEN 'SYSTEM' ELSE 'PERSON' END AS actor_type,
         CASE WHEN b < 550 THEN 'system' WHEN %(old)s AND b < 560 THEN %(left)s ELSE 'person-' || a %% 300 END
             AS actor_id,
-        CASE WHEN b < 550 THEN 'EAIP Operations' WHEN %(old)s AND b < 560 THEN 'Agatha Leaver'
-            ELSE (ARRAY['Ann', 'Bob', 'Cleo', 'Dan', 'Eve'])[1 + a %% 5] || ' Person' || a %% 300 END AS actor_label,
+        CASE WHEN b < 550 THEN 'EAIP Operations' WHEN %(old)s AND b < 560 THEN 'Former Auditor'
+            ELSE (ARRAY['A', 'B', 'C', 'D', 'E'])[1 + a %% 5] || ' Person' || a %% 300 END AS actor_label,
         (ARRAY['deployment.applying', 'deployment.verifying', 'deployment.succeeded', 'deployment.starting',
             'promotion.requested', 'promotion.ready', 'promotion.completed', 'decision.approved', 'session.started',
             'evidence.received', 'release.sealed', 'check.health_changed'])[1 + (a * 7 + b) %% 12] AS kind,
@@ -96,7 +96,7 @@ FILTERS: list[tuple[str, dict[str, str]]] = [
     ("actor: the portal", {"actor": "system"}),
     ("actor: one of 300, by name", {"actor": "person7"}),
     ("actor: by id", {"actor": PERSON}),
-    ("actor: left 18 months ago", {"actor": "agatha leaver"}),
+    ("actor: left 18 months ago", {"actor": "former auditor"}),
     ("actor: nobody", {"actor": "nobody"}),
     ("environment", {"environment": ENVIRONMENT}),
     ("environment: retired", {"environment": RETIRED}),

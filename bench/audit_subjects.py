@@ -43,12 +43,15 @@ def main() -> None:
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as app:
         app.execute("SELECT set_config('app.workspaces', %s, false)", [str(PLATFORM_WORKSPACE_ID)])
         for label, made in (
-            ("a person whose opening is known", lambda n: _event("Ann Lee", "192.0.2.7")),
+            ("a person whose opening is known", lambda n: _event("Release engineer", "192.0.2.7")),
             (
                 "a person seen for the first time this month",
-                lambda n: _event(f"Ann {n}", f"192.0.2.{n % 250}", uuid4()),
+                lambda n: _event(f"Engineer {n}", f"192.0.2.{n % 250}", uuid4()),
             ),
-            ("another person named in the sentence", lambda n: _event("Ann Lee", "192.0.2.7", names="Bob Ray")),
+            (
+                "another person named in the sentence",
+                lambda n: _event("Release engineer", "192.0.2.7", names="Auditor"),
+            ),
             ("the portal itself", lambda n: _event("", "")),
         ):
             before, after = _timed(app, made)

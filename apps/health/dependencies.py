@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -59,12 +61,18 @@ def _ask_alertmanager() -> None:
     _ask_head(settings.ALERTMANAGER_URL.rstrip("/") + "/-/ready")
 
 
+@lru_cache
+def _certificates() -> ssl.SSLContext:
+    # Reading the machine's takes as long as all the rest of a look.
+    return ssl.create_default_context()
+
+
 def _ask_head(url: str) -> None:
     """Any answer is an answer: the beginning of an index is megabytes long, so none of it is read."""
     address = urlsplit(url)
-    opened = (HTTPSConnection if address.scheme == "https" else HTTPConnection)(
-        address.hostname or "", address.port, timeout=PATIENCE_SECONDS
-    )
+    where: dict[str, Any] = {"host": address.hostname or "", "port": address.port, "timeout": PATIENCE_SECONDS}
+    is_https = address.scheme == "https"
+    opened = HTTPSConnection(**where, context=_certificates()) if is_https else HTTPConnection(**where)
     try:
         opened.request("HEAD", address.path or "/")
         if opened.getresponse().status >= 500:

@@ -123,7 +123,7 @@ class Ledger:
 def record(connection: psycopg.Connection, workspace: UUID, door: str = "record_event", **fields: object) -> UUID:
     event = {
         "workspace_id": str(workspace), "kind": "release.sealed", "outcome": "SUCCESS",
-        "actor": {"type": "PERSON", "id": str(uuid4()), "label": "Ann"}, "request_id": "", "source": {"via": "page"},
+        "actor": {"type": "PERSON", "id": str(uuid4()), "label": "DevOps"}, "request_id": "", "source": {"via": "page"},
         "target": {"type": "release", "id": str(uuid4()), "label": "service 1.0"}, "summary": "Sealed release 1.0",
         "reason": "", "change": {}, "approval": {}, "causation": {},
     }  # fmt: skip

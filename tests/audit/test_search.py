@@ -19,7 +19,7 @@ from tests.cast import Cast
 LIST = "/audit/"
 PLATFORM = (PLATFORM_WORKSPACE_ID,)
 PLACE, SERVICE = uuid4(), uuid4()
-ANN = Actor("PERSON", "person-1", "Ann O'Hara")
+OWNER = Actor("PERSON", "person-1", "Owner O'Lead")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def ledger(db: None) -> Iterator[dict[str, UUID]]:
     with workspace_scope(PLATFORM):
         release = {"type": "release", "id": "42", "label": "1.4.2-rc.1"}
         facts: dict[str, dict[str, Any]] = {
-            "release": {"target_details": release, "summary": "Sealed greeter 1.4.2-rc.1", "by": ANN},
+            "release": {"target_details": release, "summary": "Sealed greeter 1.4.2-rc.1", "by": OWNER},
             "promotion": {
                 "target_details": {"type": "promotion", "id": "7", "label": "#7"}, "kind": "promotion.ready",
                 "summary": "Promotion #7 (The Greeter 1.4.2-rc.1 to QA) is ready.", "environment_id": PLACE,
@@ -38,7 +38,7 @@ def ledger(db: None) -> Iterator[dict[str, UUID]]:
                 "kind": "deployment.failed", "outcome": "FAILED", "environment_id": PLACE, "service_id": SERVICE,
                 "summary": "The payments-api: failed", "reason": "Ticket OPS-123 \\ it's 50% \"broken\"",
             },
-            "refusal": {"kind": "access.refused", "outcome": "REFUSED", "summary": "Was refused Ünïcode", "by": ANN},
+            "refusal": {"kind": "access.refused", "outcome": "REFUSED", "summary": "Was refused Ünïcode", "by": OWNER},
             "long": {"summary": "Long", "reason": "x" * 30_000 + " needle"},
         }  # fmt: skip
         usual = {"kind": "release.sealed", "by": SYSTEM, "target": None}
@@ -68,8 +68,8 @@ def _found(criteria: dict[str, Any], workspaces: tuple[UUID, ...] = PLATFORM, lo
         ({"q": "k=release.sealed"}, ""),
         ({"q": "x:* | y & !z"}, ""),
         ({"q": "absent"}, ""),
-        ({"actor": "ann"}, "release refusal"),
-        ({"actor": "o'hara"}, "release refusal"),
+        ({"actor": "owner"}, "release refusal"),
+        ({"actor": "o'lead"}, "release refusal"),
         ({"actor": "person-1"}, "release refusal"),
         ({"actor": "system"}, "promotion deployment long"),
         ({"actor": "eaip oper*"}, "promotion deployment long"),

@@ -110,7 +110,7 @@ def test_trees_and_proofs_are_those_of_the_standard() -> None:
 def log() -> Log:
     """Eighteen entries of two people, one of them erased, under six checkpoints of two keys."""
     log = Log()
-    people = [log.person("Ann"), log.person("Bob", opened=False)]
+    people = [log.person("DevOps"), log.person("Auditor", opened=False)]
     for number in range(16):
         log.add(actor=people[number % 2])
         if number in {3, 7, 12}:
@@ -246,7 +246,7 @@ def _other_tenant(log: Log) -> dict[str, bytes]:
 
 def _opening(log: Log) -> dict[str, bytes]:
     parts = log.parts()
-    return parts | {"subjects.jsonl": parts["subjects.jsonl"].replace(b"Ann", b"Eve")}
+    return parts | {"subjects.jsonl": parts["subjects.jsonl"].replace(b"DevOps", b"Editor")}
 
 
 def _made_late(log: Log) -> dict[str, bytes]:

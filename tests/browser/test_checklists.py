@@ -30,7 +30,7 @@ def test_lines_are_ticked_with_scripts_and_without(
 
     theirs.goto(address)
     assert list(findings_as_it_stands(theirs)) == []
-    theirs.get_by_label("Note on: On-call engineer assigned").fill("Ann, until Monday")
+    theirs.get_by_label("Note on: On-call engineer assigned").fill("DevOps, until Monday")
     theirs.get_by_role("button", name="Tick On-call engineer assigned").click()
     expect(theirs.locator("#pre-before")).to_contain_text("DevOps ticked it")
     expect(theirs.locator("#gates")).to_contain_text("2 of 3 lines ticked.")
@@ -42,8 +42,8 @@ def test_lines_are_ticked_with_scripts_and_without(
     theirs.goto(address)
     theirs.locator("#pre-before > summary").click()
     theirs.get_by_role("link", name="Take it back On-call engineer assigned").click()
-    theirs.get_by_label("Reason").fill("Ann is ill")
+    theirs.get_by_label("Reason").fill("They are ill")
     theirs.get_by_role("button", name="Take it back").click()
-    expect(theirs.locator("#pre-before")).to_contain_text("DevOps took it back: Ann is ill")
+    expect(theirs.locator("#pre-before")).to_contain_text("DevOps took it back: They are ill")
     with world.everything():
         assert list(Tick.objects.standing().values_list("line__line", flat=True)) == ["notes"]

@@ -15,7 +15,7 @@ from tests.policies.documents import AFTERWARDS, SETTINGS, clause, make_document
 from tests.policies.facts import AT, PLAN, make_facts
 
 POLICY = make_policy("checklist")
-TICK = TickFacts("Ann", AT, "In the wiki", PLAN, holds_role=True)
+TICK = TickFacts("DevOps", AT, "In the wiki", PLAN, holds_role=True)
 LINE = LineFacts("before", "notes", "Release engineer", TICK)
 
 
@@ -29,7 +29,7 @@ def test_it_passes_once_each_line_is_ticked_and_says_by_whom() -> None:
     assert (result.outcome, result.sentence, result.clause) == (Outcome.PASSED, "2 of 2 lines ticked.", "PROD-6")
     assert result.evidence == (
         "The artifact is there: by PROD-1: Sealed as sha256:aaaaaaaaaaaa, and 3 of 3 files are in the store.",
-        "Release notes prepared: ticked by Ann, 2026-11-18 19:00 UTC: “In the wiki”",
+        "Release notes prepared: ticked by DevOps, 2026-11-18 19:00 UTC: “In the wiki”",
     )
 
 

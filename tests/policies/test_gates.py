@@ -415,10 +415,10 @@ MANY = (
         ((accepted(30, count=2),), {"accepted_days": 11}, True, "until 2026-11-19 19:00 UTC."),
         ((accepted(365, count=2, since=AT - timedelta(days=90)),), {}, False, "2 high"),
         (
-            (accepted(30), accepted(20, by="Ann"), accepted(30, severity="low", count=3)),
+            (accepted(30), accepted(20, by="Dev"), accepted(30, severity="low", count=3)),
             {},
             True,
-            "Not counted: 1 accepted by Ann until 2026-11-28 19:00 UTC and 4 accepted by Security until 2026-12-08",
+            "Not counted: 1 accepted by Dev until 2026-11-28 19:00 UTC and 4 accepted by Security until 2026-12-08",
         ),
         (MANY, {}, True, "2 accepted by P2 until 2026-12-30 19:00 UTC and 4 more."),
         ((accepted(30), accepted(20)), {}, True, "2 accepted by Security, the first until 2026-11-28 19:00 UTC."),
@@ -447,13 +447,13 @@ def test_accepted_findings_do_not_count_while_that_lasts(given, settings, passes
 def test_a_waiver_counts_for_its_gate_plan_role_and_time_only(changes):
     rule = clause(6, "tests", settings={"suites": ["UNIT"], "waived_by": "DEVOPS"})
     policy = make_policy(clauses=[*make_document()["clauses"], rule])
-    waiver = WaiverFacts("tests", "DEVOPS", "Ann", "The runner is down", PLAN, AT + timedelta(hours=1), holds_role=True)
+    waiver = WaiverFacts("tests", "DEVOPS", "Dev", "The runner is down", PLAN, AT + timedelta(hours=1), holds_role=True)
 
     waived = judge("tests", policy, reports=(), waivers=(waiver,))
     other = judge("tests", policy, reports=(), waivers=(replace(waiver, **changes),))
 
     assert (waived.outcome, other.outcome) == (Outcome.WAIVED, Outcome.WAITING)
-    assert waived.sentence.startswith("Waived by Ann until 2026-11-18 20:00 UTC: “The runner is down”. There is no rep")
+    assert waived.sentence.startswith("Waived by Dev until 2026-11-18 20:00 UTC: “The runner is down”. There is no rep")
     assert lets_pass((waived,))
 
 

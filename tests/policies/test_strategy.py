@@ -32,7 +32,7 @@ PAGE, MARKDOWN, PDF = (reverse(f"policies:strategy{kind}") for kind in ("", "-ma
 
 def document(*gates: str, **fields: Any) -> Strategy:
     policy = parse(make_document(*gates, **fields))
-    return strategy_of([Edition(policy, 3, "c0ffee" * 10, SINCE, "To be sure", "Ann", "Bob")], ROLES)
+    return strategy_of([Edition(policy, 3, "c0ffee" * 10, SINCE, "To be sure", "DevOps", "Security")], ROLES)
 
 
 def both_tiers() -> Strategy:
@@ -122,7 +122,7 @@ def test_markdown_of_the_same_policies_is_the_same_and_of_another_is_another() -
     assert written != markdown.written(document("coverage", limits={
         "request_days": 1, "decision_days": 7, "ready_hours": 24,
     }))  # fmt: skip
-    assert "| Production | 3 | 2026-03-01 09:30 UTC | Ann | Bob | To be sure | c0ffeec0ffee |" in written
+    assert "| Production | 3 | 2026-03-01 09:30 UTC | DevOps | Security | To be sure | c0ffeec0ffee |" in written
     assert '- <a id="PROD-6"></a>**PROD-6** The rule of coverage.' in written
 
 
