@@ -161,6 +161,7 @@ def test_a_target_that_does_not_answer_is_unreachable(rig: Rig) -> None:
 
 
 def test_cancel_ends_a_step_in_time_and_leaves_no_child(rig: Rig) -> None:
+    """Also where nobody may ask for it (Flux): a worker that is stopped ends its steps so."""
     order = rig.endless()
 
     with rig.hanging() as is_hanging:

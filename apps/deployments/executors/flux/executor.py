@@ -35,7 +35,8 @@ CONFLICT, GONE, MOST_CONFLICTS = 409, 404, 5
 
 class FluxExecutor(RemoteExecutor):
     service = "Flux"
-    can = replace(RemoteExecutor.can, observe=True)
+    # Its controller brings to an end what it is at, whatever it is told meanwhile: nobody is promised a cancel.
+    can = replace(RemoteExecutor.can, cancel=False, observe=True)
 
     def look(self, target: TargetRef) -> Seen | None:
         try:
