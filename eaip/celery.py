@@ -23,7 +23,6 @@ class Sweep(bootsteps.StartStopStep):
         from apps.compliance.exports.run import see_to_exports
         from apps.compliance.jobs import remind_owners, see_to_retention
         from apps.compliance.streams.run import see_to_streams
-        from apps.deployments import watching
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
         from apps.health.watcher import Watcher
@@ -41,7 +40,7 @@ class Sweep(bootsteps.StartStopStep):
             see_to_retention,
         )
         self.sweeper.start()
-        self.watcher = Watcher(on_faulty=watching.faulty)
+        self.watcher = Watcher()
         self.watcher.start()
 
     def stop(self, worker: Any) -> None:

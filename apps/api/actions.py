@@ -24,7 +24,7 @@ from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
 from apps.deployments import watching
 from apps.environments.models import Environment, Lane
-from apps.health import alerts, troubles
+from apps.health import alerts
 from apps.health.alerts import Report
 from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseSource
@@ -167,12 +167,13 @@ def receive_alerts(token: ApiToken, *, payload: dict[str, Any], by: Actor, now: 
     ignored += [
         {"alert": one.name, "why": _nowhere(one)} for one in reports if (one.service, one.environment) not in lanes
     ]
-    back = []
+    serious = {lane.pk: lane for lane, report in known if report.severity in settings.ALERT_SEVERITIES}
+    # What may be silent for a while is asked before a lane is locked.
+    said = {pk: watching.ask(lane) for pk, lane in sorted(serious.items())}
     # Lanes are locked until the end, so everybody takes them in the same order.
     for lane, report in sorted(known, key=lambda pair: (pair[0].pk, pair[1].starts_at)):
-        alert = alerts.receive(lane, report, by=by, now=now)
-        if alert.is_firing and alert.severity in settings.ALERT_SEVERITIES:
-            back.append(watching.breach(lane, why=troubles.of_alert(alert), since=alert.starts_at, now=now))
+        alerts.receive(lane, report, by=by, now=now)
+    back = [watching.judge(pk, answers) for pk, answers in said.items()]
     return {"kept": len(known), "ignored": ignored, "rolled_back": [str(each) for each in back if each is not None]}
 
 

@@ -29,8 +29,8 @@ from apps.releases.models import Release
 __all__ = [
     "DataNotRestored",
     "LaneBusy", "LaneRemoved", "NoRollbackTarget", "NotReady", "RollbackTarget", "abandon_deployment",
-    "cancel_deployment", "decline_abandonment", "look_again", "may_cancel", "roll_back", "rollback_target",
-    "start_deployment",
+    "cancel_deployment", "decline_abandonment", "look_again", "may_cancel", "passed", "roll_back",
+    "rollback_target", "start_deployment",
 ]  # fmt: skip
 
 
@@ -127,16 +127,19 @@ def roll_back(
 
     `is_restored`: the person says that the data is as it was before the forward-only migrations since.
     Raises NoRollbackTarget: with the reasons why none can be brought back. Raises LaneBusy: as `start_deployment`.
+    Raises NotAsked: what could be brought back changed just now.
     Raises DataNotRestored: a forward-only migration may have run since, and nobody says that the data was restored.
     """
     reason = one_line(reason, name="The reason", limit=300)
+    lane = Lane.objects.with_cell().get(pk=lane.pk)
+    said = rollback.ask(lane, rollback.candidates(lane, to))
     lane = locks.lane(lane.pk)
     permissions.may_roll_back(by, lane).require()
     start.require_free(lane, now=now)
-    target = rollback.target_for(lane) if to is None else _target_named(lane, to)
+    target = rollback.target_for(lane, said) if to is None else _target_named(lane, to, said)
     if isinstance(target, Verdict):
         raise NoRollbackTarget(target.sentence)
-    why = _passed(lane, now)
+    why = passed(lane, now)
     if target.forward_only:
         names = ", ".join(migration.name for migration in target.forward_only)
         if not is_restored:
@@ -236,23 +239,23 @@ def rollback_target(lane: Lane) -> RollbackTarget | Verdict:
     return rollback.target_for(Lane.objects.with_cell().get(pk=lane.pk))
 
 
-def _target_named(lane: Lane, release: Release) -> RollbackTarget | Verdict:
-    if release.pk == lane.live_release_id and not rollback.is_adrift(lane):
-        raise NoRollbackTarget(f"{release.version} runs here now.")
-    earlier = rollback.earlier_with(lane, release)
-    if earlier is None:
-        raise NoRollbackTarget(f"{release.version} has never run well here.")
-    return rollback.usable(lane, earlier.release, earlier.configuration)
-
-
-def _passed(lane: Lane, now: datetime) -> str:
-    """Say loudly what this passes."""
-    passed = [f"the freeze “{freeze.reason}”" for freeze in Freeze.objects.in_force(now).over(lane)]
-    passed += [f"the hold “{hold.reason}”" for hold in Hold.objects.open().filter(lane=lane)]
+def passed(lane: Lane, now: datetime) -> str:
+    """This function will say loudly what a rollback passes now; empty for nothing."""
+    what = [f"the freeze “{freeze.reason}”" for freeze in Freeze.objects.in_force(now).over(lane)]
+    what += [f"the hold “{hold.reason}”" for hold in Hold.objects.open().filter(lane=lane)]
     rules = tuple(
         WindowRule(rule.kind, frozenset(rule.weekdays), rule.starts_at, rule.ends_at, rule.zone, rule.label)
         for rule in Window.objects.filter(environment_id=lane.environment_id)
     )
     if not is_open(rules, now):
-        passed.append("the closed deployment window")
-    return f"Passes {' and '.join(passed)}." if passed else ""
+        what.append("the closed deployment window")
+    return f"Passes {' and '.join(what)}." if what else ""
+
+
+def _target_named(lane: Lane, release: Release, said: rollback.Said) -> RollbackTarget | Verdict:
+    if release.pk == lane.live_release_id and not rollback.is_adrift(lane):
+        raise NoRollbackTarget(f"{release.version} runs here now.")
+    earlier = rollback.candidates(lane, release)
+    if not earlier:
+        raise NoRollbackTarget(f"{release.version} has never run well here.")
+    return rollback.usable(lane, earlier[0], said)

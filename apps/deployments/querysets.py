@@ -1,8 +1,9 @@
 from typing import Self
 
-from django.db.models import F
+from django.db.models import F, Prefetch
 
 from apps.deployments.enums import ACTIVE, OPEN, OPEN_ROLLOUT, DeploymentState
+from apps.health.models import Trouble
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -41,6 +42,7 @@ class RolloutQuerySet(TenantQuerySet):
 
 class RolloutLaneQuerySet(TenantQuerySet):
     def in_order(self) -> Self:
-        """Return them wave by wave, with all that is shown and judged of each, in one query."""
+        """Return them wave by wave, with all that is shown and judged of each, and what is wrong there: two queries."""
         found = self.select_related("promotion__release", "lane__environment", "lane__live_release", "lane__service")
+        found = found.prefetch_related(Prefetch("lane__troubles", Trouble.objects.standing()))
         return found.order_by("wave", "lane__environment__position", "lane__environment__name")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
@@ -18,8 +18,9 @@ from apps.audit.models import AuditEvent
 from apps.core.verdict import Verdict, refused
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment
-from apps.environments.enums import Health, Tier
+from apps.environments.enums import Tier
 from apps.environments.models import Lane
+from apps.health.models import Trouble
 from apps.releases import events, manifests, notes
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
@@ -40,6 +41,7 @@ class Stop:
     last: Deployment | None
     succeeded: Deployment | None
     is_live: bool
+    is_faulty: bool
     soaked: timedelta | None
 
     @property
@@ -49,7 +51,7 @@ class Stop:
         if self.promotion is not None:
             return self.promotion.tone
         if self.is_live:
-            return "bad" if self.lane.health == Health.FAULTY else "ok"
+            return "bad" if self.is_faulty else "ok"
         if self.last is not None and self.last.state == DeploymentState.FAILED:
             return "bad"
         return "ok" if self.succeeded else "idle"
@@ -61,7 +63,7 @@ class Stop:
         if self.promotion is not None:
             return self.promotion.label
         if self.is_live:
-            return "Live, faulty" if self.lane.health == Health.FAULTY else "Live"
+            return "Live, faulty" if self.is_faulty else "Live"
         if self.last is not None and self.last.state == DeploymentState.FAILED:
             return "Failed"
         return "Verified" if self.succeeded else "Not here yet"
@@ -122,6 +124,7 @@ def release_page(
 def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -> tuple[Stop, ...]:
     """This function will tell how the release stands in each environment of its service, first tier first."""
     lanes = Lane.objects.visible_in(workspaces).standing().filter(service=release.service_id).with_cell()
+    lanes = lanes.prefetch_related(Prefetch("troubles", Trouble.objects.counting()))
     ordered = list(lanes.order_by("environment__position", "environment__name"))
     promotions = {
         promotion.lane_id: promotion
@@ -133,7 +136,9 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
     succeeded = {attempt.lane_id: attempt for attempt in good}
     stops = []
     for lane in ordered:
-        is_live = lane.live_release_id == release.pk
+        is_live, troubles = lane.live_release_id == release.pk, lane.troubles.all()
+        is_faulty = any(trouble.stands for trouble in troubles)
+        soaks_since = min(now, max([lane.live_since or now, *(trouble.since for trouble in troubles)]))
         stops.append(
             Stop(
                 lane=lane,
@@ -141,7 +146,8 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
                 last=last.get(lane.pk),
                 succeeded=succeeded.get(lane.pk),
                 is_live=is_live,
-                soaked=now - lane.live_since if is_live and lane.live_since and lane.health == Health.HEALTHY else None,
+                is_faulty=is_faulty,
+                soaked=now - soaks_since if is_live and not is_faulty else None,
             )
         )
     return tuple(stops)

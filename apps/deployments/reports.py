@@ -15,6 +15,7 @@ from apps.deployments.engine import endings, locks, rollback, start
 from apps.deployments.enums import Harm
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
+from apps.environments.models import Lane
 
 UNDONE_AT_ONCE = {Harm.CUSTOMERS, Harm.VULNERABILITY}
 
@@ -34,27 +35,31 @@ def report_problem(
     Shapes: returns the rollback; None where nothing is undone: another harm, or nothing to go back to, for which a
     person is called and the lane held.
     Raises NotServing: something else serves. Raises LaneBusy: an attempt holds the lane; nothing is kept then.
+    Raises NotAsked: what could be brought back changed just now; nothing is kept then.
     Raises Denied: this person may not. Raises TextInvalid: for the reason, which must be given.
     """
     reason = one_line(reason, name="What you saw", limit=300)
-    lane = locks.lane(deployment.lane_id)
+    lane, is_undone = Lane.objects.with_cell().get(pk=deployment.lane_id), harm in UNDONE_AT_ONCE
+    said = rollback.ask(lane, rollback.candidates(lane)) if is_undone else {}
+    lane = locks.lane(lane.pk)
     permissions.may_roll_back(by, lane).require()
     serving = rollback.live_deployment(lane)
     if serving is None or serving.pk != deployment.pk or lane.live_release_id != deployment.release_id:
         raise NotServing(f"Deployment {deployment} serves no more in {lane.environment}.")
-    if harm not in UNDONE_AT_ONCE:
+    if not is_undone:
         _record(deployment, harm, reason, by=by)
         return None
     start.require_free(lane, now=now)
     _record(deployment, harm, reason, by=by)
     why = wording.plain(f"{harm.label}, says {by}: {reason}", 300)
     endings.quarantine(serving.release, lane, reason=why, now=now)
-    target = rollback.target_by_itself(lane)
+    target = rollback.target_by_itself(lane, said)
     if isinstance(target, Verdict):
         environment_actions.set_hold(lane, reason=why, deployment_id=deployment.pk, by=SYSTEM, now=now)
         endings.call_for_person(deployment, f"{why} {target.sentence}")
         return None
-    return actions.roll_back(lane, to=target.release, reason=why, by=by, now=now)
+    passes = actions.passed(lane, now)
+    return start.start_rollback(lane, target=target, reason=why, why=passes, by=by, now=now)
 
 
 def _record(deployment: Deployment, harm: Harm, reason: str, *, by: User | Actor) -> None:

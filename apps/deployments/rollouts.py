@@ -21,7 +21,6 @@ from apps.deployments.enums import RolloutState
 from apps.deployments.models import Rollout, RolloutLane
 from apps.deployments.rollout_transitions import advance, record
 from apps.deployments.waves import Place, Progress, Step
-from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.releases.enums import ReleaseState
 from apps.releases.models import Release
@@ -40,7 +39,7 @@ class RolloutUnderWay(Conflict):
 
 
 class NothingToRelease(Conflict):
-    """No wave waits for its pause to end."""
+    """No wave waits that a person may let begin."""
 
     code = "nothing_to_release"
 
@@ -107,18 +106,18 @@ def resume_rollout(rollout: Rollout, *, by: User, now: datetime) -> Rollout:
 
 @transaction.atomic
 def release_wave(rollout: Rollout, *, wave: int, by: User, now: datetime) -> Rollout:
-    """This function will let a wave begin without the rest of its pause.
+    """This function will let a wave begin without the rest of its pause, and whatever is wrong before it.
 
     Raises Denied: they may not. Raises NothingToRelease: this wave is not the one that waits.
     """
     rollout = _lock(rollout.pk)
     permissions.may_steer(by, rollout).require()
     move = next_move(rollout, now=now)
-    if rollout.state != RolloutState.RUNNING or move.until is None or move.wave != wave:
-        raise NothingToRelease(f"Wave {wave} of roll-out {rollout} does not wait for its pause to end.")
+    if rollout.state != RolloutState.RUNNING or not wave or move.offer != wave:
+        raise NothingToRelease(f"Wave {wave} of roll-out {rollout} is not the one that waits to begin.")
     Rollout.objects.filter(pk=rollout.pk).update(released_wave=wave)
     rollout.released_wave = wave
-    record(rollout, "rollout.wave_released", f"goes on with wave {wave} before its pause has ended.", by=by)
+    record(rollout, "rollout.wave_released", f"goes on with wave {wave} without waiting longer.", by=by)
     hints.wake(TASK, rollout.pk)
     return rollout
 
@@ -158,7 +157,7 @@ def go_on(rollout_id: UUID, *, now: datetime) -> None:
 
 
 def next_move(rollout: Rollout, *, now: datetime) -> waves.Move:
-    """This function will say what a roll-out does next, from its rows (one query)."""
+    """This function will say what a roll-out does next, from its rows (two queries)."""
     places = [place_of(row, rollout.release) for row in rollout.lanes.in_order()]
     return waves.next_move(places, pause=rollout.pause, released=rollout.released_wave, now=now)
 
@@ -172,7 +171,8 @@ def place_of(row: RolloutLane, release: Release) -> Place:
         return Place(name, row.wave, Progress.WAITING)
     if row.promotion.is_open:
         return Place(name, row.wave, Progress.UNDER_WAY)
-    return Place(name, row.wave, Progress.DONE, done_at=row.promotion.ended_at)
+    wrong = " ".join(trouble.why for trouble in row.lane.troubles.all())
+    return Place(name, row.wave, Progress.DONE, done_at=row.promotion.ended_at, why=wrong)
 
 
 def _why_failed(row: RolloutLane, release: Release) -> str:
@@ -183,7 +183,9 @@ def _why_failed(row: RolloutLane, release: Release) -> str:
         return f"{promotion.label}. {promotion.outcome}".strip()
     if lane.live_release is None or order_of(lane.live_release) < order_of(release):
         return f"It was taken back to {lane.live_release or 'nothing'}."
-    return f"It is faulty: {lane.health_detail}" if lane.health == Health.FAULTY else ""
+    # What was wrong before it came is not its doing, and may take a while to end.
+    came_at = promotion.ended_at or promotion.requested_at
+    return " ".join(trouble.why for trouble in lane.troubles.all() if trouble.since >= came_at)
 
 
 def _require_whole(release: Release, waves_of: Mapping[Lane, int], pause: timedelta) -> None:

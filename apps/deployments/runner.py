@@ -14,12 +14,14 @@ from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
+from apps.core.durations import in_words
 from apps.core.verdict import Refusal
 from apps.deployments import clock, rollouts, transitions, watching
-from apps.deployments.engine import endings, epoch, lease, locks, start
+from apps.deployments.engine import endings, epoch, lease, locks, rollback, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment, RolloutLane
+from apps.environments.models import Lane
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -86,30 +88,39 @@ def call_for_lost() -> None:
         cursor.execute("SELECT workspace_id, id FROM lost_attempts(make_interval(secs => %s))", [long_enough])
         lost = cursor.fetchall()
     for workspace_id, deployment_id in lost:
-        with _alone(workspace_id, deployment_id=deployment_id):
-            _call_for(locks.deployment(deployment_id))
-
-
-def _call_for(deployment: Deployment) -> None:
-    """Call once for each time that sight was lost, whoever lost it and however."""
-    since = deployment.unknown_since
-    if deployment.state == DeploymentState.UNKNOWN and since is not None and deployment.called_at is None:
-        why = deployment.probed or "The target has not been asked yet."
-        endings.call_for_person(deployment, f"Its outcome is not known since {since:%H:%M:%S} UTC: {why}")
+        with _alone(deployment_id=deployment_id), workspace_scope([workspace_id]):
+            deployment = locks.deployment(deployment_id)
+            if deployment.state == DeploymentState.UNKNOWN and deployment.called_at is None:  # nobody was quicker
+                why = deployment.probed or "The target has not been asked yet."
+                alarm = in_words(settings.ENGINE_UNKNOWN_ALARM)
+                endings.call_for_person(deployment, f"Nobody has been able to tell for {alarm} how it stands. {why}")
 
 
 def judge_watched() -> None:
-    """This function will roll back what serves where something is wrong that came up with it and still stands."""
+    """This function will roll back what serves where something is wrong that came up with it and stands."""
     with connection.cursor() as cursor:
-        # Coarse: `watching.judge` knows the rest.
+        # Coarse: `watching` knows the rest.
         cursor.execute(
             "SELECT workspace_id, id FROM lanes_that_hurt(make_interval(secs => %s), %s)",
             [settings.ENGINE_WATCH.total_seconds(), list(settings.ALERT_SEVERITIES)],
         )
         hurting = cursor.fetchall()
     for workspace_id, lane_id in hurting:
-        with _alone(workspace_id, lane_id=lane_id):
-            watching.judge(lane_id, now=clock.now())
+        with _alone(lane_id=lane_id):
+            _judge(workspace_id, lane_id)
+
+
+def _judge(workspace_id: UUID, lane_id: UUID) -> None:
+    """The target, which may be silent, is asked outside of any transaction."""
+    with workspace_scope([workspace_id]):
+        lane = Lane.objects.with_cell().get(pk=lane_id)
+        serving = watching.watched(lane)
+        if serving is None or watching.blamed(serving, lane) is None:
+            return
+        candidates = rollback.candidates(lane)
+    said = rollback.ask(lane, candidates)
+    with workspace_scope([workspace_id]):
+        watching.judge(lane_id, said)
 
 
 def cancel(deployment_id: UUID) -> None:
@@ -120,7 +131,9 @@ def cancel(deployment_id: UUID) -> None:
 def _run(workspace_id: UUID, deployment_id: UUID) -> None:
     engine.run(workspace_id, deployment_id)
     with workspace_scope([workspace_id]):
-        watching.judge(Deployment.objects.values_list("lane_id", flat=True).get(pk=deployment_id), now=clock.now())
+        lane_id = Deployment.objects.values_list("lane_id", flat=True).get(pk=deployment_id)
+    _judge(workspace_id, lane_id)
+    with workspace_scope([workspace_id]):
         promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
         part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
         if part_of is not None:
@@ -166,10 +179,10 @@ _HANDLERS = {"RUN": _run, "LAPSE": _lapse, "EXPIRE": _expire, "START": _start, "
 
 
 @contextmanager
-def _alone(workspace_id: UUID, **cause: UUID) -> Iterator[None]:
-    """Do something with one row in its scope; what goes wrong there keeps nobody from the next."""
+def _alone(**cause: UUID) -> Iterator[None]:
+    """Do something with one row; what goes wrong there keeps nobody from the next."""
     try:
-        with coming_from(task_source(**cause)), workspace_scope([workspace_id]):
+        with coming_from(task_source(**cause)):
             yield
     except Exception:
         log.exception("%s: it is looked at again", cause)

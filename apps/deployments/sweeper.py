@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
-from apps.deployments import runner, watching
+from apps.deployments import runner
 from apps.deployments.engine import lease, reconciliation, sweep_lease
 from apps.environments import actions as environment_actions
 from apps.health import alerts
@@ -136,7 +136,7 @@ class Sweeper:
             while not self._checks.room:
                 if self._over.wait(FULL_SECONDS):
                     return
-            self._checks.submit(check_id, partial(health.sample, workspace_id, check_id, on_faulty=watching.faulty))
+            self._checks.submit(check_id, partial(health.sample, workspace_id, check_id))
 
     def reconcile(self) -> None:
         """Make the target match the rows: once when this worker starts, then whenever it is its turn."""

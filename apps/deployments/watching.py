@@ -1,62 +1,93 @@
 """What serves is watched for a while after it succeeded: what comes up then is laid at its door."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from apps.audit.actors import SYSTEM
 from apps.core.verdict import Verdict
-from apps.deployments import wording
+from apps.deployments import clock, wording
 from apps.deployments.engine import endings, locks, rollback, start
+from apps.deployments.engine.rollback import NotAsked, Said
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane
-from apps.health import troubles
+from apps.health.models import Trouble
+
+
+def ask(lane: Lane) -> Said:
+    """This function will ask the target of a lane that is watched about what could be brought back.
+
+    That takes a while: nothing may be locked. Shapes: empty where nothing is watched.
+    """
+    return rollback.ask(lane, rollback.candidates(lane)) if watched(lane) else {}
+
+
+def judge(lane_id: UUID, said: Said) -> Deployment | None:
+    """This function will roll back what serves where something is wrong that came up with it, as a failed verification
+    would: with hold and quarantine, once.
+
+    `said` is what the target said before anything was locked, as `ask` does.
+    Shapes: None where nothing is to be rolled back (the watch is over, a rollback serves, another attempt runs), where
+    it is another by now that could be brought back (it is judged anew with the next sweep), and where nothing can be:
+    then the lane is held and a person is called for, once.
+    """
+    with suppress(NotAsked):
+        return _judge(lane_id, said)
+    return None
 
 
 @transaction.atomic
-def breach(lane: Lane, *, why: str, since: datetime, now: datetime) -> Deployment | None:
-    """This function will roll back what serves, as a failed verification would: with hold and quarantine, once.
-
-    `since` is when the trouble began: what began before the deployment did is not its doing.
-    Shapes: None where nothing is to be rolled back (the watch is over, a rollback serves, another attempt runs), and
-    where nothing can be: then the lane is held and a person is called for, once.
-    """
-    lane = locks.lane(lane.pk)
-    serving = rollback.live_deployment(lane)
-    if serving is None or not _is_watched(serving, lane, since, now) or _is_busy(lane) or _is_answered(serving):
+def _judge(lane_id: UUID, said: Said) -> Deployment | None:
+    lane = locks.lane(lane_id)
+    serving = watched(lane)
+    trouble = blamed(serving, lane) if serving else None
+    if serving is None or trouble is None:
         return None
-    if rollback.left_at(lane):  # another release may serve than the one that would be blamed, and a person was called
-        return None
-    serving = Deployment.objects.with_subject().get(pk=serving.pk)
-    reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {why}", 300)
+    serving, now = Deployment.objects.with_subject().get(pk=serving.pk), clock.now()
+    reason = wording.plain(f"{wording.subject(serving)} hurts ({serving}): {trouble.why}", 300)
     environment_actions.set_hold(lane, reason=reason, deployment_id=serving.pk, by=SYSTEM, now=now)
     endings.blame(serving, reason=reason, now=now)
-    target = rollback.target_by_itself(lane)
+    target = rollback.target_by_itself(lane, said)
     if isinstance(target, Verdict):
-        endings.call_for_person(serving, f"{why} It can't be rolled back: {target.sentence}")
+        endings.call_for_person(serving, f"{trouble.why} It can't be rolled back: {target.sentence}")
         return None
     return start.start_rollback(lane, target=target, reason=reason, why="", by=SYSTEM, now=now)
 
 
-@transaction.atomic
-def judge(lane_id: UUID, *, now: datetime) -> Deployment | None:
-    """This function will roll back what serves where something is wrong that came up with it, as `breach` says.
+def watched(lane: Lane) -> Deployment | None:
+    """This function will find the attempt that brought what serves, while what comes up is laid at its door.
 
-    What turns faulty, or begins to fire, is laid at its door at once, but not while an attempt is open; what still
-    stands afterwards is found here.
+    Shapes: None once its watch is over or it was answered for, for a rollback, and while another attempt is open.
     """
-    lane = locks.lane(lane_id)
     serving = rollback.live_deployment(lane)
-    if serving is None or serving.ended_at is None:
+    if serving is None or serving.kind == DeploymentKind.ROLLBACK or _is_answered(serving) or _is_busy(lane):
         return None
-    for trouble in troubles.standing(lane, since=_came_at(serving), heard_since=serving.ended_at):
-        if back := breach(lane, why=trouble.why, since=trouble.since, now=now):
-            return back
-    return None
+    until = over_at(serving, lane)
+    if until is None or clock.now() > until:
+        return None
+    # Where a rollback was withheld another release may serve than the one that would be blamed; a person was called.
+    return None if rollback.left_at(lane) else serving
+
+
+def blamed(serving: Deployment, lane: Lane) -> Trouble | None:
+    """This function will find what is wrong and came up with what is `watched`, while it was (two queries).
+
+    A check counts that was heard since it succeeded, and that was ever answered well: else it may be wrong itself. A
+    close watch may begin because of a trouble, which is then not of it.
+    """
+    ended_at = serving.ended_at or serving.requested_at
+    in_time = Q(since__lte=ended_at + settings.ENGINE_WATCH)
+    if lane.close_watch_since is not None:
+        in_time |= Q(since__gte=lane.close_watch_since)
+    heard = Q(heard_at=None) | Q(heard_at__gte=ended_at)
+    found = Trouble.objects.standing().filter(in_time, heard, lane=lane, since__gte=_came_at(serving), is_proved=True)
+    return found.first()
 
 
 def over_at(serving: Deployment, lane: Lane) -> datetime | None:
@@ -68,20 +99,6 @@ def over_at(serving: Deployment, lane: Lane) -> datetime | None:
     usual = serving.ended_at + settings.ENGINE_WATCH
     serves = lane.live_release_id == serving.release_id
     return max(usual, lane.close_watch_until) if serves and lane.close_watch_until else usual
-
-
-def faulty(lane: Lane, detail: str, now: datetime) -> Deployment | None:
-    """This function will roll back what serves where its health check has just become faulty, as `breach` says."""
-    return breach(lane, why=troubles.of_check(detail), since=now, now=now)
-
-
-def _is_watched(serving: Deployment, lane: Lane, since: datetime, now: datetime) -> bool:
-    """Say whether it is watched now, and was when the trouble began: a close watch may begin because of one."""
-    until = over_at(serving, lane)
-    if serving.kind == DeploymentKind.ROLLBACK or serving.ended_at is None or until is None or now > until:
-        return False
-    is_of_the_close_watch = lane.close_watch_since is not None and since >= lane.close_watch_since
-    return _came_at(serving) <= since and (is_of_the_close_watch or since <= serving.ended_at + settings.ENGINE_WATCH)
 
 
 def _came_at(serving: Deployment) -> datetime:

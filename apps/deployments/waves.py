@@ -17,7 +17,10 @@ class Progress(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """One environment of a roll-out, as it is now. `done_at` is given when it is done, `why` when it failed."""
+    """One environment of a roll-out, as it is now. `done_at` is given when it is done.
+
+    `why` says why it failed, or what is wrong where it is done and was so before.
+    """
 
     name: str
     wave: int
@@ -35,12 +38,16 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Move:
-    """`wave` is the one that is to be asked for, or is under way; `until` is when the pause before it ends."""
+    """`wave` is the one that is to be asked for, or is under way; `until` is when the pause before it ends.
+
+    `offer` is the wave that a person may let begin now, 0 for none.
+    """
 
     step: Step
     sentence: str
     wave: int = 0
     until: datetime | None = None
+    offer: int = 0
 
 
 def next_move(places: Sequence[Place], *, pause: timedelta, released: int, now: datetime) -> Move:
@@ -59,8 +66,15 @@ def next_move(places: Sequence[Place], *, pause: timedelta, released: int, now: 
     if all(place.progress != Progress.WAITING for place in of_wave):
         done = sum(place.progress == Progress.DONE for place in of_wave)
         return Move(Step.WAIT, f"Wave {wave} is under way: {done} of {len(of_wave)} done.", wave)
-    ends = [place.done_at + pause for place in places if place.wave < wave and place.done_at]
-    until = max(ends, default=now)
-    if now >= until or released >= wave:
+    if released >= wave:
         return Move(Step.ASK, f"Wave {wave} begins.", wave)
-    return Move(Step.WAIT, f"Wave {wave} waits while wave {wave - 1} is watched.", wave, until)
+    return _after([place for place in places if place.wave < wave], wave, pause=pause, now=now)
+
+
+def _after(before: Sequence[Place], wave: int, *, pause: timedelta, now: datetime) -> Move:
+    if wrong := " ".join(f"{place.name}: {place.why}" for place in before if place.why):
+        return Move(Step.WAIT, f"Wave {wave} waits until all is well before it. {wrong}", wave, offer=wave)
+    until = max([place.done_at + pause for place in before if place.done_at], default=now)
+    if now >= until:
+        return Move(Step.ASK, f"Wave {wave} begins.", wave)
+    return Move(Step.WAIT, f"Wave {wave} waits while wave {wave - 1} is watched.", wave, until, offer=wave)

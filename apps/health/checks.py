@@ -1,7 +1,6 @@
 """What is asked of lanes, and what their answers mean."""
 
 import random
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,15 +15,13 @@ from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.health.models import HealthCheck, HealthSample
 
-# The lane, what its check says, and when.
-OnFaulty = Callable[[Lane, str, datetime], object]
-
 # So many bad samples in a row make a lane faulty: one lost request is not an incident.
 BAD_IN_A_ROW = 2
 # Checks of many lanes spread themselves out over time.
 JITTER = 0.2
 
-_CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
+# The database's, by which deployments are timed too: workers' own differ (ADR 0051).
+CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 
 @transaction.atomic
@@ -52,7 +49,7 @@ def watch(lane: Lane, *, now: datetime) -> HealthCheck | None:
 def take(check_id: UUID) -> HealthCheck | None:
     """This function will take a check that is due, and set when it is due again; None if another worker was quicker."""
     checks = HealthCheck.objects.annotate(is_close=ExpressionWrapper(
-        Q(lane__close_watch_until__gt=_CLOCK), output_field=BooleanField()
+        Q(lane__close_watch_until__gt=CLOCK), output_field=BooleanField()
     ))  # fmt: skip
     check = checks.filter(pk=check_id).first()
     if check is None:
@@ -60,33 +57,28 @@ def take(check_id: UUID) -> HealthCheck | None:
     spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311  spreads load, keeps no secret
     times = settings.CLOSE_WATCH_TIMES if check.is_close else 1
     pause = timedelta(seconds=check.interval_seconds * spread / times)
-    due_at = ExpressionWrapper(_CLOCK + Value(pause), output_field=DateTimeField())
-    taken = HealthCheck.objects.filter(pk=check_id, due_at__lte=_CLOCK).update(due_at=due_at)
+    due_at = ExpressionWrapper(CLOCK + Value(pause), output_field=DateTimeField())
+    taken = HealthCheck.objects.filter(pk=check_id, due_at__lte=CLOCK).update(due_at=due_at)
     return check if taken else None
 
 
 @transaction.atomic
-def record(
-    check: HealthCheck, *, verdict: str, status: int | None, latency_ms: float | None, detail: str, now: datetime
-) -> Lane | None:
+def record(check: HealthCheck, *, verdict: str, status: int | None, latency_ms: float | None, detail: str) -> None:
     """This function will keep a sample and change the lane's verdict when the samples say so.
 
     Units: `latency_ms` in milliseconds, None when nothing answered.
-    Shapes: returns the lane where this made a healthy one faulty.
     """
     sample = HealthSample.objects.create(
         workspace_id=check.workspace_id,
         lane_id=check.lane_id,
-        checked_at=now,
+        checked_at=CLOCK,
         verdict=verdict,
         status=status,
         latency_ms=latency_ms,
         detail=detail[:200],
     )
     lane = Lane.objects.locked().select_related("service", "environment").get(pk=check.lane_id)
-    before = lane.health
-    after = _judge(lane, sample, now=now)
-    return lane if (before, after) == (Health.HEALTHY, Health.FAULTY) else None
+    _judge(lane, sample)
 
 
 def prune() -> int:
@@ -99,19 +91,18 @@ def prune() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> str:
-    """Return the verdict on the lane with this sample."""
+def _judge(lane: Lane, sample: HealthSample) -> None:
     last = HealthSample.objects.filter(lane=lane).values_list("verdict", flat=True)[:BAD_IN_A_ROW]
     bad_in_a_row = len(last) == BAD_IN_A_ROW and Health.HEALTHY not in last
     verdict = Health.HEALTHY if sample.verdict == Health.HEALTHY else Health.FAULTY if bad_in_a_row else lane.health
-    changes: dict[str, object] = {"health_checked_at": now}
+    changes: dict[str, object] = {"health_checked_at": CLOCK}
     if verdict != lane.health:
-        changes |= {"health": verdict, "health_since": now}
+        changes |= {"health": verdict, "health_since": CLOCK}
     if verdict != lane.health or sample.verdict != Health.HEALTHY:
         changes["health_detail"] = sample.detail
     Lane.objects.filter(pk=lane.pk).update(**changes)
     if verdict == lane.health:
-        return verdict
+        return
     audit.record(
         "lane.health_changed",
         by=SYSTEM,
@@ -123,4 +114,3 @@ def _judge(lane: Lane, sample: HealthSample, *, now: datetime) -> str:
         after={"health": verdict},
     )
     live.hint(lane.workspace_id, f"lane:{lane.pk}", f"environment:{lane.environment_id}")
-    return verdict

@@ -12,16 +12,14 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
 from apps.environments.enums import Health
-from apps.environments.models import Lane
-from apps.health.checks import BAD_IN_A_ROW, OnFaulty
+from apps.health.checks import BAD_IN_A_ROW, CLOCK
 from apps.health.models import EndpointCheck, EndpointSample
 
 WRITE = """
 UPDATE health_endpointcheck AS c
-SET verdict = r.verdict, detail = r.detail, bad_in_a_row = r.bad_in_a_row, verdict_since = r.verdict_since,
-    checked_at = r.checked_at, leased_until = NULL
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[], %s::timestamptz[], %s::timestamptz[])
-    AS r (id, verdict, detail, bad_in_a_row, verdict_since, checked_at)
+SET verdict = r.verdict, detail = r.detail, bad_in_a_row = r.bad_in_a_row, checked_at = clock_timestamp(),
+    verdict_since = CASE WHEN c.verdict = r.verdict THEN c.verdict_since ELSE clock_timestamp() END, leased_until = NULL
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[]) AS r (id, verdict, detail, bad_in_a_row)
 WHERE c.id = r.id
 """
 
@@ -56,15 +54,12 @@ def claim(at_most: int) -> dict[UUID, dict[UUID, datetime]]:
 
 
 @transaction.atomic
-def write(findings: Sequence[Finding], *, now: datetime, on_faulty: OnFaulty | None = None) -> int:
+def write(findings: Sequence[Finding]) -> int:
     """This function will keep the samples of one workspace's checks and what they say of each; return how many.
 
     A finding whose lease is no longer the check's is dropped: the check was changed, removed, or asked again since.
-    `on_faulty` joins the transaction in which a healthy check that may roll back gets faulty.
     """
     found = {finding.check_id: finding for finding in findings}
-    if on_faulty is not None:
-        _lock_lanes([each.check_id for each in findings if each.verdict != Health.HEALTHY])
     held = [
         check
         for check in EndpointCheck.objects.locked()
@@ -75,40 +70,28 @@ def write(findings: Sequence[Finding], *, now: datetime, on_faulty: OnFaulty | N
     ]
     before = {check.pk: check.verdict for check in held}
     for check in held:
-        _judge(check, found[check.pk], now=now)
-    EndpointSample.objects.bulk_create(_sample(check, found[check.pk], now=now) for check in held)
+        _judge(check, found[check.pk])
+    EndpointSample.objects.bulk_create(_sample(check, found[check.pk]) for check in held)
     _write_states(held)
     for check in held:
         if check.verdict != before[check.pk]:
             _record_change(check, before[check.pk])
-        turned = (before[check.pk], check.verdict) == (Health.HEALTHY, Health.FAULTY)
-        if turned and check.may_roll_back and on_faulty is not None:
-            on_faulty(check.lane, f"{check.name}: {check.detail}", now)
     return len(held)
 
 
-def _lock_lanes(bad: Sequence[UUID]) -> None:
-    """Lock the lanes that may be rolled back: everybody locks a lane before what belongs to it."""
-    turning = EndpointCheck.objects.filter(pk__in=bad, verdict=Health.HEALTHY, bad_in_a_row__gte=BAD_IN_A_ROW - 1)
-    lanes = sorted(set(turning.values_list("lane_id", flat=True))) if bad else []
-    if lanes:
-        list(Lane.objects.locked().filter(pk__in=lanes).order_by("pk").only("pk"))
-
-
-def _judge(check: EndpointCheck, finding: Finding, *, now: datetime) -> None:
+def _judge(check: EndpointCheck, finding: Finding) -> None:
     good = finding.verdict == Health.HEALTHY
     check.bad_in_a_row = 0 if good else check.bad_in_a_row + 1
-    verdict = Health.HEALTHY if good else Health.FAULTY if check.bad_in_a_row >= BAD_IN_A_ROW else check.verdict
-    if verdict != check.verdict:
-        check.verdict, check.verdict_since = verdict, now
-    check.detail, check.checked_at = finding.detail[:200], now
+    if good or check.bad_in_a_row >= BAD_IN_A_ROW:
+        check.verdict = finding.verdict
+    check.detail = finding.detail[:200]
 
 
-def _sample(check: EndpointCheck, finding: Finding, *, now: datetime) -> EndpointSample:
+def _sample(check: EndpointCheck, finding: Finding) -> EndpointSample:
     return EndpointSample(
         workspace_id=check.workspace_id,
         endpoint_id=check.pk,
-        checked_at=now,
+        checked_at=CLOCK,
         verdict=finding.verdict,
         status=finding.status,
         latency_ms=finding.latency_ms,
@@ -117,7 +100,7 @@ def _sample(check: EndpointCheck, finding: Finding, *, now: datetime) -> Endpoin
 
 
 def _write_states(held: Sequence[EndpointCheck]) -> None:
-    names = ("pk", "verdict", "detail", "bad_in_a_row", "verdict_since", "checked_at")
+    names = ("pk", "verdict", "detail", "bad_in_a_row")
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [[getattr(check, name) for check in held] for name in names])
 

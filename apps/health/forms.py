@@ -39,7 +39,8 @@ class CheckForm(forms.Form):
         label="Take back a release that makes it faulty",
         required=False,
         initial=True,
-        help_text="By two bad answers in a row soon after its deployment, as an alert does. A certificate never does.",
+        help_text="By two bad answers in a row soon after its deployment, as an alert does. While it is faulty nothing "
+        "soaks here, and no roll-out goes on. A certificate never does.",
     )
 
     def __init__(self, *args: Any, lane: Lane, check: EndpointCheck | None = None, **kwargs: Any) -> None:

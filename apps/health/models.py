@@ -3,7 +3,7 @@ from django.db import models
 from apps.environments.enums import Health
 from apps.environments.models import Lane, person
 from apps.health.enums import KIND_OF, CheckKind, TrafficSource
-from apps.health.querysets import AlertQuerySet
+from apps.health.querysets import AlertQuerySet, TroubleQuerySet
 from apps.workspaces.models import TenantModel
 
 
@@ -85,6 +85,41 @@ class Alert(TenantModel):
     def link(self) -> str:
         """Where its expression can be looked at; empty unless a browser may safely go there."""
         return self.generator_url if self.generator_url.startswith(("http://", "https://")) else ""
+
+
+class Trouble(models.Model):
+    """What is or was wrong in a lane: its health check, an endpoint check that rolls back, or an alert. A view.
+
+    It stands `since` then, or is over since then; `heard_at` is when that was last heard, None of an alert, and
+    `severity` is an alert's alone. `is_proved`: a check that was answered well before, else it may be wrong itself.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    workspace_id = models.UUIDField()
+    lane = models.ForeignKey(Lane, on_delete=models.DO_NOTHING, related_name="troubles")
+    name = models.TextField()
+    detail = models.TextField()
+    severity = models.TextField(null=True)  # noqa: DJ001 None is no alert
+    stands = models.BooleanField()
+    since = models.DateTimeField()
+    heard_at = models.DateTimeField(null=True)
+    is_proved = models.BooleanField()
+
+    objects = TroubleQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "health_trouble"
+        ordering = ["since", "id"]
+
+    def __str__(self) -> str:
+        return self.why
+
+    @property
+    def why(self) -> str:
+        if self.severity is not None:
+            return f"The alert {self.name} fires. {self.detail}".strip()
+        return f"Its health check says: {self.name and f'{self.name}: '}{self.detail}"
 
 
 class Dependency(models.Model):

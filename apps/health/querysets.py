@@ -1,7 +1,8 @@
 from typing import Any, Self
 
+from django.conf import settings
 from django.contrib.postgres.aggregates import StringAgg
-from django.db.models import OuterRef, Subquery, Value
+from django.db.models import OuterRef, Q, Subquery, Value
 
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -14,3 +15,13 @@ class AlertQuerySet(TenantQuerySet):
         """Return the names of the alerts of the outer query's lane, as one text; None where there is none."""
         of_lane = self.filter(lane=OuterRef("pk")).order_by().values("lane")
         return Subquery(of_lane.annotate(names=StringAgg("name", Value(", "), distinct=True)).values("names"))
+
+
+class TroubleQuerySet(TenantQuerySet):
+    def counting(self) -> Self:
+        """Return what is or was wrong: of alerts those of the severities that count."""
+        return self.filter(Q(severity=None) | Q(severity__in=settings.ALERT_SEVERITIES))
+
+    def standing(self) -> Self:
+        """Return what is wrong now."""
+        return self.counting().filter(stands=True)

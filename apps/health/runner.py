@@ -7,11 +7,9 @@ from uuid import UUID
 
 import httpx2
 from django.db import connection
-from django.utils import timezone
 
 from apps.environments.enums import Health
 from apps.health import checks
-from apps.health.checks import OnFaulty
 from apps.health.models import HealthCheck
 from apps.workspaces.scope import workspace_scope
 
@@ -28,21 +26,15 @@ def due(at_most: int) -> list[tuple[UUID, UUID]]:
         return list(cursor.fetchall())
 
 
-def sample(workspace_id: UUID, check_id: UUID, *, on_faulty: OnFaulty | None = None) -> None:
-    """This function will ask once, if the check is still due.
-
-    `on_faulty` joins the transaction in which a healthy lane gets faulty.
-    """
+def sample(workspace_id: UUID, check_id: UUID) -> None:
+    """This function will ask once, if the check is still due."""
     with workspace_scope([workspace_id]):
         check = checks.take(check_id)
     if check is None:
         return
     verdict, status, latency_ms, detail = ask(check)
-    now = timezone.now()
     with workspace_scope([workspace_id]):
-        lane = checks.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail, now=now)
-        if lane is not None and on_faulty is not None:
-            on_faulty(lane, detail, now)
+        checks.record(check, verdict=verdict, status=status, latency_ms=latency_ms, detail=detail)
 
 
 def ask(check: HealthCheck) -> tuple[Health, int | None, float | None, str]:

@@ -13,10 +13,8 @@ from queue import Empty, SimpleQueue
 from uuid import UUID
 
 from django.db import Error, close_old_connections, connection
-from django.utils import timezone
 
 from apps.health import asking, endpoints, reach
-from apps.health.checks import OnFaulty
 from apps.health.endpoints import Finding
 from apps.health.models import EndpointCheck
 from apps.integrations.outbound import Resolver, system_resolver
@@ -33,10 +31,8 @@ IDLE_SECONDS = 0.5
 class Watcher:
     """`start` and `stop` belong to the worker's process. One in each worker; the database parts the work among them."""
 
-    def __init__(
-        self, *, at_once: int = AT_ONCE, resolver: Resolver = system_resolver, on_faulty: OnFaulty | None = None
-    ) -> None:
-        self._at_once, self._resolver, self._on_faulty = at_once, resolver, on_faulty
+    def __init__(self, *, at_once: int = AT_ONCE, resolver: Resolver = system_resolver) -> None:
+        self._at_once, self._resolver = at_once, resolver
         self._over = threading.Event()
         self._found: SimpleQueue[tuple[UUID, Finding | None]] = SimpleQueue()
         self._under_way = 0  # the database's thread alone counts
@@ -61,7 +57,7 @@ class Watcher:
         collected = self._collect(GATHER_SECONDS if self._under_way else IDLE_SECONDS)
         for workspace_id, findings in collected.items():
             with workspace_scope([workspace_id]):
-                endpoints.write(findings, now=timezone.now(), on_faulty=self._on_faulty)
+                endpoints.write(findings)
 
     def _hand_over(self) -> None:
         claimed = endpoints.claim(room) if (room := self._at_once - self._under_way) > 0 else {}

@@ -131,7 +131,8 @@ class EventsFacts:
 class TierPassed:
     """One tier on the way here. `at` is None when the release has not succeeded there.
 
-    It soaks since `soaks_since`, None while it is faulty; `watched_closely`: its lane was under a close watch since.
+    It soaks since `soaks_since`, None while something is wrong there; `watched_closely`: its lane was under a close
+    watch since it succeeded.
     """
 
     tier: str

@@ -166,7 +166,8 @@ def _soaked(before: TierPassed, minutes: int, facts: Facts, evidence: str) -> Ju
     if before.soaks_since is None:
         return Judgement(
             Outcome.WAITING,
-            f"{facts.release.version} is faulty in {before.where} ({before.tier}), so it does not soak: {asked}.",
+            f"{facts.release.version} does not soak in {before.where} ({before.tier}) while something is wrong there, "
+            f"as a health check or an alert says: {asked}.",
             (evidence,),
             who=ENGINEERS,
         )

@@ -11,6 +11,8 @@ from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments import actions as environment_actions
 from apps.environments.models import Lane, Window
+from apps.health import actions as health_actions
+from apps.health.models import Alert, EndpointCheck
 from apps.policies.models import PolicyVersion
 from apps.releases import actions as release_actions
 from apps.releases.models import Release
@@ -116,6 +118,44 @@ def test_soak_counts_from_success_or_from_being_healthy_again_and_is_longer_unde
         lane.get(), until=NOW + 2 * hour, reason="After", by=world.cast.devops, now=NOW + hour
     )
     assert told() == (NOW, True)
+
+
+def test_a_release_does_not_soak_while_anything_is_wrong_that_would_take_it_back(world, settings):
+    bring(world, world.dev)
+    lane = lane_of(world.dev, world)
+    check, certificate, deaf = [
+        health_actions.create_check(lane, name=name, url=url, rolls_back=rolls_back, by=world.cast.devops, now=NOW)
+        for name, url, rolls_back in (
+            ("Front door", "https://app.example.com/", True),
+            ("Certificate", "tls://app.example.com", True),
+            ("Partner", "https://partner.example.com/", False),
+        )
+    ]
+    alert = Alert(workspace_id=lane.workspace_id, lane=lane, fingerprint="1", name="ManyErrors", starts_at=NOW)
+
+    def soaks_since():
+        return path_of(world.release, "QA")[-1].soaks_since
+
+    def hear(of, verdict, hours):
+        moment = NOW + timedelta(hours=hours)
+        EndpointCheck.objects.filter(pk=of.pk).update(verdict=verdict, verdict_since=moment, checked_at=moment)
+
+    assert soaks_since() == NOW
+    hear(certificate, "FAULTY", 1)
+    hear(deaf, "FAULTY", 1)
+    assert soaks_since() == NOW, "they say nothing of the release"
+    hear(check, "FAULTY", 1)
+    assert soaks_since() is None
+    hear(check, "HEALTHY", 2)
+    assert soaks_since() == NOW + timedelta(hours=2)
+    alert.severity, alert.told_at = "critical", NOW
+    alert.save()
+    assert soaks_since() is None
+    alert.ends_at = NOW + timedelta(hours=3)
+    alert.save()
+    assert soaks_since() == NOW + timedelta(hours=3)
+    settings.ALERT_SEVERITIES = frozenset()
+    assert soaks_since() == NOW + timedelta(hours=2), "alerts are switched off"
 
 
 def test_a_promotion_waits_for_the_soak_and_becomes_ready_by_time(world):

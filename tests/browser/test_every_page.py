@@ -111,7 +111,7 @@ def _check(stage: Stage) -> None:  # noqa: F811
         EndpointCheck.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
         for leases in endpoints.claim(100).values():
             findings = [Finding(check, lease, verdict, None, 12.0, detail) for check, lease in leases.items()]
-            endpoints.write(findings, now=timezone.now())
+            endpoints.write(findings)
 
 
 def _roll_out(stage: Stage) -> None:  # noqa: F811

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,10 +23,13 @@ from apps.deployments.rollout_transitions import RolloutMoved
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Health, Tier
 from apps.environments.models import Environment, Lane
+from apps.health import actions as health_actions
+from apps.health.models import Alert, EndpointCheck
 from apps.releases.models import Release
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from tests.deployments.conftest import Stage
+from tests.drill import get, text_of
 from tests.processes import eventually
 from tests.world import make_environment, make_lane
 
@@ -148,16 +151,66 @@ def test_what_refuses_one_environment_keeps_no_other_of_its_wave_from_it(fleet: 
     assert fleet.run() == ["1.1.0", "", "1.1.0"]
 
 
-def test_a_canary_that_turns_faulty_while_it_is_watched_stops_it(fleet: Fleet) -> None:
+def _faulty_lane(lane: Lane, since: datetime) -> None:
+    Lane.objects.filter(pk=lane.pk).update(
+        health=Health.FAULTY, health_since=since, health_checked_at=since, health_detail="500 in 3 ms"
+    )
+
+
+def _faulty_address(lane: Lane, since: datetime) -> None:
+    """Where the portal probes nothing itself (a cluster, say), people's own checks are all there is."""
+    check = health_actions.create_check(lane, name="Front door", url="https://app.example.com/", by=SYSTEM, now=since)
+    EndpointCheck.objects.filter(pk=check.pk).update(
+        verdict=Health.FAULTY, verdict_since=since, checked_at=since, detail="503 in 3 ms"
+    )
+
+
+def _alert(lane: Lane, since: datetime) -> None:
+    Alert.objects.create(
+        workspace_id=lane.workspace_id, lane=lane, fingerprint="1", name="ManyErrors", severity="critical",
+        summary="One in ten fails.", starts_at=since, told_at=since,
+    )  # fmt: skip
+
+
+WRONG = pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (_faulty_lane, "Its health check says: 500 in 3 ms"),
+        (_faulty_address, "Its health check says: Front door: 503 in 3 ms"),
+        (_alert, "The alert ManyErrors fires. One in ten fails."),
+    ],
+    ids=["lane", "address", "alert"],
+)
+
+
+@WRONG
+def test_a_canary_where_something_goes_wrong_while_it_is_watched_stops_it(fleet: Fleet, trouble: Any, why: str) -> None:
     rollout = fleet.start(fleet.stage.release("1.1.0"), pause=HOUR)
     fleet.work()
     with fleet.stage.everything():
-        Lane.objects.filter(pk=fleet.lanes[0].pk).update(health=Health.FAULTY, health_detail="500 in 3 ms")
+        trouble(fleet.lanes[0], timezone.now())
 
     fleet.work()
 
-    assert fleet.fresh(rollout).outcome == "Dev: It is faulty: 500 in 3 ms"
+    assert fleet.fresh(rollout).outcome == f"Dev: {why}"
     assert fleet.run() == ["1.1.0", "", ""]
+
+
+def test_what_was_wrong_before_the_release_came_keeps_the_next_wave_until_it_ends(fleet: Fleet) -> None:
+    with fleet.stage.everything():
+        _alert(fleet.lanes[0], timezone.now())
+    rollout = fleet.start(fleet.stage.release("1.1.0"))
+
+    fleet.work()
+
+    assert (fleet.fresh(rollout).state, fleet.run()) == (RolloutState.RUNNING, ["1.1.0", "", ""])
+    page = text_of(get(fleet.stage.world.cast.devops, f"/deployments/roll-outs/{rollout.number}/"))
+    assert "Wave 2 waits until all is well before it. Dev: The alert ManyErrors fires." in page
+    assert "Begin the next wave now" in page
+    with fleet.stage.everything():
+        Alert.objects.update(ends_at=timezone.now())
+    fleet.work()
+    assert fleet.run() == ["1.1.0", "1.1.0", "1.1.0"]
 
 
 def test_a_canary_that_was_taken_back_stops_it(fleet: Fleet) -> None:

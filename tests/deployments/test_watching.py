@@ -8,17 +8,19 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
-from apps.deployments import actions, runner, watching
-from apps.deployments.enums import DeploymentKind
+from apps.deployments import actions, reports, runner, watching
+from apps.deployments.engine import rollback
+from apps.deployments.enums import DeploymentKind, Harm
 from apps.deployments.enums import DeploymentState as S
-from apps.deployments.executors.contract import StepKind
+from apps.deployments.executors.contract import Readiness, StepKind
 from apps.deployments.models import Deployment
 from apps.deployments.sweeper import Sweeper
+from apps.environments import actions as environment_actions
 from apps.environments.enums import Health
 from apps.environments.models import Hold, Lane
 from apps.health import actions as health_actions
@@ -26,9 +28,12 @@ from apps.health import endpoints
 from apps.health import runner as health_runner
 from apps.health.endpoints import Finding
 from apps.health.models import Alert, EndpointCheck, HealthCheck
+from apps.releases import actions as release_actions
 from apps.releases.enums import ReleaseState
+from apps.workspaces.scope import workspace_scope
 from tests import monitoring
 from tests.deployments.conftest import Stage
+from tests.deployments.file_target import FileTarget
 from tests.drill import get, text_of
 from tests.health.test_checks import Service as Program
 from tests.monitoring import alert, make_token, send
@@ -232,7 +237,8 @@ def _ask(stage: Stage, program: Program) -> None:
         url = f"http://127.0.0.1:{program.port}/"  # a deployment that succeeds sets it to the lane's own
         HealthCheck.objects.update(url=url, due_at=timezone.now() - timedelta(seconds=1))
         check = HealthCheck.objects.get()
-    health_runner.sample(check.workspace_id, check.pk, on_faulty=watching.faulty)
+    health_runner.sample(check.workspace_id, check.pk)
+    runner.judge_watched()
 
 
 def _say(stage: Stage, program: Program, *answers: int) -> None:
@@ -256,6 +262,18 @@ def test_a_lane_that_gets_faulty_soon_after_a_deployment_is_rolled_back(stage: S
     assert len(_rollbacks(stage, live)) == 1, "a rollback is never rolled back"
 
 
+def test_a_worker_whose_clock_is_wrong_takes_it_back_all_the_same(
+    stage: Stage, answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, program = answers
+    right = timezone.now
+    monkeypatch.setattr("django.utils.timezone.now", lambda: right() - timedelta(hours=1))
+
+    _say(stage, program, 200, 503, 503)
+
+    assert len(_rollbacks(stage, live)) == 1
+
+
 def test_a_lane_that_gets_faulty_after_the_watch_is_left_to_people(stage: Stage, answers: Any, settings: Any) -> None:
     live, program = answers
     settings.ENGINE_WATCH = timedelta(0)
@@ -270,7 +288,6 @@ def test_a_lane_that_never_answered_is_not_rolled_back_for_that(stage: Stage, an
     live, program = answers
 
     _say(stage, program, 503, 503, 503)
-    runner.judge_watched()
 
     assert not _rollbacks(stage, live)
 
@@ -289,7 +306,6 @@ def test_what_got_faulty_while_an_attempt_was_open_is_found_when_that_has_ended(
     live, program = answers
     other = _leave_open(stage)
     _say(stage, program, 200, 503, 503)
-    runner.judge_watched()
     assert not _rollbacks(stage, live), "two attempts never share a lane"
     _cancel(stage, other)
 
@@ -322,7 +338,6 @@ def test_what_was_faulty_before_a_release_came_is_not_its_doing(stage: Stage, an
 
     newer = stage.deploy("1.2.0")
     _say(stage, program, 503, 503)
-    runner.judge_watched()
 
     assert not _rollbacks(stage, newer)
     _say(stage, program, 200, 503, 503)
@@ -345,7 +360,6 @@ def test_what_gets_faulty_during_an_attempt_is_its_doing_once_it_can_be_felt_and
     assert not _rollbacks(stage, newer), "what was heard before it succeeded may be over"
 
     _say(stage, program, 503)
-    runner.judge_watched()
 
     assert len(_rollbacks(stage, newer)) == is_its_doing
 
@@ -378,7 +392,8 @@ def test_of_two_that_judge_at_once_one_rolls_back(stage: Stage, answers: Any) ->
         barrier.wait()
         try:
             with stage.everything():
-                return watching.judge(live.lane_id, now=timezone.now())
+                lane = Lane.objects.with_cell().get(pk=live.lane_id)
+                return watching.judge(lane.pk, rollback.ask(lane, rollback.candidates(lane)))
         finally:
             connection.close()
 
@@ -388,7 +403,6 @@ def test_of_two_that_judge_at_once_one_rolls_back(stage: Stage, answers: Any) ->
     assert [back for back in backs if back] == _rollbacks(stage, live)
 
 
-@pytest.mark.parametrize("on_faulty", [watching.faulty, None], ids=["at once", "later"])
 @pytest.mark.parametrize(
     ("url", "rolls_back", "is_taken_back"),
     [
@@ -398,7 +412,7 @@ def test_of_two_that_judge_at_once_one_rolls_back(stage: Stage, answers: Any) ->
     ],
 )
 def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
-    stage: Stage, url: str, rolls_back: bool, is_taken_back: bool, on_faulty: Any
+    stage: Stage, url: str, rolls_back: bool, is_taken_back: bool
 ) -> None:
     stage.deploy()
     live = stage.deploy("1.1.0")
@@ -411,11 +425,12 @@ def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
         EndpointCheck.objects.update(next_check_at=timezone.now() - timedelta(seconds=1))
         (leases,) = endpoints.claim(100).values()
         found = [Finding(check.pk, leases[check.pk], verdict, None, 12.0, detail)]
-        endpoints.write(found, now=timezone.now(), on_faulty=on_faulty)
+        endpoints.write(found)
 
     with stage.everything():
         hear(Health.HEALTHY, "200 in 12 ms")
         hear(Health.FAULTY, "503 in 12 ms")
+    runner.judge_watched()
     assert not _rollbacks(stage, live), "one bad answer is no incident"
     with stage.everything():
         hear(Health.FAULTY, "503 in 12 ms")
@@ -425,6 +440,95 @@ def test_an_address_that_gets_faulty_soon_after_a_deployment_rolls_it_back(
     assert ["Its health check says: Front door: 503" in each.reason for each in back] == [True] * is_taken_back
 
 
+def _others_may_lock(lane: Lane) -> bool:
+    """Say whether another connection gets the lane's row at once."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(_lock_at_once, lane).result()
+
+
+def _lock_at_once(lane: Lane) -> bool:
+    try:
+        with workspace_scope([lane.workspace_id]):
+            return bool(Lane.objects.select_for_update(nowait=True).filter(pk=lane.pk).only("pk"))
+    except OperationalError:
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def asked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that the target was asked about a release: could others lock the lane meanwhile?"""
+    found: list[bool] = []
+    silent = FileTarget.readiness
+
+    def readiness(*arguments: Any) -> Readiness:
+        found.append(_others_may_lock(stage.lane()))
+        return silent(*arguments)
+
+    monkeypatch.setattr(FileTarget, "readiness", readiness)
+    return found
+
+
+def test_no_lane_is_locked_while_its_target_is_asked_what_could_be_brought_back(
+    stage: Stage, answers: Any, asked: list[bool]
+) -> None:
+    live, program = answers
+
+    _say(stage, program, 200, 503, 503)
+
+    assert len(_rollbacks(stage, live)) == 1
+    assert asked == [True]
+
+
+def test_nor_while_an_alert_is_told_or_a_person_reports_or_rolls_back(
+    stage: Stage, token: str, asked: list[bool]
+) -> None:
+    stage.deploy()
+    by, now = stage.world.cast.devops, timezone.now()
+
+    alerted = stage.deploy("1.1.0")
+    send(token, critical())
+    _finish(stage, alerted)
+    reported = stage.deploy("1.2.0")
+    with stage.everything():
+        reports.report_problem(reported, harm=Harm.CUSTOMERS, reason="Nobody can pay", by=by, now=now)
+    _finish(stage, reported)
+    slow = stage.deploy("1.3.0")
+    with stage.everything():
+        actions.roll_back(stage.lane(), reason="Too slow", by=by, now=now)
+
+    assert len(_rollbacks(stage, slow)) == 1
+    assert asked == [True] * 3
+
+
+def _finish(stage: Stage, undone: Deployment) -> None:
+    """Let the rollback come to its end, and the next deployment begin."""
+    runner.run(stage.rollback_of(undone).pk)
+    with stage.everything():
+        hold = Hold.objects.open().get(lane=undone.lane_id)
+        environment_actions.lift_hold(hold, reason="Seen", by=stage.world.cast.devops, now=timezone.now())
+
+
+def test_only_what_was_asked_about_before_the_lock_is_brought_back(stage: Stage, answers: Any) -> None:
+    _live, program = answers
+    live, other = stage.deploy("1.1.1"), _leave_open(stage)
+    _say(stage, program, 200, 503, 503)
+    _cancel(stage, other)
+    with stage.everything():
+        lane = Lane.objects.with_cell().get(pk=live.lane_id)
+        said = rollback.ask(lane, rollback.candidates(lane))
+        before = Deployment.objects.with_subject().get(release__version="1.1.0").release
+        release_actions.quarantine_release(before, reason="Leaks", by=stage.world.cast.devops, now=timezone.now())
+
+        assert watching.judge(lane.pk, said) is None
+        assert not Hold.objects.open().filter(lane=lane).exists()
+    runner.judge_watched()
+
+    (back,) = _rollbacks(stage, live)
+    assert str(back.release) == "1.0.0"
+
+
 def _rollbacks(stage: Stage, live: Deployment) -> list[Deployment]:
     with stage.everything():
-        return list(Deployment.objects.filter(rolls_back=live))
+        return list(Deployment.objects.with_subject().filter(rolls_back=live))

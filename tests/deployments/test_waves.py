@@ -11,9 +11,9 @@ HOUR = timedelta(hours=1)
 W, U, D, F = Progress.WAITING, Progress.UNDER_WAY, Progress.DONE, Progress.FAILED
 
 
-def place(wave: int, progress: Progress, *, ago: timedelta = timedelta(0)) -> Place:
+def place(wave: int, progress: Progress, *, ago: timedelta = timedelta(0), why: str = "") -> Place:
     done_at = NOW - ago if progress == D else None
-    return Place(f"Place {wave}", wave, progress, done_at=done_at, why="It broke." if progress == F else "")
+    return Place(f"Place {wave}", wave, progress, done_at=done_at, why="It broke." if progress == F else why)
 
 
 def move(*places: Place, pause: timedelta = HOUR, released: int = 0) -> Move:
@@ -32,6 +32,10 @@ def move(*places: Place, pause: timedelta = HOUR, released: int = 0) -> Move:
         ([place(1, D), place(2, W)], 1, Step.WAIT, 2),
         ([place(1, D, ago=2 * HOUR), place(1, D), place(2, W)], 0, Step.WAIT, 2),
         ([place(1, D, ago=HOUR), place(2, U), place(2, W)], 0, Step.ASK, 2),
+        ([place(1, D, ago=HOUR, why="It burns."), place(1, D, ago=HOUR), place(2, W)], 0, Step.WAIT, 2),
+        ([place(1, D, ago=HOUR, why="It burns."), place(2, W)], 2, Step.ASK, 2),
+        ([place(1, D, ago=HOUR), place(2, D, why="It burns."), place(2, W)], 0, Step.ASK, 2),
+        ([place(1, D), place(2, D, why="It burns.")], 0, Step.COMPLETE, 0),
         ([place(1, D), place(2, D)], 0, Step.COMPLETE, 0),
         ([place(1, F), place(2, W)], 0, Step.STOP, 0),
         ([place(1, D), place(2, F), place(2, U)], 0, Step.STOP, 0),
@@ -45,7 +49,9 @@ def test_what_comes_next(places: list[Place], released: int, step: Step, wave: i
 
 
 def test_it_says_how_long_it_waits_and_why_it_stopped() -> None:
-    assert move(place(1, D), place(2, W)).until == NOW + HOUR
+    watched, unwell = move(place(1, D), place(2, W)), move(place(1, D, ago=HOUR, why="It burns."), place(2, W))
+    assert (watched.until, watched.offer) == (NOW + HOUR, 2)
+    assert (unwell.sentence, unwell.offer) == ("Wave 2 waits until all is well before it. Place 1: It burns.", 2)
     assert move(place(1, F), place(2, W)).sentence == "Place 1: It broke."
 
 

@@ -15,7 +15,6 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.deployments import watching
 from apps.deployments.sweeper import Sweeper
 from apps.environments.enums import Health
 from apps.environments.models import Lane
@@ -71,7 +70,7 @@ def watched(transactional_db: None, world: World) -> Iterator[tuple[World, Healt
 def _ask(world: World, check: HealthCheck) -> HealthSample:
     with world.everything():
         HealthCheck.objects.filter(pk=check.pk).update(due_at=timezone.now() - timedelta(seconds=1))
-    runner.sample(check.workspace_id, check.pk, on_faulty=watching.faulty)
+    runner.sample(check.workspace_id, check.pk)
     with world.everything():
         return HealthSample.objects.filter(lane_id=check.lane_id).latest("checked_at")
 

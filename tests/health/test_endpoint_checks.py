@@ -218,7 +218,7 @@ def test_a_finding_of_a_changed_check_is_dropped(world: World) -> None:
     with world.everything():
         actions.change_check(check, name="Other", url=URL, by=world.cast.devops, now=NOW)
 
-        assert endpoints.write([finding], now=NOW) == 0
+        assert endpoints.write([finding]) == 0
         assert not EndpointSample.objects.exists()
 
 
@@ -234,7 +234,7 @@ def test_a_batch_is_written_with_the_same_statements_whatever_its_size(world: Wo
                 connection,
             ) as queries,
         ):
-            assert endpoints.write(findings, now=NOW) == size
+            assert endpoints.write(findings) == size
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
@@ -249,7 +249,7 @@ def test_a_verdict_without_its_event_is_not_written(world: World, monkeypatch: p
 
     monkeypatch.setattr("apps.audit.actions.record", broken)
     with world.everything(), pytest.raises(RuntimeError):
-        endpoints.write([Finding(check.pk, leases[check.pk], Health.HEALTHY, 200, 1.0, "200")], now=NOW)
+        endpoints.write([Finding(check.pk, leases[check.pk], Health.HEALTHY, 200, 1.0, "200")])
 
     assert _again(world, check).verdict == Health.UNKNOWN
     assert _samples(world, check) == 0

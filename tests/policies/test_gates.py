@@ -346,7 +346,7 @@ SOAKS = [
         Outcome.WAITING,
         "until 2026-11-18 19:30 UTC: 90 min of soak",
     ),
-    (SOAK, {}, Outcome.WAITING, "1.1.0 is faulty in Staging (Staging), so it does not soak"),
+    (SOAK, {}, Outcome.WAITING, "1.1.0 does not soak in Staging (Staging) while something is wrong there"),
     ({}, soaking(0, watched_closely=True), Outcome.PASSED, "Succeeded in Staging (Staging) before."),
 ]
 

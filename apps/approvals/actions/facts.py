@@ -229,8 +229,8 @@ def path_of(release: Release, tier: str) -> tuple[TierPassed, ...]:
         return ()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tier, passed_at, environment, number, soaks_since, watched_closely FROM tiers_passed(%s)",
-            [release.pk],
+            "SELECT tier, passed_at, environment, number, soaks_since, watched_closely FROM tiers_passed(%s, %s)",
+            [release.pk, list(settings.ALERT_SEVERITIES)],
         )
         passed = {
             row[0]: TierPassed(Tier(row[0]).label, row[1], row[2], f"Promotion #{row[3]}", row[4], row[5])

@@ -1,7 +1,9 @@
 """Going back: by itself after a failure, once; by a person at any time."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
@@ -9,11 +11,12 @@ from django.db.models import Exists, OuterRef
 from apps.approvals.actions.facts import order_of
 from apps.audit.actors import SYSTEM
 from apps.configuration.models import ConfigurationVersion
-from apps.core.verdict import Verdict, refused
+from apps.core.verdict import ALLOWED, Conflict, Verdict, refused
 from apps.deployments import transitions, wording
 from apps.deployments.clock import clock_in
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
+from apps.deployments.executors.contract import Readiness
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
 from apps.releases import data_migrations
@@ -23,6 +26,16 @@ from apps.releases.models import DataMigration, Release
 # How far back is looked for a release that can be brought back.
 DEPTH = 5
 NO_ANSWER = "no_answer"
+
+# What a target said of releases with their configurations, by the keys of both.
+Said = Mapping[tuple[UUID, UUID], Readiness]
+
+
+class NotAsked(Conflict):
+    """What could be brought back is another than what the target was asked about before the lane was locked."""
+
+    code = "not_asked"
+    next_step = "Look at what runs there now, and try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +118,42 @@ def left_at(lane: Lane) -> list[Deployment]:
     return list(found.select_related("release"))
 
 
-def target_by_itself(lane: Lane) -> RollbackTarget | Verdict:
+def ask(lane: Lane, candidates: Iterable[Deployment]) -> Said:
+    """This function will ask the target about what could be brought back, best first, until something can be.
+
+    That takes a while: nothing may be locked. Whoever locks the lane then hands on what was said.
+    """
+    said: dict[tuple[UUID, UUID], Readiness] = {}
+    for each in candidates:
+        if _is_eligible(lane, each.release):
+            seen = said[each.release_id, each.configuration_id] = _readiness(lane, each.release, each.configuration)
+            # What serves may be quarantined before it is chosen.
+            if each.release_id != lane.live_release_id and (seen.ready or not seen.answered):
+                break
+    return said
+
+
+def target_by_itself(lane: Lane, said: Said) -> RollbackTarget | Verdict:
     """This function will find what may be brought back without a person: as `target_for`, but not over data that only
     a person restores.
     """
-    target = target_for(lane)
+    target = target_for(lane, said)
     if isinstance(target, RollbackTarget) and target.forward_only:
         return refused("forward_only", wording.withheld(target.release, target.forward_only))
     return target
 
 
-def target_for(lane: Lane) -> RollbackTarget | Verdict:
+def target_for(lane: Lane, said: Said | None = None) -> RollbackTarget | Verdict:
     """This function will find the last release that ran well here and can be brought back, else say why there is none.
 
-    Shapes: a Verdict here is always a refusal, and so is falsy.
+    Whoever holds a lock gives what was `said` before; else the target is asked now.
+    Shapes: a Verdict here is always a refusal, and so is falsy. Raises NotAsked: nothing was said of what is chosen.
     """
     if lane.live_release_id is None:
         return refused("nothing_live", "Nothing runs here yet, so there is nothing to go back from.")
     reasons: list[str] = []
-    proved = [deployment for deployment in (live_deployment(lane),) if deployment and is_adrift(lane)]
-    for deployment in [*proved, *_earlier(lane)]:
-        found = usable(lane, deployment.release, deployment.configuration)
+    for deployment in candidates(lane):
+        found = usable(lane, deployment, said)
         if isinstance(found, RollbackTarget):
             return found
         if found.reasons[0].code == NO_ANSWER:
@@ -134,6 +162,16 @@ def target_for(lane: Lane) -> RollbackTarget | Verdict:
     if not reasons:
         return refused("no_earlier_release", "No other release has run here before. Deploy a newer one instead.")
     return refused("no_rollback_target", " ".join([*dict.fromkeys(reasons), "Deploy a newer release instead."]))
+
+
+def candidates(lane: Lane, to: Release | None = None) -> list[Deployment]:
+    """This function will find the attempts whose releases ran well here and may be brought back, best first, or the one
+    that brought this release last.
+    """
+    if to is not None:
+        return list(_succeeded(lane).filter(release=to)[:1])
+    live = live_deployment(lane)
+    return [live, *_earlier(lane)] if live and is_adrift(lane) else _earlier(lane)
 
 
 def is_adrift(lane: Lane) -> bool:
@@ -151,14 +189,21 @@ def is_adrift(lane: Lane) -> bool:
     return failed_back or last.state == DeploymentState.ABANDONED
 
 
-def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) -> RollbackTarget | Verdict:
-    """This function will say whether a release can be brought back here without asking anybody outside."""
-    if release.state == ReleaseState.QUARANTINED:
-        return refused("quarantined", f"{release.version} is quarantined: {release.quarantine_reason}")
-    executor = executor_of(lane)
-    if not executor.can.roll_back:
-        return refused("no_way_back", f"What runs by the executor “{lane.executor}” can't be rolled back.")
-    seen = executor.readiness(target_of(lane), release_of(release), configuration_of(configuration))
+def usable(lane: Lane, brought_by: Deployment, said: Said | None = None) -> RollbackTarget | Verdict:
+    """This function will say whether what an attempt brought can be brought back without asking anybody outside.
+
+    Raises NotAsked: as `target_for`.
+    """
+    release, configuration = brought_by.release, brought_by.configuration
+    eligible = _is_eligible(lane, release)
+    if not eligible:
+        return eligible
+    if said is None:
+        seen = _readiness(lane, release, configuration)
+    elif (release.pk, configuration.pk) in said:
+        seen = said[release.pk, configuration.pk]
+    else:
+        raise NotAsked(f"What could be brought back here has just changed: it is {release.version} now.")
     if not seen.answered:
         return refused(NO_ANSWER, seen.detail)
     if not seen.ready:
@@ -166,16 +211,24 @@ def usable(lane: Lane, release: Release, configuration: ConfigurationVersion) ->
     return RollbackTarget(release, configuration, seen.warm, seen.detail, _crossed(lane, release))
 
 
+def _is_eligible(lane: Lane, release: Release) -> Verdict:
+    """Say whether the target is asked about a release at all."""
+    if release.state == ReleaseState.QUARANTINED:
+        return refused("quarantined", f"{release.version} is quarantined: {release.quarantine_reason}")
+    if not executor_of(lane).can.roll_back:
+        return refused("no_way_back", f"What runs by the executor “{lane.executor}” can't be rolled back.")
+    return ALLOWED
+
+
+def _readiness(lane: Lane, release: Release, configuration: ConfigurationVersion) -> Readiness:
+    return executor_of(lane).readiness(target_of(lane), release_of(release), configuration_of(configuration))
+
+
 def _crossed(lane: Lane, release: Release, *others: Release | None) -> tuple[DataMigration, ...]:
     """Return the migrations that may have run here since the release did; `others` have reached the target, too."""
     ran = [deployment.release for deployment in left_at(lane)] + [each for each in others if each]
     highest = max([*ran, lane.live_release or release], key=order_of)
     return data_migrations.between(release, highest)
-
-
-def earlier_with(lane: Lane, release: Release) -> Deployment | None:
-    """This function will find the last attempt that made this release run well here."""
-    return _succeeded(lane).filter(release=release).first()
 
 
 def live_deployment(lane: Lane) -> Deployment | None:

@@ -32,7 +32,7 @@ from apps.deployments.executors.remote.steps import STEPS, Step, Steps, untouche
 from apps.integrations.json_api import ApiProblem, NoAnswer, Refused, TooMany, within
 
 READINESS_KEPT = 60.0
-# Somebody waits for the page, or for the lane that is locked.
+# Somebody waits for the page, or for the release that shall come back.
 READINESS_LIMIT = 3.0
 GONE = 404
 
