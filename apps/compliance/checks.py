@@ -173,9 +173,10 @@ def population_complete(scope: Scope) -> Result:
     running: Any = running_in(scope.workspaces).order_by()
     found: Counter[str] = Counter()
     unseen = 0
-    for standing, executor, n in running.values_list("standing", "executor").annotate(n=Count("pk")):
+    ways = running.values_list("standing", "executor", "is_named").annotate(n=Count("pk"))
+    for standing, executor, is_named, n in ways:
         found[standing] += n
-        unseen += 0 if is_observed(executor) else n
+        unseen += 0 if is_named or is_observed(executor) else n
     total, drift, without = found.total(), found[Standing.DRIFT], found[Standing.NO_ENTRY]
     beside = f" Whether {unseen} of them drift is not observed: their executors can't see it." if unseen else ""
     return _said(

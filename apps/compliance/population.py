@@ -16,6 +16,7 @@ from apps.deployments.engine.orders import is_observed
 from apps.deployments.enums import UNTOUCHED, DeploymentState
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
+from apps.health.models import EndpointCheck
 from apps.incidents.models import Incident
 from apps.workspaces import rights
 
@@ -38,7 +39,7 @@ class Running:
 
     @property
     def is_observed(self) -> bool:
-        return is_observed(self.lane.executor)
+        return is_observed(self.lane.executor) or bool(self.lane.is_named)
 
     def as_row(self) -> dict[str, Any]:
         """Return the row as it is exported."""
@@ -57,7 +58,8 @@ def running_in(workspaces: tuple[UUID, ...]) -> "QuerySet[Lane]":
     """This function will return the lanes where something runs, as the portal last saw it, each with its `standing`.
 
     Shapes: `brought_number` is the deployment that brought the live release, and `entry` its event in the ledger; a
-    lane that drifts is DRIFT whatever is on record, since what runs is something else. Paged by `created_at`.
+    lane that drifts is DRIFT whatever is on record, since what runs is something else; `is_named`: an endpoint check is
+    told what runs. Paged by `created_at`.
     """
     # What failed or is under way may serve all the same; what succeeded last says what serves, and nothing before it.
     brought = Deployment.objects.filter(
@@ -75,6 +77,7 @@ def running_in(workspaces: tuple[UUID, ...]) -> "QuerySet[Lane]":
             brought=Cast(Subquery(brought.values("pk")[:1]), CharField()),
             brought_number=Subquery(brought.values("number")[:1]),
             brought_release=Subquery(brought.values("release")[:1]),
+            is_named=Exists(EndpointCheck.objects.naming().filter(lane=OuterRef("pk"))),
         )
         .annotate(entry=Subquery(entry.values("event_id")[:1]), has_entry=Exists(entry))
         .annotate(

@@ -123,6 +123,7 @@ def lanes(environment: Environment, *, now: datetime) -> list[LaneLine]:
 def _line(lane: Any, environment: Environment, now: datetime) -> LaneLine:
     samples = lane.samples[::-1]
     points = [(float(n), sample["ms"]) for n, sample in enumerate(samples)]
+    checks = Standing.read(lane.check_counts)
     return LaneLine(
         lane=lane,
         spark=charts.line(points) if any(value is not None for _, value in points) else None,
@@ -131,9 +132,9 @@ def _line(lane: Any, environment: Environment, now: datetime) -> LaneLine:
         newest_configuration=lane.newest,
         hold=lane.hold or "",
         alerts=lane.fires or "",
-        checks=Standing.read(lane.check_counts),
+        checks=checks,
         is_watched=lane.is_watched_closely(now),
-        is_observed=is_observed(lane.executor),
+        is_observed=is_observed(lane.executor) or checks.naming > 0,
         links=links.links(
             service=lane.service.slug,
             environment=environment.slug,

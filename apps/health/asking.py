@@ -1,5 +1,6 @@
 """Asks the address of an endpoint check, and says what the answer means. Never raises for what the other side does."""
 
+import re
 from datetime import datetime
 
 from apps.environments.enums import Health
@@ -10,6 +11,8 @@ from apps.health.models import EndpointCheck
 from apps.integrations import outbound
 from apps.integrations.outbound import NoAnswer, Resolver, system_resolver
 from apps.integrations.outbound_addresses import NotAllowed, Policy
+
+VERSION = re.compile(r"[0-9A-Za-z.+-]{1,60}")
 
 
 async def ask(
@@ -34,5 +37,8 @@ async def ask(
     detail = f"{answer.status} in {answer.milliseconds:.0f} ms"
     if answer.status != check.expected_status:
         detail += f", expected {check.expected_status}"
-    verdict = Health.HEALTHY if answer.status == check.expected_status else Health.FAULTY
-    return Finding(check.pk, lease, verdict, answer.status, answer.milliseconds, detail)
+        return Finding(check.pk, lease, Health.FAULTY, answer.status, answer.milliseconds, detail)
+    version = answer.headers.get("x-release", "")
+    if not VERSION.fullmatch(version):
+        version = ""
+    return Finding(check.pk, lease, Health.HEALTHY, answer.status, answer.milliseconds, detail, version)

@@ -18,15 +18,21 @@ from apps.health.models import EndpointCheck, EndpointSample
 WRITE = """
 UPDATE health_endpointcheck AS c
 SET verdict = r.verdict, detail = r.detail, bad_in_a_row = r.bad_in_a_row, checked_at = clock_timestamp(),
-    verdict_since = CASE WHEN c.verdict = r.verdict THEN c.verdict_since ELSE clock_timestamp() END, leased_until = NULL
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[]) AS r (id, verdict, detail, bad_in_a_row)
+    verdict_since = CASE WHEN c.verdict = r.verdict THEN c.verdict_since ELSE clock_timestamp() END,
+    seen_version = CASE WHEN r.version = '' THEN c.seen_version ELSE r.version END,
+    seen_at = CASE WHEN r.version = '' THEN c.seen_at ELSE clock_timestamp() END, leased_until = NULL
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[], %s::text[])
+    AS r (id, verdict, detail, bad_in_a_row, version)
 WHERE c.id = r.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one asking. `lease` names the asking; `latency_ms` is None when nothing answered."""
+    """What came of one asking. `lease` names the asking; `latency_ms` is None when nothing answered.
+
+    `version` is what a good answer says that it comes from, empty where it says nothing.
+    """
 
     check_id: UUID
     lease: datetime
@@ -34,6 +40,7 @@ class Finding:
     status: int | None
     latency_ms: float | None
     detail: str
+    version: str = ""
 
 
 @transaction.atomic
@@ -72,7 +79,7 @@ def write(findings: Sequence[Finding]) -> int:
     for check in held:
         _judge(check, found[check.pk])
     EndpointSample.objects.bulk_create(_sample(check, found[check.pk]) for check in held)
-    _write_states(held)
+    _write_states(held, [found[check.pk].version for check in held])
     for check in held:
         if check.verdict != before[check.pk]:
             _record_change(check, before[check.pk])
@@ -99,10 +106,10 @@ def _sample(check: EndpointCheck, finding: Finding) -> EndpointSample:
     )
 
 
-def _write_states(held: Sequence[EndpointCheck]) -> None:
+def _write_states(held: Sequence[EndpointCheck], versions: list[str]) -> None:
     names = ("pk", "verdict", "detail", "bad_in_a_row")
     with connection.cursor() as cursor:
-        cursor.execute(WRITE, [[getattr(check, name) for check in held] for name in names])
+        cursor.execute(WRITE, [*([getattr(check, name) for check in held] for name in names), versions])
 
 
 def _record_change(check: EndpointCheck, before: str) -> None:

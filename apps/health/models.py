@@ -3,7 +3,7 @@ from django.db import models
 from apps.environments.enums import Health
 from apps.environments.models import Lane, person
 from apps.health.enums import KIND_OF, CheckKind, TrafficSource
-from apps.health.querysets import AlertQuerySet, TroubleQuerySet
+from apps.health.querysets import AlertQuerySet, EndpointCheckQuerySet, TroubleQuerySet
 from apps.workspaces.models import TenantModel
 
 
@@ -142,6 +142,7 @@ class EndpointCheck(TenantModel):
     `integrations.outbound`. The kind is told by the scheme of `url`. Intervals are whole seconds; `leased_until` is set
     by the database's clock while a worker asks, and names that asking. `rolls_back`: a release
     that makes it faulty soon after its deployment is taken back; a certificate is never a release's doing.
+    `seen_version` is what the last good answer that named a version did (`X-Release`), at `seen_at`.
     """
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="endpoint_checks")
@@ -162,6 +163,10 @@ class EndpointCheck(TenantModel):
     bad_in_a_row = models.PositiveIntegerField(default=0)
     verdict_since = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    seen_version = models.CharField(max_length=60, blank=True, default="", db_default="")
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EndpointCheckQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

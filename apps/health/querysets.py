@@ -17,6 +17,12 @@ class AlertQuerySet(TenantQuerySet):
         return Subquery(of_lane.annotate(names=StringAgg("name", Value(", "), distinct=True)).values("names"))
 
 
+class EndpointCheckQuerySet(TenantQuerySet):
+    def naming(self) -> Self:
+        """Return those whose answers name the version that they come from, where they say something of a release."""
+        return self.filter(rolls_back=True).exclude(seen_version="")
+
+
 class TroubleQuerySet(TenantQuerySet):
     def counting(self) -> Self:
         """Return what is or was wrong: of alerts those of the severities that count."""

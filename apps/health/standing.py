@@ -12,11 +12,12 @@ from apps.health.models import EndpointCheck
 
 @dataclass(frozen=True)
 class Standing:
-    """`unheard` are those that nobody has an answer of yet."""
+    """`unheard` are those that nobody has an answer of yet; `naming` those whose answers name what they come from."""
 
     count: int = 0
     faulty: int = 0
     unheard: int = 0
+    naming: int = 0
 
     @classmethod
     def read(cls, counts: dict[str, int] | None) -> Self:
@@ -44,5 +45,6 @@ def counts() -> Subquery:
         count=Count("pk"),
         faulty=Count("pk", filter=Q(verdict=Health.FAULTY)),
         unheard=Count("pk", filter=Q(verdict=Health.UNKNOWN)),
+        naming=Count("pk", filter=~Q(seen_version="") & Q(rolls_back=True)),
     )
     return Subquery(checks.annotate(counted=counted).values("counted"))

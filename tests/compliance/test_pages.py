@@ -14,6 +14,7 @@ from django.utils import timezone
 from apps.compliance.models import Review
 from apps.compliance.tables import safe_cell
 from apps.environments.models import Lane
+from apps.health.models import EndpointCheck
 from apps.workspaces import actions as workspace_actions
 from tests.approvals.promotions import move
 from tests.cast import make_person
@@ -139,6 +140,10 @@ def test_where_drift_can_not_be_seen_it_is_said(world: World) -> None:
     assert "Whether 1 of them drift is not observed" in after[0]
     [row] = csv.DictReader(io.StringIO(text_of(post(world.cast.auditor, reverse("compliance:population-export"), {}))))
     assert (row["executor"], row["observed"]) == ("github", "no")
+    named = EndpointCheck(workspace_id=lane.workspace_id, lane=lane, name="Front door", seen_version="1.0.0")
+    named.created_at = named.next_check_at = timezone.now()
+    named.save()
+    assert "is not observed" not in "".join(text_of(get(world.cast.auditor, page)) for page in pages)
 
 
 @pytest.mark.parametrize("name", ["overview", "review-list", "access", "population"])

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.deployments import actions, runner
 from apps.deployments.engine import reconciliation
@@ -16,8 +17,10 @@ from apps.deployments.executors.contract import Slot, StepKind
 from apps.environments import actions as environment_actions
 from apps.environments.enums import Tier
 from apps.environments.models import Lane
+from apps.health import actions as health_actions
+from apps.health.models import EndpointCheck
 from tests.deployments.conftest import Stage
-from tests.deployments.file_target import Place
+from tests.deployments.file_target import FileTarget, Place
 from tests.drill import get, text_of
 from tests.world import make_environment, make_lane
 
@@ -133,6 +136,48 @@ def test_drift_is_flagged_and_left_to_a_person(stage) -> None:
     reconciliation.reconcile_all()
 
     assert (stage.lane().drift, stage.lane().drift_since) == ("", None)
+
+
+@pytest.fixture
+def hear(stage):
+    """Let the front door be answered by a version, so long after what serves came; people are told by its pages."""
+    with stage.everything():
+        check = health_actions.create_check(
+            stage.lane(), name="Front door", url="https://app.example.com/", by=SYSTEM, now=timezone.now()
+        )
+
+    def answered(live, version: str, *, minutes: float = 2) -> str:
+        with stage.everything():
+            seen_at = stage.fresh(live).ended_at + timedelta(minutes=minutes)
+            EndpointCheck.objects.filter(pk=check.pk).update(seen_version=version, seen_at=seen_at)
+        reconciliation.reconcile_all()
+        return stage.lane().drift
+
+    return answered
+
+
+def test_a_version_that_answers_users_and_was_not_deployed_is_drift(stage, hear) -> None:
+    live = stage.deploy()
+
+    assert hear(live, "1.2.0", minutes=0.5) == "", "what ran before may answer for a while"
+    assert hear(live, "v1.0.0") == ""
+    assert hear(live, "1.2.0") == "Front door is answered by 1.2.0, not 1.0.0. A person has to deploy again"
+    assert hear(live, "1.0.0") == ""
+    assert hear(live, "1.2.0") != ""
+    assert hear(stage.deploy("1.1.0"), "1.2.0", minutes=-1) == "", "it was heard before that came"
+
+
+def test_where_the_executor_sees_nothing_a_check_that_names_its_version_does(stage, hear, monkeypatch) -> None:
+    monkeypatch.setattr(FileTarget, "can", replace(FileTarget.can, observe=False))
+    live, place = stage.deploy(), f"/environments/{stage.world.dev.workspace.slug}/{stage.world.dev.slug}/"
+    devops = stage.world.cast.devops
+
+    before = text_of(get(devops, place))
+    hear(live, "1.2.0")
+    after = text_of(get(devops, place))
+
+    assert ["Drift is not observed" in page for page in (before, after)] == [True, False]
+    assert "Front door is answered by 1.2.0, not 1.0.0" in after
 
 
 def test_drift_that_is_put_right_by_hand_ends(stage) -> None:

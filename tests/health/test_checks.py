@@ -25,9 +25,9 @@ from tests.world import World, make_lane, make_service
 
 
 class Service:
-    """A program that answers with `status`, after `delay` seconds."""
+    """A program that answers with `status`, after `delay` seconds, and says which release it is of."""
 
-    status, delay = 200, 0.0
+    status, delay, release = 200, 0.0, ""
 
     @contextmanager
     def running(self) -> Iterator[int]:
@@ -38,6 +38,7 @@ class Service:
                 time.sleep(service.delay)
                 self.send_response(service.status)
                 self.send_header("Content-Length", "0")
+                self.send_header("X-Release", service.release)
                 self.end_headers()
 
             def log_message(self, *arguments: object) -> None:

@@ -138,10 +138,12 @@ def test_a_worker_asks_and_two_bad_answers_are_an_event(committed: World, servic
     settings.OUTBOUND_INTERNAL = {committed.cast.platform.slug: "127.0.0.0/8"}
     http = _check(committed, url=f"http://127.0.0.1:{port}/health")
     tcp = _check(committed, "Port", url=f"tcp://127.0.0.1:{port}")
+    program.release = "1.1.0"
     with _watching():
         for check in (http, tcp):
             eventually(lambda check=check: _again(committed, check).verdict == Health.HEALTHY)
-        program.status = 503
+        assert [_again(committed, check).seen_version for check in (http, tcp)] == ["1.1.0", ""]
+        program.status, program.release = 503, "1.2.0"
         for samples in (2, 3):
             with committed.everything():
                 EndpointCheck.objects.filter(pk=http.pk).update(next_check_at=timezone.now())
@@ -152,6 +154,7 @@ def test_a_worker_asks_and_two_bad_answers_are_an_event(committed: World, servic
         event = last_event("check.health_changed")
         assert event.change["health"] == {"before": "HEALTHY", "after": "FAULTY"}
         assert "expected 200" in _again(committed, http).detail
+        assert _again(committed, http).seen_version == "1.1.0", "what fails may be anybody's answer"
         assert EndpointSample.objects.filter(endpoint=tcp).get().status is None
 
 
@@ -220,6 +223,19 @@ def test_a_finding_of_a_changed_check_is_dropped(world: World) -> None:
 
         assert endpoints.write([finding]) == 0
         assert not EndpointSample.objects.exists()
+
+
+def test_another_address_has_named_no_version_yet(world: World) -> None:
+    check = _check(world)
+    leases = endpoints.claim(10)[check.workspace_id]
+    finding = Finding(check.pk, leases[check.pk], Health.HEALTHY, 200, 1.0, "200", "1.1.0")
+    with world.everything():
+        endpoints.write([finding])
+        assert _again(world, check).seen_at is not None
+
+        actions.change_check(check, name="Front door", url=URL, by=world.cast.devops, now=NOW)
+
+    assert (_again(world, check).seen_version, _again(world, check).seen_at) == ("", None)
 
 
 def test_a_batch_is_written_with_the_same_statements_whatever_its_size(world: World) -> None:

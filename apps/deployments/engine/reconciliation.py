@@ -3,13 +3,15 @@
 import contextlib
 import logging
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import DateTimeField, ExpressionWrapper, OuterRef, QuerySet, Subquery, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import JSONObject
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
@@ -23,9 +25,13 @@ from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Correction, Executor, ExecutorError, LaneRow, SlotRow
 from apps.deployments.models import Deployment
 from apps.environments.models import Lane
+from apps.health.models import EndpointCheck
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
+
+# What was there before may still answer for so long, from a cache or while it ends.
+LINGERS = timedelta(minutes=1)
 
 
 def reconcile_all() -> int:
@@ -44,25 +50,30 @@ def reconcile_all() -> int:
 
 
 def _at_rest() -> "QuerySet[Any]":
-    """Return the lanes of the scope where nothing is under way, with `fence` and `brought_by` of that same moment.
+    """Return the lanes of the scope where nothing is under way, with `fence` and `brought_by` of that same moment, and
+    the versions that endpoint checks were `answered`.
 
     One statement sees one moment. Whoever claims an attempt later has a higher fence, and the target shuts its door to
     what was read before; what a fence read later would open.
     """
     tried = Deployment.objects.filter(lane=OuterRef("pk"), state__in=TERMINAL)
-    brought = tried.filter(state=DeploymentState.SUCCEEDED)
+    succeeded = Deployment.objects.filter(state=DeploymentState.SUCCEEDED).order_by("-number")
+    came_at = succeeded.filter(lane=OuterRef("lane")).values("ended_at")[:1]
+    after = ExpressionWrapper(Subquery(came_at) + Value(LINGERS), output_field=DateTimeField())
+    named = EndpointCheck.objects.naming().filter(lane=OuterRef("pk"), seen_at__gt=after).order_by("name")
     return (
         Lane.objects.with_cell()
         .filter(pk__in=RawSQL("SELECT id FROM lanes_at_rest()", ()))
         .annotate(
             fence=Subquery(tried.order_by("-fence").values("fence")[:1]),
-            brought_by=Subquery(brought.order_by("-number").values("pk")[:1]),
+            brought_by=Subquery(succeeded.filter(lane=OuterRef("pk")).values("pk")[:1]),
+            answered=ArraySubquery(named.values_list(JSONObject(name="name", version="seen_version"))),
         )
     )
 
 
 def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
-    lanes = {row.target.lane_key: lane for lane, row in pairs}
+    lanes: dict[str, Any] = {row.target.lane_key: lane for lane, row in pairs}
     corrections = [*_retired(executor, pairs), *executor.reconcile(tuple(row for _lane, row in pairs))]
     unmended = {correction.lane_key: correction for correction in corrections if not correction.mended}
     for key, lane in lanes.items():
@@ -70,13 +81,23 @@ def _reconcile(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> int:
         if lane.removed_at is not None and left is None:
             _empty(lane)
         if left is None or left.drifted:
-            _flag(lane, left.detail if left else "")
+            _flag(lane, left.detail if left else _answered(lane))
     for correction in corrections:
         if correction.mended:
             _record(lanes[correction.lane_key], correction)
         else:
             log.warning("%s can't be reconciled: %s", correction.lane_key, correction.detail)
     return len(corrections)
+
+
+def _answered(lane: Any) -> str:
+    """Say what answers users in place of what was deployed, as endpoint checks have heard; `lane` is of `_at_rest`."""
+    told = [
+        f"{each['name']} is answered by {each['version']}, not {lane.live_release}."
+        for each in lane.answered
+        if each["version"].removeprefix("v") != lane.live_release.version
+    ]
+    return f"{' '.join(told)} A person has to deploy again" if told else ""
 
 
 def _retired(executor: Executor, pairs: list[tuple[Lane, LaneRow]]) -> list[Correction]:
