@@ -22,6 +22,7 @@ from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState
 from apps.deployments.models import Deployment, RolloutLane
 from apps.environments.models import Lane
+from apps.health.models import Trouble
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def call_for_lost() -> None:
 def judge_watched() -> None:
     """This function will roll back what serves where something is wrong that came up with it and stands."""
     with connection.cursor() as cursor:
-        # Coarse: `watching` knows the rest.
+        # Nearly all that `watching` asks of a lane is asked there of all at once: few are looked at in vain.
         cursor.execute(
             "SELECT workspace_id, id FROM lanes_that_hurt(make_interval(secs => %s), %s)",
             [settings.ENGINE_WATCH.total_seconds(), list(settings.ALERT_SEVERITIES)],
@@ -113,6 +114,8 @@ def judge_watched() -> None:
 def _judge(workspace_id: UUID, lane_id: UUID) -> None:
     """The target, which may be silent, is asked outside of any transaction."""
     with workspace_scope([workspace_id]):
+        if not Trouble.objects.standing().filter(lane=lane_id).exists():
+            return
         lane = Lane.objects.with_cell().get(pk=lane_id)
         serving = watching.watched(lane)
         if serving is None or watching.blamed(serving, lane) is None:
