@@ -17,7 +17,7 @@ from tests import chromium, plugin
 from tests.engines import Engines, renamed
 from tests.processes import Child, DeploymentTarget, WebServer, start_web, start_worker
 
-pytest_plugins = ["tests.cast", "tests.world", "tests.prepared"]
+pytest_plugins = ["tests.cast", "tests.world", "tests.prepared", "tests.record"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,19 +1,24 @@
 """`make reliability`: what is promised of the engine, row by row, with the clocks that it is delivered with.
 
-It takes hours and may be ended at any time: a part that has passed on this commit is not run again. Each keeps its
-report, with the figures that its tests print, in `.run/reliability/<commit>/`. PARTS="R7 R9" names some; FRESH=1 runs
-also what has passed. R12 is `make soak`, the model of R13 `make model`.
+It takes hours and may be ended at any time: what has passed on this commit, a part or one of its tests, is not run
+again. Each keeps its report, with the figures of its tests, in `.run/reliability/<commit>/`. PARTS="R7 R9" names some;
+FRESH=1 runs also what has passed. R12 is `make soak`, the model of R13 `make model`.
 """
 
+import io
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from bench.table import print_table
+from tests import record
 
 REPORTS = Path(".run/reliability")
 ALL = "reliability or not reliability"
@@ -75,7 +80,10 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         report = folder / f"{name}.txt"
-        if os.environ.get("FRESH") or folder.name.endswith(DIRTY) or not _verdict(report).startswith("passed"):
+        if os.environ.get("FRESH") or folder.name.endswith(DIRTY):
+            for kept in (report, report.with_suffix(".part"), report.with_suffix(".jsonl")):
+                kept.unlink(missing_ok=True)
+        if not _verdict(report).startswith("passed"):
             run(name, report)
     rows = [(name, _verdict(folder / f"{name}.txt"), folder / f"{name}.txt") for name in names]
     print_table("Reliability, real clocks", ("part", "result", "report"), rows)
@@ -91,13 +99,13 @@ def commit() -> str:
 
 def run(name: str, report: Path) -> None:
     """Show what pytest says while it says it, and keep it; the report has its name only once it is whole."""
-    part = PARTS[name]
+    part, kept_rows = PARTS[name], report.with_suffix(".jsonl")
     command = [sys.executable, "-m", "pytest", "-n", str(part.processes), "-m", ALL, *part.tests]
-    environment = os.environ | {"EAIP_TEST_CLOCKS": "real"} | part.environment
+    environment = os.environ | {"EAIP_TEST_CLOCKS": "real", record.PLACE: str(kept_rows.resolve())} | part.environment
     unfinished, began = report.with_suffix(".part"), time.monotonic()
     print(f"\n{name}: {' '.join(command[3:])}", flush=True)
     with (
-        unfinished.open("w") as kept,
+        unfinished.open("a") as kept,
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as tests,
@@ -105,9 +113,23 @@ def run(name: str, report: Path) -> None:
         for line in tests.stdout or ():
             print(line, end="", flush=True)
             kept.write(line)
+            kept.flush()
         status = tests.wait()
-        kept.write(f"\n{'passed' if status == 0 else 'failed'} after {time.monotonic() - began:.0f} s\n")
+        figures = _figures(kept_rows)
+        print(figures, flush=True)
+        # What was ended between its last test and its verdict has no test left.
+        has_passed = status == 0 or (status == pytest.ExitCode.NO_TESTS_COLLECTED and kept_rows.exists())
+        kept.write(f"{figures}\n{'passed' if has_passed else 'failed'} after {time.monotonic() - began:.0f} s\n")
     unfinished.rename(report)
+
+
+def _figures(kept_rows: Path) -> str:
+    """Return the table of what the tests gave, in all stretches together; nothing where they give none."""
+    columns, lines = record.table(record.rows(kept_rows))
+    with redirect_stdout(io.StringIO()) as printed:
+        if lines:
+            print_table("Figures", columns, lines)
+    return printed.getvalue()
 
 
 def _chosen(word: str) -> list[str]:
