@@ -72,5 +72,6 @@ vendor: ## fetch the front-end files into static/vendor, and the documents of te
 	@npm ci --ignore-scripts --no-audit --no-fund
 	@$(PY) deploy/vendor/vendor.py
 	@$(PY) deploy/vendor/documents.py
+	@$(PY) deploy/vendor/descriptions.py
 
 ci: check test ## what continuous integration runs

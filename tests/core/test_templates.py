@@ -81,7 +81,7 @@ def test_every_icon_that_python_names_is_in_the_sprite():
     assert (in_words | in_code) - ICONS - {""} == set()
 
 
-@pytest.mark.parametrize("folder", ["static/vendor", "tests/vendor", "tests/documents"])
+@pytest.mark.parametrize("folder", ["static/vendor", "tests/vendor", "tests/documents", "tests/descriptions"])
 def test_vendored_files_are_those_of_the_manifest(folder):
     base = ROOT / folder
     entries = json.loads((base / "manifest.json").read_text())["files"]

@@ -52,8 +52,9 @@ def _tagged(fake: FakeGithub | FakeGitlab) -> None:
 
 def _cluster(fake: FakeKubernetes) -> None:
     fake.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
-    chart = {"chart": "greeter", "version": "0.0.0"}
-    fake.store.create(HELM_RELEASES, "demo", {"metadata": {"name": "hello"}, "spec": {"chart": {"spec": chart}}})
+    chart = {"chart": "greeter", "version": "0.0.0", "sourceRef": {"kind": "HelmRepository", "name": "acme"}}
+    spec = {"interval": "1h", "chart": {"spec": chart}}
+    fake.store.create(HELM_RELEASES, "demo", {"metadata": {"name": "hello"}, "spec": spec})
     fake.store.create(PIPELINES, "demo", {"metadata": {"name": "deploy"}, "spec": {}})
 
 

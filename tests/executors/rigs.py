@@ -316,7 +316,8 @@ class FluxRig(RemoteRig):
         self.cluster, self.resource = cluster, HELM_RELEASES if kind == "HelmRelease" else KUSTOMIZATIONS
         cluster.store.create(NAMESPACES, None, {"metadata": {"name": "demo"}})
         chart = {"chart": "greeter", "version": "0.0.0", "sourceRef": {"kind": "HelmRepository", "name": "acme"}}
-        spec = {"interval": "1h", "chart": {"spec": chart}} if kind == "HelmRelease" else {"interval": "1h"}
+        applied = {"prune": True, "sourceRef": {"kind": "OCIRepository", "name": "acme"}}
+        spec = {"interval": "1h"} | ({"chart": {"spec": chart}} if kind == "HelmRelease" else applied)
         cluster.store.create(self.resource, "demo", {"metadata": {"name": "greeter"}, "spec": spec})
 
     @property

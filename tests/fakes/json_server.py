@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from tests.published import Description, Exchange, require
+
 TOKEN = "no-secret"
 
 
@@ -46,9 +48,14 @@ class Script:
 
 
 class JsonServer:
+    description: Description | None = None
+    """What the service publishes of itself, where there is such a thing: all that was said has to agree with it."""
+    stranger: Any = {"message": "401 Unauthorized"}
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.asked: list[Asked] = []
+        self.exchanges: list[Exchange] = []
         self.token = TOKEN
         self._script, self._door, self._waiting = Script(), threading.Condition(), 0
 
@@ -68,6 +75,8 @@ class JsonServer:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+        if self.description is not None:
+            require(self.description, self.exchanges)
 
     def connection(self, path: Path) -> Path:
         """Write the file that the portal's settings name."""
@@ -129,14 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         parts = urllib.parse.urlsplit(self.path)
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
-        asked = Asked(self.command, urllib.parse.unquote(parts.path), query, json.loads(raw) if raw else None)
+        pairs = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
+        asked = Asked(self.command, urllib.parse.unquote(parts.path), dict(pairs), json.loads(raw) if raw else None)
         line = f"{asked.method} {asked.path}"
         self.fake.pass_door(line)
         answer = self._answered(asked, line)
         with self.fake.lock:
             asked.status = answer.status
             self.fake.asked.append(asked)
+            self.fake.exchanges.append(
+                Exchange(self.command, parts.path, tuple(pairs), asked.body, answer.status, answer.content)
+            )
         if self.fake.is_lost(line):
             self.close_connection = True
             return
@@ -147,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answered(self, asked: Asked, line: str) -> Answer:
         words = self.headers.get("Authorization", "").split() or [self.headers.get("PRIVATE-TOKEN", "")]
         if words[-1] != self.fake.token:
-            return Answer(401, {"message": "invalid session: token has expired", "code": 16})
+            return Answer(401, self.fake.stranger)
         if scripted := self.fake.scripted(line):
             return scripted
         try:

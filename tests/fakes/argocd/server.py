@@ -8,12 +8,16 @@ from typing import Any
 
 from tests.fakes.json_server import Answer, Asked, JsonServer
 from tests.fakes.kubernetes.patches import json_pointed
+from tests.published import described
 
 Object = dict[str, Any]
 NOT_FOUND, INVALID, FAILED_PRECONDITION, UNKNOWN = 5, 3, 9, 2
 
 
 class FakeArgocd(JsonServer):
+    description = described("argocd")
+    stranger = {"error": "token has expired", "message": "invalid session: token has expired", "code": 16}
+
     def __init__(self) -> None:
         super().__init__()
         self.apps: dict[str, Object] = {}
@@ -142,7 +146,7 @@ class FakeArgocd(JsonServer):
         if "operation" not in app:
             source = app["spec"]["source"]
             synced = app["status"]["sync"].get("comparedTo")
-            if synced is not None and synced != source:
+            if synced is not None and synced["source"] != source:
                 app["status"]["sync"] = {"status": "OutOfSync", "comparedTo": synced}
             return
         revision = app["operation"]["sync"]["revision"] + app["spec"]["source"]["targetRevision"]
@@ -157,7 +161,11 @@ class FakeArgocd(JsonServer):
         if phase != "Succeeded" or "info" not in operation:
             return
         source, revision = copy.deepcopy(app["spec"]["source"]), operation["sync"]["revision"]
-        status["sync"] = {"status": "Synced", "revision": revision, "comparedTo": source}
+        status["sync"] = {
+            "status": "Synced",
+            "revision": revision,
+            "comparedTo": {"source": source, "destination": app["spec"]["destination"]},
+        }
         status["health"] = {"status": "Degraded" if "broken" in source["targetRevision"] else "Healthy"}
         named = {"version": "v1", "namespace": "greeter", "name": "greeter"}
         status["resources"] = [named | {"kind": "Service"}, named | {"group": "apps", "kind": "Deployment"}]

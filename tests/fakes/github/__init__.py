@@ -10,12 +10,18 @@ from typing import Any
 
 from tests.fakes.json_server import Answer, Asked, JsonServer
 from tests.fakes.runs import FakeRun, Runs
+from tests.published import described
 
 INPUTS = ("run", "action", "version", "digest", "environment", "configuration")
+RUNS = "/repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs"
+EXAMPLE = described("github", reads_null=True).example("GET", RUNS)["workflow_runs"][0]
 STATES = {"success": ("completed", "success"), "failure": ("completed", "failure"), "running": ("in_progress", None)}
 
 
 class FakeGithub(JsonServer):
+    description = described("github", reads_null=True)
+    stranger = {"message": "Bad credentials", "status": "401"}
+
     def __init__(self) -> None:
         super().__init__()
         self.runs = Runs()
@@ -23,7 +29,9 @@ class FakeGithub(JsonServer):
     def answer(self, asked: Asked) -> Any:
         match asked.method, asked.path.strip("/").split("/"):
             case "GET", ["repos", "acme", "greeter", "git", "ref", "tags", tag] if tag in self.runs.tags:
-                return {"ref": f"refs/tags/{tag}", "object": {"type": "commit", "sha": "0" * 40}}
+                page = f"https://api.github.example.test/repos/acme/greeter/git/refs/tags/{tag}"
+                commit = {"type": "commit", "sha": "0" * 40, "url": page.replace("refs/tags", "commits")}
+                return {"ref": f"refs/tags/{tag}", "node_id": "node", "url": page, "object": commit}
             case "POST", ["repos", "acme", "greeter", "actions", "workflows", "deploy.yml", "dispatches"]:
                 self._dispatch(asked.body)
             case "GET", ["repos", "acme", "greeter", "actions", "workflows", "deploy.yml", "runs"]:
@@ -52,7 +60,9 @@ class FakeGithub(JsonServer):
 
 
 def _row(run: FakeRun) -> dict[str, Any]:
+    """Return a run: the one that GitHub's description gives for an example, with what is our own of this one."""
     status, conclusion = STATES.get(run.state, ("completed", run.state))
     named = {"id": run.id, "name": "Deploy", "display_title": run.title, "head_branch": run.ref}
     page = f"https://github.example.test/acme/greeter/actions/runs/{run.id}"
-    return named | {"event": "workflow_dispatch", "status": status, "conclusion": conclusion, "html_url": page}
+    told = {"event": "workflow_dispatch", "status": status, "conclusion": conclusion, "html_url": page}
+    return EXAMPLE | named | told

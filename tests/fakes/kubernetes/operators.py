@@ -10,6 +10,7 @@ from tests.fakes.kubernetes.resources import HELM_RELEASES, KUSTOMIZATIONS, PIPE
 from tests.fakes.kubernetes.store import Object, Store
 
 REQUESTED = "reconcile.fluxcd.io/requestedAt"
+THEN, DIGEST = "2026-01-01T00:00:00Z", f"sha256:{'0' * 64}"
 
 
 def settle(store: Store) -> None:
@@ -34,14 +35,20 @@ def _reconcile(store: Store, resource: Resource, obj: Object) -> None:
         state, reason, message = "False", "UpgradeFailed", "context deadline exceeded"
     elif "slow" in version:
         state, reason, message = "Unknown", "Progressing", "running upgrade"
-    condition = {"type": "Ready", "status": state, "reason": reason, "message": message}
+    condition = {"type": "Ready", "status": state, "reason": reason, "message": message, "lastTransitionTime": THEN}
     status = {"conditions": [condition], "observedGeneration": metadata["generation"]}
     if resource == HELM_RELEASES and state == "True":
-        status["history"] = [{"chartName": spec["chart"]["spec"].get("chart", ""), "chartVersion": version}]
+        status["history"] = [_brought(metadata, spec["chart"]["spec"].get("chart", ""), version)]
     if requested := (metadata.get("annotations") or {}).get(REQUESTED):
         status["lastHandledReconcileAt"] = requested
     if obj.get("status") != status:
         store.replace(resource, metadata["namespace"], metadata["name"], {"status": status}, part="status")
+
+
+def _brought(metadata: Object, chart: str, version: str) -> Object:
+    where = {"name": metadata["name"], "namespace": metadata["namespace"], "version": 1, "status": "deployed"}
+    told = {"digest": DIGEST, "configDigest": DIGEST, "firstDeployed": THEN, "lastDeployed": THEN}
+    return where | told | {"chartName": chart, "chartVersion": version}
 
 
 def _go_on(store: Store, run: Object) -> None:
@@ -56,7 +63,7 @@ def _go_on(store: Store, run: Object) -> None:
     elif "slow" in values["version"]:
         state, reason = "Unknown", "Running"
     condition = {"type": "Succeeded", "status": state, "reason": reason, "message": f"Tasks Completed: {reason}"}
-    ended = {} if state == "Unknown" else {"completionTime": "2026-01-01T00:00:00Z"}
+    ended = {} if state == "Unknown" else {"completionTime": THEN}
     status = {"conditions": [condition], **ended}
     if run.get("status") != status:
         where = run["metadata"]

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import yaml
 
+from tests import published
 from tests.fakes.kubernetes import controllers, operators, protobuf
 from tests.fakes.kubernetes.patches import patched
 from tests.fakes.kubernetes.resources import RESOURCES, Resource, described
@@ -44,9 +45,12 @@ class Place:
 class FakeKubernetes:
     """Start it as a context manager; `kubeconfig(path)` writes what clients need to reach it."""
 
+    description = published.described("kubernetes", "flux", "tekton")
+
     def __init__(self) -> None:
         self.store = Store()
         self.requests: list[Request] = []
+        self.exchanges: list[published.Exchange] = []
         self.is_away = False
         self._held: re.Pattern[str] | None = None
         self._door = threading.Condition()
@@ -73,6 +77,7 @@ class FakeKubernetes:
         self.server.server_close()
         for thread in self._threads:
             thread.join()
+        published.require(self.description, self.exchanges)
 
     def kubeconfig(self, path: Path) -> Path:
         named = {"clusters": [{"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.server.server_port}"}}]}
@@ -153,11 +158,15 @@ class _Handler(BaseHTTPRequestHandler):
             place = _place(path)
             if self.command == "GET" and place.name is None and query.get("watch") in ("true", "1"):
                 self._watch(place, query)
-            else:
-                self._send(201 if self.command == "POST" else 200, self._done(place, query, body))
+                return
+            status, content = 201 if self.command == "POST" else 200, self._done(place, query, body)
         except Problem as problem:
-            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(problem)}
-            self._send(problem.code, status | {"reason": problem.reason, "code": problem.code})
+            told = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": str(problem)}
+            status, content = problem.code, told | {"reason": problem.reason, "code": problem.code}
+        kind = self.headers.get("Content-Type", "").split(";")[0]
+        asked = tuple(query.items())
+        self.fake.exchanges.append(published.Exchange(self.command, path, asked, body or None, status, content, kind))
+        self._send(status, content)
 
     def _done(self, place: Place, query: dict[str, str], body: Any) -> dict[str, Any]:
         store, resource, namespace, name = self.fake.store, place.resource, place.namespace, place.name
