@@ -191,7 +191,8 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     **{
         f"environments:{name}": lambda o: [o.world.cast.platform.slug, o.world.staging.slug]
         for name in (
-            "environment-detail", "alert-list", "freeze-create", "resource-create", "lane-create", "window-create",
+            "environment-detail", "requirement-list", "alert-list",
+            "freeze-create", "resource-create", "lane-create", "window-create",
             "environment-destroy", "environment-recreate", "close-watch-create",
         )
     },

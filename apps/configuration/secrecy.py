@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 # Settings with such names are never shown, only that they differ.
-_NAME = re.compile(r"secret|password|passwd|token|credential|private|api_?key|(^|_)key$", re.IGNORECASE)
+NAMES = r"secret|password|passwd|token|credential|private|api_?key|(^|_)key$"
+_NAME = re.compile(NAMES, re.IGNORECASE)
 # What stands before the last @ of an authority (RFC 3986, 3.2), behind the first colon in it; over HTTP a long user
 # without a password is a token.
 _PASSWORD = re.compile(r"((?<=://)[^\s/?#:@]*:|\bhttps?://(?=[^\s/?#:@]{8,}@))([^\s/?#]+)(?=@)", re.IGNORECASE)

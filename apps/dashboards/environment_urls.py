@@ -15,6 +15,7 @@ urlpatterns = [
     path("lanes/<uuid:lane_id>/configuration/", environments.configuration_list, name="configuration-list"),
     path("lanes/<uuid:lane_id>/configuration/new/", environments.configuration_create, name="configuration-create"),
     path("<slug:workspace>/<slug:slug>/", environments.environment_detail, name="environment-detail"),
+    path("<slug:workspace>/<slug:slug>/requirements/", environments.environment_requirements, name="requirement-list"),
     path("<slug:workspace>/<slug:slug>/alerts/", alerts.alert_list, name="alert-list"),
     path("<slug:workspace>/<slug:slug>/freezes/", environments.freeze_create, name="freeze-create"),
     path("<slug:workspace>/<slug:slug>/close-watches/", environments.close_watch_create, name="close-watch-create"),

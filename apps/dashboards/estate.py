@@ -15,7 +15,7 @@ from apps.accounts.models import Role, User
 from apps.configuration import permissions as configuration_permissions
 from apps.configuration.models import ConfigurationVersion
 from apps.core import charts
-from apps.dashboards import places
+from apps.dashboards import needs, places
 from apps.dashboards.band import TO, hours_of
 from apps.dashboards.places import Place
 from apps.deployments.engine.orders import is_observed
@@ -60,11 +60,19 @@ def approval_of(place: Place, labels: dict[str, str]) -> Approval:
 
 
 def table(workspaces: tuple[UUID, ...], freezes: Sequence[Freeze], *, now: datetime) -> list[dict[str, Any]]:
-    """Return a line for each environment: what the strategy's tables say, as it is now. Queries: two."""
-    labels = role_labels()
+    """Return a line for each environment: what the strategy's tables say, as it is now. Queries: two, and two
+    more where a policy asks something of environments themselves.
+    """
+    labels, found = role_labels(), places.load(workspaces, freezes, now=now)
+    tallies = needs.tallies(found)
     return [
-        {"place": place, "approval": approval_of(place, labels), "hours": [hours_of(rule) for rule in place.windows]}
-        for place in places.load(workspaces, freezes, now=now)
+        {
+            "place": place,
+            "approval": approval_of(place, labels),
+            "hours": [hours_of(rule) for rule in place.windows],
+            "needs": tallies.get(place.id),
+        }
+        for place in found
     ]
 
 

@@ -99,7 +99,7 @@ def change_check(
     check = _locked(check, by)
     before = described(check)
     check.leased_until, check.bad_in_a_row, check.rolls_back = None, 0, rolls_back
-    check.seen_version, check.seen_at = "", None  # another address may answer
+    check.seen_version, check.seen_at, check.tls = "", None, ""  # another address may answer
     _fill(check, check.lane, name=name, url=url, numbers=numbers, now=now)
     _record("check.changed", f"Changed the health check {check.name}", check, by=by, before=before,
             after=described(check))  # fmt: skip

@@ -10,7 +10,7 @@ from apps.health.enums import CheckKind
 from apps.health.models import EndpointCheck
 from apps.integrations import outbound
 from apps.integrations.outbound import NoAnswer, Resolver, system_resolver
-from apps.integrations.outbound_addresses import NotAllowed, Policy
+from apps.integrations.outbound_addresses import Destination, NotAllowed, Policy
 
 VERSION = re.compile(r"[0-9A-Za-z.+-]{1,60}")
 
@@ -26,9 +26,11 @@ async def ask(
             return Finding(check.pk, lease, Health.HEALTHY, None, latency, f"Connected in {latency:.0f} ms")
         if check.kind == CheckKind.TLS:
             shown = await outbound.certificate(destination, policy, seconds=seconds, resolver=resolver)
+            lowest = await _lowest_tls(destination, policy, shown.tls, seconds=seconds, resolver=resolver)
             days = shown.days_left
             verdict = Health.HEALTHY if days >= check.days_left else Health.FAULTY
-            return Finding(check.pk, lease, verdict, None, shown.milliseconds, f"Certificate good for {days} days")
+            told = f"Certificate good for {days} days" + (f", TLS {lowest} at the lowest" if lowest else "")
+            return Finding(check.pk, lease, verdict, None, shown.milliseconds, told, tls=lowest)
         answer = await outbound.get(destination, policy, seconds=seconds, resolver=resolver)
     except NotAllowed as error:
         return Finding(check.pk, lease, Health.FAULTY, None, None, f"Not asked: {error}")
@@ -42,3 +44,13 @@ async def ask(
     if not VERSION.fullmatch(version):
         version = ""
     return Finding(check.pk, lease, Health.HEALTHY, answer.status, answer.milliseconds, detail, version)
+
+
+async def _lowest_tls(
+    destination: Destination, policy: Policy, spoken: str, *, seconds: float, resolver: Resolver
+) -> str:
+    """Return the lowest version that is taken, "" where that can't be told: the certificate is good all the same."""
+    try:
+        return await outbound.lowest_tls(destination, policy, spoken=spoken, seconds=seconds, resolver=resolver)
+    except NoAnswer:
+        return ""

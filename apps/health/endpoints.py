@@ -20,9 +20,9 @@ UPDATE health_endpointcheck AS c
 SET verdict = r.verdict, detail = r.detail, bad_in_a_row = r.bad_in_a_row, checked_at = clock_timestamp(),
     verdict_since = CASE WHEN c.verdict = r.verdict THEN c.verdict_since ELSE clock_timestamp() END,
     seen_version = CASE WHEN r.version = '' THEN c.seen_version ELSE r.version END,
-    seen_at = CASE WHEN r.version = '' THEN c.seen_at ELSE clock_timestamp() END, leased_until = NULL
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[], %s::text[])
-    AS r (id, verdict, detail, bad_in_a_row, version)
+    seen_at = CASE WHEN r.version = '' THEN c.seen_at ELSE clock_timestamp() END, tls = r.tls, leased_until = NULL
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::integer[], %s::text[], %s::text[])
+    AS r (id, verdict, detail, bad_in_a_row, tls, version)
 WHERE c.id = r.id
 """
 
@@ -31,7 +31,8 @@ WHERE c.id = r.id
 class Finding:
     """What came of one asking. `lease` names the asking; `latency_ms` is None when nothing answered.
 
-    `version` is what a good answer says that it comes from, empty where it says nothing.
+    `version` is what a good answer says that it comes from, empty where it says nothing. `tls` is the lowest
+    version that was taken, such as "1.2"; "" where none was spoken.
     """
 
     check_id: UUID
@@ -41,6 +42,7 @@ class Finding:
     latency_ms: float | None
     detail: str
     version: str = ""
+    tls: str = ""
 
 
 @transaction.atomic
@@ -91,7 +93,7 @@ def _judge(check: EndpointCheck, finding: Finding) -> None:
     check.bad_in_a_row = 0 if good else check.bad_in_a_row + 1
     if good or check.bad_in_a_row >= BAD_IN_A_ROW:
         check.verdict = finding.verdict
-    check.detail = finding.detail[:200]
+    check.detail, check.tls = finding.detail[:200], finding.tls
 
 
 def _sample(check: EndpointCheck, finding: Finding) -> EndpointSample:
@@ -107,7 +109,7 @@ def _sample(check: EndpointCheck, finding: Finding) -> EndpointSample:
 
 
 def _write_states(held: Sequence[EndpointCheck], versions: list[str]) -> None:
-    names = ("pk", "verdict", "detail", "bad_in_a_row")
+    names = ("pk", "verdict", "detail", "bad_in_a_row", "tls")
     with connection.cursor() as cursor:
         cursor.execute(WRITE, [*([getattr(check, name) for check in held] for name in names), versions])
 

@@ -142,7 +142,8 @@ class EndpointCheck(TenantModel):
     `integrations.outbound`. The kind is told by the scheme of `url`. Intervals are whole seconds; `leased_until` is set
     by the database's clock while a worker asks, and names that asking. `rolls_back`: a release
     that makes it faulty soon after its deployment is taken back; a certificate is never a release's doing.
-    `seen_version` is what the last good answer that named a version did (`X-Release`), at `seen_at`.
+    `seen_version` is what the last good answer that named a version did (`X-Release`), at `seen_at`. `tls` is the
+    lowest version that the address took when it was asked last; "" where none was spoken.
     """
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="endpoint_checks")
@@ -165,6 +166,7 @@ class EndpointCheck(TenantModel):
     checked_at = models.DateTimeField(null=True, blank=True)
     seen_version = models.CharField(max_length=60, blank=True, default="", db_default="")
     seen_at = models.DateTimeField(null=True, blank=True)
+    tls = models.CharField(max_length=8, blank=True, db_default="")
 
     objects = EndpointCheckQuerySet.as_manager()
 

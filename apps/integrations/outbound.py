@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Certificate:
     milliseconds: float
     days_left: int
     """Whole days, as the certificate was shown."""
+    tls: str
+    """The version that was spoken, such as "1.3"."""
 
 
 async def system_resolver(host: str, port: int) -> Sequence[str]:
@@ -157,10 +160,35 @@ async def certificate(
     async with _within(seconds), aclosing(await _pinned(destination, policy, resolver)) as backend:
         stream = await backend.connect_tcp(destination.host, destination.port)
         stream = await stream.start_tls(trust or _system_trust(), server_hostname=destination.host)
-        shown = stream.get_extra_info("ssl_object").getpeercert()
+        channel = stream.get_extra_info("ssl_object")
+        shown, spoken = channel.getpeercert(), _tls_version(channel)
         milliseconds = (time.monotonic() - began) * 1000
     expires_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
-    return Certificate(expires_at, milliseconds, (expires_at - datetime.now(UTC)).days)
+    return Certificate(expires_at, milliseconds, (expires_at - datetime.now(UTC)).days, spoken)
+
+
+async def lowest_tls(
+    destination: Destination,
+    policy: Policy,
+    *,
+    spoken: str,
+    seconds: float = SECONDS,
+    resolver: Resolver = system_resolver,
+) -> str:
+    """This function will return the lowest version of TLS that is taken, `spoken` where no older one is.
+
+    Nothing is sent once a handshake has come about, so its certificate does not matter.
+    Raises NotAllowed, NoAnswer: as `get`.
+    """
+    for offered in _old_tls():
+        async with _within(seconds), aclosing(await _pinned(destination, policy, resolver)) as backend:
+            stream = await backend.connect_tcp(destination.host, destination.port)
+            try:
+                stream = await stream.start_tls(offered, server_hostname=destination.host)
+            except httpcore2.NetworkError:
+                continue
+            return _tls_version(stream.get_extra_info("ssl_object"))
+    return spoken
 
 
 def hand_over_tls(
@@ -314,6 +342,30 @@ def _told(error: httpcore2.NetworkError) -> str:
     if isinstance(cause, ssl.SSLError):
         return f"No TLS came about: {cause.reason or cause}."
     return f"No connection: {str(error) or 'it was closed without an answer'}."
+
+
+def _tls_version(channel: ssl.SSLObject) -> str:
+    version = channel.version() or ""
+    return {"TLSv1": "1.0"}.get(version, version.removeprefix("TLSv"))
+
+
+@cache
+def _old_tls() -> tuple[ssl.SSLContext, ...]:
+    """What offers no more than TLS 1.1, and what offers 1.2 alone: as an old client would, with any cipher."""
+    offers = []
+    for least, most in (
+        (ssl.TLSVersion.MINIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_1),
+        (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+    ):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            # Python warns of what is asked for here on purpose.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version, context.maximum_version = least, most
+        offers.append(context)
+    return tuple(offers)
 
 
 @cache

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from apps.policies.needs import Need
 from apps.policies.reminders import Reminders
 from apps.policies.verification import Terms
 from apps.releases.traits import Trait
@@ -31,6 +32,7 @@ class Gate(StrEnum):
     HOLD = "hold"
     EMERGENCY_PATH = "emergency_path"
     WINDOW = "window"
+    ENVIRONMENT = "environment"
     CHECKLIST = "checklist"
     APPROVALS = "approvals"
 
@@ -42,7 +44,7 @@ REPORTED = (
 
 # A clause of these may name who can let one promotion pass without it (`waived_by`). The others are lifted where they
 # were set, or are what nobody may go without: people, the sealed artifact, the way through the tiers.
-WAIVABLE = (*REPORTED, Gate.API_COMPATIBILITY, Gate.ROLLBACK_READINESS, Gate.WINDOW)
+WAIVABLE = (*REPORTED, Gate.API_COMPATIBILITY, Gate.ROLLBACK_READINESS, Gate.WINDOW, Gate.ENVIRONMENT)
 
 
 class Owner(StrEnum):
@@ -115,6 +117,7 @@ class TierPolicy:
     `ready_lasts` from becoming ready (None: as long as the decision). `verification` is how a release is watched
     right after the switch, `reminders` when people hear of an approval that nobody gives. `trait_paths` say by which
     changed files a release has a trait; `spared` are the clauses that ask nothing of a change without their traits.
+    `needs` are the requirements of the environments themselves.
     """
 
     tier: str
@@ -128,6 +131,7 @@ class TierPolicy:
     reminders: Reminders = field(default_factory=Reminders)
     trait_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spared: tuple[Clause, ...] = ()
+    needs: tuple[Need, ...] = ()
 
     def for_owner(self, owner: Owner, *, in_emergency: bool = False) -> "TierPolicy":
         """Return the policy with only the clauses that apply to environments of this owner, as usual or then."""

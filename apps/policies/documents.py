@@ -11,12 +11,22 @@ from apps.core.verdict import Invalid
 from apps.environments.enums import Tier
 from apps.policies.checklists import Phase
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
+from apps.policies.needs import MOST_NEEDS, Rule, need_of
 from apps.policies.reminders import Reminders, problem_of
-from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS, is_whole
+from apps.policies.settings import (
+    NEED,
+    NEED_OPTIONAL,
+    OPTIONAL_SETTINGS,
+    REMINDERS,
+    RULES,
+    SETTINGS,
+    TRAIT_PATHS,
+    is_whole,
+)
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
-FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "traits", "clauses")
+FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "traits", "requirements", "clauses")
 STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
@@ -44,7 +54,8 @@ def parse(document: object) -> TierPolicy:
     "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL),
     "when" (default ALWAYS), "settings"}],
     "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`),
-    "traits" (may be missing: by which changed files a release has a trait)}.
+    "traits" (may be missing: by which changed files a release has a trait), "requirements" (may be missing: [{"id",
+    "text", "source", one field of `needs.Rule`, "key" and "each" except for `least_tls`}])}.
     Raises InvalidPolicy: with every mistake that was found.
     """
     if not isinstance(document, Mapping):
@@ -63,6 +74,7 @@ def parse(document: object) -> TierPolicy:
         verification=terms_of(document.get("verification", {})),
         reminders=Reminders(**document.get("reminders", {})),
         trait_paths={trait: tuple(paths) for trait, paths in document.get("traits", {}).items()},
+        needs=tuple(map(need_of, document.get("requirements", ()))),
     )
 
 
@@ -95,6 +107,7 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _problems_of_verification(document.get("verification", {}), document.get("tier"))
     yield from _problems_of_reminders(document.get("reminders", {}))
     yield from _problems_of_traits(document.get("traits", {}))
+    yield from _problems_of_needs(document.get("requirements", []))
 
 
 def _problems_of_limits(limits: object) -> Iterator[str]:
@@ -147,6 +160,34 @@ def _problems_of_traits(row: object) -> Iterator[str]:
     yield from _unknown("traits.", row, set(TRAIT_PATHS))
     wrong = [name for name, setting in TRAIT_PATHS.items() if name in row and not setting.accepts(row[name])]
     yield from (f"traits.{name}: expected {TRAIT_PATHS[name].words}." for name in wrong)
+
+
+def _problems_of_needs(rows: object) -> Iterator[str]:
+    if not isinstance(rows, list) or len(rows) > MOST_NEEDS:
+        yield f"requirements: expected a list of at most {MOST_NEEDS}."
+        return
+    for index, row in enumerate(rows):
+        place = f"requirements[{index}]"
+        if isinstance(row, Mapping):
+            yield from _problems_of_need(f"{place}.", row)
+        else:
+            yield f"{place}: expected an object."
+    yield from _repeated("id", [str(row.get("id")) for row in rows if isinstance(row, Mapping)], where="requirements: ")
+
+
+def _problems_of_need(place: str, row: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown(place, row, {*NEED, *NEED_OPTIONAL, *RULES})
+    rules = [rule for rule in RULES if rule in row]
+    if len(rules) != 1:
+        yield f"{place}id: expected one of {', '.join(RULES)} beside it, and no other of them."
+    is_probed = rules == [Rule.LEAST_TLS]
+    if is_probed and (named := [name for name in NEED_OPTIONAL if name in row]):
+        yield f"{place}{named[0]}: expected with no requirement that is probed."
+    elif not is_probed and "key" not in row:
+        yield f"{place}key: expected {NEED_OPTIONAL['key'].words}."
+    for name, setting in {**NEED, **NEED_OPTIONAL, **RULES}.items():
+        if (name in row or name in NEED) and not setting.accepts(row.get(name)):
+            yield f"{place}{name}: expected {setting.words}."
 
 
 def _problems_of_clauses(clauses: object) -> Iterator[str]:

@@ -38,6 +38,22 @@ _LABELS: dict[Outcome, tuple[str, str]] = {
 }
 
 
+class Standing(StrEnum):
+    """Whether an environment is what its tier's policy asks."""
+
+    MET = "MET"
+    NOT_MET = "NOT_MET"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def label(self) -> str:
+        return {"MET": "Met", "NOT_MET": "Not met", "UNKNOWN": "Unknown"}[self.value]
+
+    @property
+    def tone(self) -> str:
+        return {"MET": "ok", "NOT_MET": "bad", "UNKNOWN": "idle"}[self.value]
+
+
 class ProposalState(StrEnum):
     """A proposed policy waits until somebody else puts it in force, or it is turned down or taken back."""
 

@@ -246,6 +246,40 @@ class WaiverFacts:
     holds_role: bool
 
 
+@dataclass(frozen=True)
+class ServiceFacts:
+    """What one service's configuration says in an environment: `source` names its version, in effect since `at`.
+
+    `production` is what the same service says in Production; None where it doesn't run there. `lane` is its id.
+    """
+
+    name: str
+    source: str
+    values: Mapping[str, str]
+    at: datetime | None = None
+    production: Mapping[str, str] | None = None
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeFacts:
+    """The lowest version of TLS that an address of a service took, such as "1.2"; "" where no handshake came about."""
+
+    service: str
+    address: str
+    version: str
+    at: datetime | None = None
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class EnvironmentFacts:
+    """What an environment is seen to be, by the services that run in it."""
+
+    services: tuple[ServiceFacts, ...] = ()
+    probes: tuple[ProbeFacts, ...] = ()
+
+
 class Origin(StrEnum):
     """Where a hotfix was cut, as the repository says."""
 
@@ -282,7 +316,8 @@ class Facts:
     """`at` is the moment of judging, UTC. `path` runs from the first tier to the one before this, empty at the start.
 
     `window` is None where no window is set; `fallbacks` is empty where nothing runs yet; `api` and `baseline` are None
-    where nothing runs in Production yet; `emergency` is None in an ordinary case. `repository` is the service's.
+    where nothing runs in Production yet; `emergency` is None in an ordinary case. `repository` is the service's. `seen`
+    is the environment with what the promotion brings; None where no clause asks for it.
     """
 
     at: datetime
@@ -308,3 +343,4 @@ class Facts:
     waivers: tuple[WaiverFacts, ...] = ()
     emergency: EmergencyFacts | None = None
     overdue: tuple[OverdueFacts, ...] = ()
+    seen: EnvironmentFacts | None = None

@@ -7,7 +7,16 @@ that is missing at once. Results come in the order of `Gate`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from apps.policies import checklists, compatibility, data_migrations, emergencies, evidence, performance, provenance
+from apps.policies import (
+    checklists,
+    compatibility,
+    data_migrations,
+    emergencies,
+    evidence,
+    performance,
+    provenance,
+    requirements,
+)
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
@@ -40,6 +49,7 @@ TITLES: dict[Gate, str] = {
     Gate.HOLD: "Hold",
     Gate.EMERGENCY_PATH: "Emergency path",
     Gate.WINDOW: "Deployment window",
+    Gate.ENVIRONMENT: "Environment",
     Gate.CHECKLIST: "Checklist",
     Gate.APPROVALS: "Approvals",
 }
@@ -374,6 +384,7 @@ RULES: dict[Gate, Rule] = {
     Gate.HOLD: _hold,
     Gate.EMERGENCY_PATH: emergencies.emergency_path,
     Gate.WINDOW: _window,
+    Gate.ENVIRONMENT: requirements.environment,
     Gate.CHECKLIST: _checklist,
     Gate.APPROVALS: _approvals,
 }

@@ -6,7 +6,8 @@ from apps.environments.enums import Tier
 from apps.policies import documents
 from apps.policies.checklists import Phase
 from apps.policies.clauses import Gate, Owner, When
-from apps.policies.settings import OPTIONAL_SETTINGS, REMINDERS, SETTINGS, TRAIT_PATHS
+from apps.policies.needs import MOST_NEEDS, Rule
+from apps.policies.settings import NEED, NEED_OPTIONAL, OPTIONAL_SETTINGS, REMINDERS, RULES, SETTINGS, TRAIT_PATHS
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
 _COUNT = {"type": "integer", "minimum": 1}
@@ -40,10 +41,27 @@ def policy_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The policy of a tier",
         **_object(
-            {**fields, "verification": verification, "reminders": reminders, "traits": traits}, required=tuple(fields)
+            {
+                **fields,
+                "verification": verification,
+                "reminders": reminders,
+                "traits": traits,
+                "requirements": _requirements(),
+            },
+            required=tuple(fields),
         ),
         "allOf": [_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()],
     }
+
+
+def _requirements() -> dict[str, Any]:
+    settings = {name: dict(setting.schema) for name, setting in {**NEED, **NEED_OPTIONAL, **RULES}.items()}
+    of_setting = [rule for rule in RULES if rule != Rule.LEAST_TLS]
+    rules = [{"required": [rule, "key"], "not": {"required": [Rule.LEAST_TLS]}} for rule in of_setting]
+    others = [{"required": [name]} for name in (*NEED_OPTIONAL, *of_setting)]
+    probed = {"required": [Rule.LEAST_TLS], "not": {"anyOf": others}}
+    need = {**_object(settings, required=tuple(NEED)), "oneOf": [*rules, probed]}
+    return {"type": "array", "maxItems": MOST_NEEDS, "items": need}
 
 
 def _clauses() -> dict[str, Any]:

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from apps.configuration import secrecy
 from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
+from apps.policies.needs import INTERVALS, TLS_VERSIONS, Rule
 from apps.policies.reminders import LONGEST_HOURS
 from apps.releases.traits import Trait
 
@@ -92,6 +94,14 @@ SLUG = Setting(
     _is_slug,
     {"type": "string", "pattern": f"^{_SLUG.pattern}$", "maxLength": LONGEST_SLUG},
 )
+YES = Setting("true", lambda value: value is True, {"const": True})
+# Pages show what was seen of a setting, so one that is secret by its name is none to be judged by.
+_KEY, _SECRET = re.compile(r"[A-Z][A-Z0-9_]{0,79}"), re.compile(secrecy.NAMES.upper())
+KEY = Setting(
+    "the name of a setting in capitals, such as REPLICAS, that is no secret",
+    lambda value: isinstance(value, str) and bool(_KEY.fullmatch(value)) and not _SECRET.search(value),
+    {"type": "string", "pattern": rf"^{_KEY.pattern}$", "not": {"pattern": _SECRET.pattern}},
+)
 LINE: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "role": TEXT, "clause": TEXT}
 
 
@@ -137,6 +147,21 @@ REMINDERS: Mapping[str, Setting] = {
 }
 # By which changed files a release has a trait: patterns in which `*` stands for anything, `/` too.
 TRAIT_PATHS: Mapping[str, Setting] = {trait.value: some_texts(50) for trait in Trait if trait != Trait.MAJOR}
+# What an environment has to be: what each requirement says, what it may say, and its one rule with the limit.
+NEED: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "source": text(LONGEST_TEXT)}
+NEED_OPTIONAL: Mapping[str, Setting] = {"key": KEY, "each": FLAG}
+RULES: Mapping[str, Setting] = {
+    Rule.LEAST.value: whole(1, 1_000_000),
+    Rule.MOST.value: whole(1, 1_000_000),
+    Rule.IS.value: text(80),
+    Rule.AMONG.value: texts(20),
+    Rule.LEAST_DAYS.value: whole(1, 3650),
+    Rule.EVERY.value: one_of(INTERVALS),
+    Rule.LEAST_PERCENT_OF_PRODUCTION.value: whole(1, 1000),
+    Rule.AS_IN_PRODUCTION.value: YES,
+    Rule.BELOW_PRODUCTION.value: YES,
+    Rule.LEAST_TLS.value: one_of(TLS_VERSIONS),
+}
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
 # without traits an approval is asked for with every change.

@@ -23,6 +23,7 @@ TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("approvals", "Approvals", (Gate.APPROVALS,)),
     ("checklists", "Checklists", (Gate.CHECKLIST,)),
     ("windows", "Windows, freezes and holds", (Gate.WINDOW, Gate.FREEZE, Gate.HOLD)),
+    ("environment", "Environment", (Gate.ENVIRONMENT,)),
     ("emergencies", "Emergencies", (Gate.EMERGENCY_PATH,)),
     ("rollback", "Way back", (Gate.ROLLBACK_READINESS,)),
 )
@@ -129,7 +130,7 @@ def tier_section(policy: TierPolicy, clauses: Sequence[ShownClause]) -> Section:
     ]
     rest = tuple(clause for clause in clauses if clause.gate not in _IN_TOPICS)
     topics.append(Section(f"{slug}-more", "More rules", clauses=rest))
-    traits = words.traits_of(policy)
+    traits, needs = words.traits_of(policy), words.needs_of(policy)
     return Section(
         f"tier-{slug}",
         policy.label,
@@ -139,6 +140,7 @@ def tier_section(policy: TierPolicy, clauses: Sequence[ShownClause]) -> Section:
             Section(f"{slug}-verification", "Verification and rollback", facts=words.terms_of(policy.verification)),
             Section(f"{slug}-limits", "How long things count", facts=words.limits_of(policy)),
             *((Section(f"{slug}-traits", "Traits of a release", facts=traits),) if traits else ()),
+            *((Section(f"{slug}-needs", "Requirements of the environment", facts=needs),) if needs else ()),
         ),
     )
 

@@ -7,6 +7,7 @@ from apps.policies.checklists import asked_in_words
 from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
 from apps.policies.judgement import either, listed
+from apps.policies.needs import Need
 from apps.policies.verification import Terms, WithoutTraffic
 from apps.releases.traits import Trait
 
@@ -37,6 +38,7 @@ LETS_PASS: Mapping[Gate, str] = {
     Gate.HOLD: "no hold is on the lane",
     Gate.EMERGENCY_PATH: "a hotfix was cut from what Production runs; otherwise nothing is overdue after an emergency",
     Gate.WINDOW: "a window is open for as long, or it is an emergency",
+    Gate.ENVIRONMENT: "the environment, with what the promotion brings, meets every requirement of its tier",
     Gate.CHECKLIST: "every line for before the start is ticked on this plan; those for afterwards hold nothing back",
     Gate.APPROVALS: "distinct people have approved this plan, in time, and hold their roles",
 }
@@ -105,6 +107,17 @@ def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
         ("Once ready, it starts within", _span(ready) if ready else "as long as its decisions count"),
         *(silence if policy.clauses_of(Gate.APPROVALS) else ()),
     )
+
+
+def needs_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
+    """This function will say what the tier asks of its environments: each with its limit and who says it."""
+    return tuple((need.text, f"{need.limit_words} ({_said_by(need)}; {need.source})") for need in policy.needs)
+
+
+def _said_by(need: Need) -> str:
+    if not need.key:
+        return "probed"
+    return f"{need.key} of each service" if need.each else need.key
 
 
 def traits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:

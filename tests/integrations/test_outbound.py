@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -293,5 +294,32 @@ def test_the_name_is_kept_for_tls_while_the_address_is_pinned(certified: Any) ->
         assert (shown.expires_at, answer.status, asked) == (until, 200, ["app.example"] * 2)
         with pytest.raises(outbound.NoAnswer, match="certificate is not good"):
             await ask(f"https://other.example:{port}/", policy, here, trust=trust)
+
+    run(work, server)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "lowest"),
+    [("TLSv1_3", "TLSv1_3", "1.3"), ("TLSv1_2", "TLSv1_3", "1.2"), ("TLSv1_1", "TLSv1_3", "1.1")],
+)
+def test_the_lowest_tls_that_is_taken_is_tried_with_old_offers(
+    certified: Any, least: str, most: str, lowest: str
+) -> None:
+    server, trust, _ = certified
+    server.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        server.minimum_version, server.maximum_version = ssl.TLSVersion[least], ssl.TLSVersion[most]
+
+    async def work(listener: Listener, port: int) -> None:
+        policy, here = Policy(frozenset(), LOOPBACK), leading_to(["127.0.0.1"])
+        destination = addresses.read(f"tls://app.example:{port}", schemes=SCHEMES)
+        spoken = (await outbound.certificate(destination, policy, resolver=here, trust=trust)).tls
+        found = await outbound.lowest_tls(destination, policy, spoken=spoken, resolver=here)
+
+        assert (spoken, found) == ("1.3", lowest)
+        nobody = addresses.read("tls://app.example:1", schemes=SCHEMES)
+        with pytest.raises(outbound.NoAnswer, match="No connection"):
+            await outbound.lowest_tls(nobody, policy, spoken=spoken, resolver=here)
 
     run(work, server)

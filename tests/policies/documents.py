@@ -39,6 +39,24 @@ AFTERWARDS: Mapping[str, Any] = {
 }
 
 
+# One requirement for each rule by which a value is judged.
+REQUIREMENTS: list[dict[str, Any]] = [
+    {"id": name.replace("_", "-"), "text": f"The rule {name}.", "source": "The strategy", name: limit, **more}
+    for name, limit, more in (
+        ("least", 3, {"key": "REPLICAS", "each": True}),
+        ("most", 10, {"key": "AUTOSCALING_MAX"}),
+        ("is", "enabled", {"key": "WAF"}),
+        ("among", ["development", "qa"], {"key": "ACCESS"}),
+        ("least_days", 90, {"key": "RETENTION"}),
+        ("every", "daily", {"key": "BACKUPS"}),
+        ("least_percent_of_production", 50, {"key": "CAPACITY"}),
+        ("as_in_production", True, {"key": "STACK"}),
+        ("below_production", True, {"key": "ALERT_PERCENT"}),
+        ("least_tls", "1.2", {}),
+    )
+]
+
+
 def clause(number: int, gate: str, **fields: Any) -> dict[str, Any]:
     row = {"id": f"PROD-{number}", "gate": gate, "text": f"The rule of {gate}.", "source": "The strategy"}
     return {**row, "settings": dict(SETTINGS.get(gate, {})), **fields}

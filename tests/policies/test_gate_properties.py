@@ -33,7 +33,7 @@ from apps.policies.facts import (
     WindowFacts,
 )
 from apps.policies.gates import counts, evaluate, is_hotfix, lets_pass
-from tests.policies.documents import make_policy
+from tests.policies.documents import REQUIREMENTS, make_policy
 from tests.policies.facts import (
     AT,
     BUILDER,
@@ -47,12 +47,14 @@ from tests.policies.facts import (
     report,
     requirement,
 )
+from tests.policies.test_requirements import environments
 
 OPTIONAL = (
     "previous_tier",
     "rollback_readiness",
     "emergency_path",
     "window",
+    "environment",
     "checklist",
     "api_compatibility",
     "migrations",
@@ -86,6 +88,7 @@ POSSIBLE = {
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
     Gate.EMERGENCY_PATH: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.NOT_REQUIRED},
     Gate.WINDOW: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
+    Gate.ENVIRONMENT: {Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED},
     Gate.CHECKLIST: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
     Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
 }  # fmt: skip
@@ -257,9 +260,12 @@ all_facts = st.builds(
     ),
     emergency=st.none() | emergencies,
     overdue=st.lists(st.builds(OverdueFacts, what=texts, incident=texts, due_at=moments), max_size=2).map(tuple),
+    seen=st.none() | environments,
 )
 policies = st.builds(
-    lambda gates, roles, sunset: make_policy(*sorted(gates), roles=tuple(sorted(roles)), sunset=sunset),
+    lambda gates, roles, sunset: make_policy(
+        *sorted(gates), roles=tuple(sorted(roles)), sunset=sunset, requirements=REQUIREMENTS
+    ),
     st.sets(st.sampled_from(OPTIONAL)),
     st.sets(st.sampled_from(ROLES)),
     st.booleans(),

@@ -131,7 +131,7 @@ def _setting(name, value):
 def test_a_customers_environment_asks_for_no_report_that_is_not_seen_there():
     gates = {clause.gate for clause in _in_force(Tier.PRODUCTION).for_owner(Owner.CUSTOMER).clauses}
 
-    assert gates == set(Gate) - {*REPORTED, Gate.CHECKLIST, Gate.EMERGENCY_PATH}
+    assert gates == set(Gate) - {*REPORTED, Gate.ENVIRONMENT, Gate.CHECKLIST, Gate.EMERGENCY_PATH}
 
 
 def test_an_emergency_waits_for_no_soak():
@@ -142,14 +142,28 @@ def test_an_emergency_waits_for_no_soak():
     assert hurried.clause_of(Gate.PREVIOUS_TIER).settings == {}
 
 
-def test_what_people_wrote_themselves_stays_as_they_wrote_it():
-    shipped = import_module("apps.policies.migrations.0006_evidence_and_soak")
+@pytest.mark.parametrize("name", ["0006_evidence_and_soak", "0007_requirements_of_environments"])
+def test_what_people_wrote_themselves_stays_as_they_wrote_it(name, cast):
+    shipped = import_module(f"apps.policies.migrations.{name}")
     with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        PolicyVersion.objects.filter(is_active=True).update(created_by=cast.devops)
         before = list(PolicyVersion.objects.filter(is_active=True).values_list("pk"))
         with connection.schema_editor() as editor:
             shipped.add_versions(apps, editor)
 
         assert list(PolicyVersion.objects.filter(is_active=True).values_list("pk")) == before
+
+
+def test_staging_and_production_are_asked_for_the_numbers_of_the_deployment_policies():
+    asked = {tier: {need.id: need for need in _in_force(tier).needs} for tier in Tier.values}
+
+    assert {tier for tier, needs in asked.items() if needs} == {Tier.STAGING, Tier.PRODUCTION}
+    staging, production = asked[Tier.STAGING], asked[Tier.PRODUCTION]
+    assert (production["replicas"].limit, production["replicas"].each, production["tls"].limit) == (3, True, "1.2")
+    assert staging["capacity"].limit_words == "at least 50 % of Production's"
+    assert [needs["monitoring-retention"].limit for needs in (staging, production)] == [7, 90]
+    assert [needs["backup-frequency"].limit for needs in (staging, production)] == ["weekly", "daily"]
+    assert all(need.source.startswith("Deployment policies, ") for need in (*staging.values(), *production.values()))
 
 
 def _in_force(tier):

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from apps.policies.clauses import REPORTED
 from apps.policies.documents import InvalidPolicy, parse
 from apps.policies.schema import policy_schema
-from tests.policies.documents import AFTERWARDS, clause, make_document
+from tests.policies.documents import AFTERWARDS, REQUIREMENTS, clause, make_document
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "static" / "schemas" / "policy-1.json"
 VALIDATOR = Draft202012Validator(policy_schema())
@@ -26,10 +26,11 @@ WHOLE = make_document(
     roles=("DEVOPS",),
     verification=TERMS,
     reminders=REMINDERS,
+    requirements=REQUIREMENTS,
 )
 WHOLE["clauses"].append(clause(30, "checklist", settings=AFTERWARDS))
 WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "POST", "window", "hold", "UNIT"]
-VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, *WORDS, [], ["UNIT"], {}]
+VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, "KEY", *WORDS, [], ["UNIT"], {}]
 
 
 def places(value, *path):

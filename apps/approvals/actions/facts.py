@@ -25,7 +25,7 @@ from apps.environments.models import Freeze, Hold, Lane, Window
 from apps.environments.windows import WindowRule, window_state
 from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
-from apps.policies import documents
+from apps.policies import documents, effective
 from apps.policies.checklists import Phase
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
@@ -34,6 +34,7 @@ from apps.policies.facts import (
     BaselineFacts,
     DecisionFacts,
     EmergencyFacts,
+    EnvironmentFacts,
     EventFacts,
     EventsFacts,
     Facts,
@@ -146,6 +147,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         waivers=_waivers(case),
         emergency=emergency_facts(case.promotion),
         overdue=_overdue(case, now),
+        seen=_environment(case),
     )
 
 
@@ -178,6 +180,14 @@ def _origin(promotion: Promotion, production: str, own: str) -> Origin | None:
     if not production or not own or not repository_of(promotion.release.service).path.is_dir():
         return Origin.UNTOLD
     return Origin(promotion.origin) if promotion.cut_from == production else None
+
+
+def _environment(case: Case) -> EnvironmentFacts | None:
+    """Return what the environment would be with the promotion's configuration, where a clause asks (two queries)."""
+    if case.policy.clause_of(Gate.ENVIRONMENT) is None:
+        return None
+    environment = case.promotion.lane.environment
+    return effective.seen_in([environment], planned=case.promotion.configuration)[environment.pk]
 
 
 def _overdue(case: Case, now: datetime) -> tuple[OverdueFacts, ...]:

@@ -18,6 +18,7 @@ from apps.changelogs import actions as changelog_actions
 from apps.changelogs.enums import ChangeKind
 from apps.configuration import actions as configuration_actions
 from apps.environments import actions as environment_actions
+from apps.environments.enums import Tier
 from apps.environments.models import Environment, Lane
 from apps.integrations.git_repository import GitRepository
 from apps.releases import actions
@@ -38,6 +39,14 @@ SUMMARIES = {
 TEAMS = {"package-index": "Platform", "calendar": "Workplace", "file-share": "Workplace", GREETER: "Platform"}
 # By environment and service: what differs between the environments. The keys are those of the programs.
 GREETINGS = {"dev": "Hello from Dev", "qa": "Hello from QA", "staging": "Hello from Staging", "production": "Hello"}
+# What the tiers ask of their environments, as it really is on one machine: most of Production's is not met here.
+ON_ONE_MACHINE = {
+    "REPLICAS": "1", "ZONES": "1", "CAPACITY": "1 process", "RESOURCES_GUARANTEED": "disabled",
+    "DATABASE_REPLICATION": "disabled", "REDIS_SENTINEL": "disabled", "ENCRYPTION_AT_REST": "disabled",
+    "WAF": "disabled", "DDOS_PROTECTION": "disabled", "RATE_LIMITING": "none", "DEBUG_ENDPOINTS": "disabled",
+    "BASIC_AUTH": "disabled", "VPN": "disabled", "MONITORING_STACK": "EAIP Operations", "ALERT_ERROR_PERCENT": "5",
+    "MONITORING_RETENTION": f"{settings.HEALTH_KEEP.days}d",
+}  # fmt: skip
 
 _ISSUE = re.compile(r"\(?#(\d+)\)?")
 _KINDS = (
@@ -199,8 +208,9 @@ def _pushed(service: Service, repository: GitRepository, tag: str, commit: str, 
 
 
 def _values(service: Service, environment: Environment) -> dict[str, str]:
+    said = ON_ONE_MACHINE if environment.tier in (Tier.STAGING, Tier.PRODUCTION) else {}
     if service.slug == GREETER:
-        return {"greeting": GREETINGS.get(environment.slug, "Hello")}
+        return {**said, "greeting": GREETINGS.get(environment.slug, "Hello")}
     if service.slug == "package-index":
-        return {"welcome": f"Packages of {environment.name}"}
-    return {}
+        return {**said, "welcome": f"Packages of {environment.name}"}
+    return said

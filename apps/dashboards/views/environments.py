@@ -12,7 +12,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.requests import AuthedRequest
 from apps.configuration import actions as configuration_actions
 from apps.core.pages import render_page
-from apps.dashboards import estate, places
+from apps.dashboards import estate, needs, places
 from apps.dashboards.comparison import compared
 from apps.dashboards.forms import (
     CloseWatchForm,
@@ -58,6 +58,14 @@ def environment_detail(request: AuthedRequest, workspace: str, slug: str) -> Htt
     return _page(request, visible_environment(request, workspace, slug), {})
 
 
+@require_safe
+def environment_requirements(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
+    environment = visible_environment(request, workspace, slug)
+    place = places.one(environment, navigation_of(request).freezes, now=timezone.now())
+    context = {"environment": environment, "place": place, **needs.page(place)}
+    return render_page(request, "dashboards/environment_requirements.html", context)
+
+
 def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> HttpResponse:
     now = timezone.now()
     freezes = estate.freezes_of(environment, navigation_of(request).freezes)
@@ -74,6 +82,7 @@ def _page(request: AuthedRequest, environment: Environment, bound: Forms) -> Htt
         "environment": environment,
         "place": place,
         "approval": estate.approval_of(place, estate.role_labels()),
+        "needs": needs.tallies([place]).get(environment.pk),
         "lanes": estate.lanes(environment, now=now),
         "windows": estate.windows(environment, now=now, zone=timezone.get_current_timezone()),
         "standing_freezes": freezes,
