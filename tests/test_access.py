@@ -40,6 +40,7 @@ from tests.compliance.keeping import archived_cut, propose_retention, put_hold
 from tests.drill import get, post
 from tests.policies.documents import make_policy
 from tests.policies.proposals import text
+from tests.releases.ends import announced_end
 from tests.releases.events import consumer
 from tests.test_doors import _acceptance, _routes
 from tests.world import World
@@ -182,6 +183,9 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         for name in ("event-version", "event-consumer-create", "event-version-drop")
     },
     "releases:event-schema": lambda o: [o.world.service.slug, o.consumer.version.subject.name, 1, 0],
+    "releases:support-list": lambda o: [o.world.service.slug],
+    "releases:end-announce": lambda o: [o.world.service.slug],
+    "releases:end-withdraw": lambda o: [announced_end(o.world).pk],
     "releases:api-promise-list": lambda o: [o.world.service.slug],
     "releases:event-consumer-end": lambda o: [o.consumer.pk],
     "releases:acceptance-list": lambda o: [o.world.service.slug],
@@ -301,7 +305,7 @@ OPEN = {
 PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
     "api:alertmanager-webhook", "api:checkpoint", "api:consistency", "api:cosignatures",
-    "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
+    "api:release", "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
     "api:release-dossier",
 }  # fmt: skip
 

@@ -43,6 +43,7 @@ from tests.compliance.keeping import archived_cut, propose_retention, put_hold, 
 from tests.deployments.conftest import Stage, judge, stage
 from tests.drill import post
 from tests.policies.proposals import text
+from tests.releases.ends import announced_end
 from tests.releases.events import consumer, event_version
 from tests.world import World, make_environment, make_lane, make_manifest, make_service
 
@@ -383,6 +384,20 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         _waiver,
     ),
     ("approvals:waiver-withdrawal", "waiver.withdrawn", _waiver_withdrawal),
+    (
+        "releases:end-announce",
+        "end_of_life.announced",
+        lambda w: Call(
+            w.cast.release_engineer,
+            reverse("releases:end-announce", args=[w.service.slug]),
+            {"line": "1.0", "ends_date": "2099-01-01", "reason": "Nobody uses it"},
+        ),
+    ),
+    (
+        "releases:end-withdraw",
+        "end_of_life.withdrawn",
+        lambda w: Call(w.cast.release_engineer, reverse("releases:end-withdraw", args=[announced_end(w).pk]), {}),
+    ),
     (
         "releases:event-consumer-create",
         "event_consumer.opted_in",

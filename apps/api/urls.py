@@ -14,6 +14,7 @@ urlpatterns = [
     path("v1/exports/<uuid:export_id>/file", views.export_file, name="export-file"),
     path("v1/deployments/<int:number>/dossier", views.deployment_dossier, name="deployment-dossier"),
     path("v1/releases", views.releases, name="releases"),
+    path("v1/releases/<slug:service>/<str:version>", views.release, name="release"),
     path("v1/releases/<slug:service>/<str:version>/evidence", views.evidence, name="evidence"),
     path("v1/releases/<slug:service>/<str:version>/dossier", views.release_dossier, name="release-dossier"),
     path("v1/services/<slug:service>/consumes/<str:subject>/<int:number>", views.event_consumer, name="event-consumer"),

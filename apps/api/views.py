@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.api import actions, admissions, dossiers, witnesses
 from apps.api import exports as trail_exports
+from apps.api import releases as described_releases
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import service_of_webhook, token_of, webhook_actor
 from apps.api.pushes import read_push
@@ -48,6 +49,17 @@ def releases(request: HttpRequest) -> HttpResponse:
     page = reverse("releases:release-detail", args=[answer.body["service"], answer.body["version"]])
     headers = {"Location": page} | ({"Idempotency-Replayed": "true"} if answer.again else {})
     return JsonResponse(answer.body, status=answer.status, headers=headers)
+
+
+@csrf_exempt
+@login_not_required
+def release(request: HttpRequest, service: str, version: str) -> HttpResponse:
+    if request.method != "GET":
+        return _only(request, "GET")
+    now = timezone.now()
+    token = token_of(request, now)
+    with workspace_scope([token.workspace_id]):
+        return JsonResponse(described_releases.described(token, service, version, now=now))
 
 
 @csrf_exempt

@@ -48,6 +48,8 @@ KINDS: dict[str, str] = {
     "finding.accepted": "accepted a finding",
     "acceptance.withdrawn": "withdrew the acceptance of a finding",
     "api_sunset.announced": "announced the end of parts of an API",
+    "end_of_life.announced": "announced the end of a release line's life",
+    "end_of_life.withdrawn": "withdrew the end of a release line's life",
     "api.compared": "compared API descriptions",
     "event_schema.published": "published event schemas",
     "event_schema.checked": "checked an event schema",

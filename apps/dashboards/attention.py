@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +23,12 @@ from apps.environments.enums import Tier
 from apps.environments.models import Hold, Lane
 from apps.environments.querysets import LaneQuerySet
 from apps.incidents.models import Debt, Incident
+from apps.releases import support
 from apps.workspaces.models import Workspace
 
 MOST_FAILURES = 5
+# So long before its end what runs is to be replaced.
+SOON = timedelta(days=30)
 # Of so many lines the checklists are told.
 MOST_LINES = 100
 
@@ -42,6 +45,7 @@ class Figures:
     incidents: int
     unticked: int
     overdue: int
+    running_out: int
 
 
 def figures_of(workspaces: tuple[UUID, ...], *, now: datetime) -> Figures:
@@ -59,6 +63,7 @@ def figures_of(workspaces: tuple[UUID, ...], *, now: datetime) -> Figures:
         incidents=Coalesce(Sum(_counted(Incident.objects.open())), 0),
         unticked=Coalesce(Sum(_counted(ChecklistLine.objects.owed())), 0),
         overdue=Coalesce(Sum(_counted(Review.objects.overdue(now.date()))), 0),
+        running_out=Coalesce(Sum(_counted(_running_out(now))), 0),
     )
     return Figures(**found)
 
@@ -84,6 +89,19 @@ def drifting(workspaces: tuple[UUID, ...]) -> list[Lane]:
 
 def _adrift() -> LaneQuerySet:
     return Lane.objects.standing().exclude(drift="")
+
+
+def running_out(workspaces: tuple[UUID, ...], *, now: datetime) -> list[dict[str, Any]]:
+    """Return lanes that run what is not supported any more, or not for long, the oldest end first. Queries: one."""
+    lanes = _running_out(now).visible_in(workspaces).select_related("service", "environment__workspace", "live_release")
+    today = now.date()
+    return [{"lane": lane, "is_over": lane.ends_date <= today} for lane in lanes.order_by("ends_date")[:MOST_FAILURES]]
+
+
+def _running_out(now: datetime) -> LaneQuerySet:
+    return Lane.objects.standing().annotate(ends_date=support.end_of_what_runs()).filter(
+        ends_date__lte=now.date() + SOON
+    )  # fmt: skip
 
 
 def incidents(workspaces: tuple[UUID, ...]) -> list[Incident]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ from apps.health.standing import Standing
 from apps.incidents import permissions as incident_permissions
 from apps.incidents.models import Incident
 from apps.policies.clauses import Gate, When
+from apps.releases import support
 
 SAMPLES = 60
 LOCKED = ("environment", "service", "live_release", "live_configuration")
@@ -94,6 +95,8 @@ class LaneLine:
     checks: Standing
     is_watched: bool
     is_observed: bool
+    ends_date: date | None
+    is_over: bool
     links: Sequence[Link]
 
     @property
@@ -124,6 +127,7 @@ def lanes(environment: Environment, *, now: datetime) -> list[LaneLine]:
         fires=Alert.objects.firing().names_of_lane(),
         hold=Subquery(Hold.objects.open().filter(lane=OuterRef("pk")).values("reason")[:1]),
         check_counts=standing.counts(),
+        ends_date=support.end_of_what_runs(),
     )
     return [_line(lane, environment, now) for lane in found.order_by("service__name")]
 
@@ -143,6 +147,8 @@ def _line(lane: Any, environment: Environment, now: datetime) -> LaneLine:
         checks=checks,
         is_watched=lane.is_watched_closely(now),
         is_observed=is_observed(lane.executor) or checks.naming > 0,
+        ends_date=lane.ends_date,
+        is_over=lane.ends_date is not None and lane.ends_date <= now.date(),
         links=links.links(
             service=lane.service.slug,
             environment=environment.slug,

@@ -74,6 +74,7 @@ def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
         "debts": attention.debts(ask.workspaces, now=ask.now),
         "checklists": attention.checklists(ask.workspaces, now=ask.now),
         "reviews": attention.reviews(ask.workspaces, now=ask.now),
+        "running_out": attention.running_out(ask.workspaces, now=ask.now),
     }
 
     nobodys = _needs_parts([], everybodys)

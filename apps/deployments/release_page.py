@@ -21,7 +21,7 @@ from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
 from apps.environments.models import Lane
 from apps.health.models import Trouble
-from apps.releases import events, manifests, notes
+from apps.releases import events, manifests, notes, support
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
 from apps.releases.events import EventBeside
@@ -92,8 +92,10 @@ def release_page(
     artifact = getattr(release, "artifact", None)
     may_release = release_permissions.may_release(by, release.service)
     may_quarantine = release_permissions.may_quarantine(by, release)
+    [(_, supported)] = support.of_releases([release], today=now.date())
     return {
         "release": release,
+        "supported": supported,
         "files": manifests.files_of(artifact.manifest) if artifact else [],
         "images": manifests.images_of(artifact.manifest) if artifact else [],
         "notes": notes.to_html(release.notes),

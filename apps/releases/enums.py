@@ -122,6 +122,20 @@ class Support(models.TextChoices):
         return {"SUPPORTED": "ok", "DEPRECATED": "warn", "RETIRED": "idle"}[self.value]
 
 
+class SupportLevel(models.TextChoices):
+    """What users of a release can count on, by its minor line; the labels are what pages say."""
+
+    FULL = "FULL", "Full support"
+    SECURITY = "SECURITY", "Security updates only"
+    BEST_EFFORT = "BEST_EFFORT", "Best effort"
+    ENDED = "ENDED", "End of life"
+    NONE = "NONE", "Not supported"
+
+    @property
+    def tone(self) -> str:
+        return {"FULL": "ok", "SECURITY": "ok", "BEST_EFFORT": "warn", "ENDED": "bad", "NONE": "idle"}[self.value]
+
+
 class EventMode(models.TextChoices):
     """Who can read what within one major version of an event; as `contracts.events.Mode`."""
 

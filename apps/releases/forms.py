@@ -1,6 +1,8 @@
 """What people write about releases. Rules that need the database are the actions'."""
 
 import json
+from collections.abc import Iterable
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +12,10 @@ from django.core.exceptions import ValidationError
 from apps.core.form_fields import LineField, LinesField, set_choices
 from apps.environments.models import Environment
 from apps.releases import manifests, reports, versions
+from apps.releases.contracts.notice import MONTHS, earliest_end
 from apps.releases.enums import ArtifactKind, EvidenceKind, Suite
 from apps.releases.models import EventVersion, Release, Service
+from apps.releases.support import Line
 from apps.releases.traits import DECLARABLE
 
 MANIFEST_LIMIT = 500_000
@@ -114,6 +118,32 @@ class ReasonForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "What did you see?", "autocomplete": "off"}),
         help_text="Kept in the audit trail.",
     )
+
+
+class EndForm(forms.Form):
+    line = forms.ChoiceField(label="Release line")
+    ends_date = forms.DateField(label="First day without support", widget=forms.DateInput(attrs={"type": "date"}))
+    reason = LineField(label="Reason", max_length=300, help_text="Users read it, and it is kept in the audit trail.")
+
+    def __init__(self, *args: Any, lines: Iterable[Line], today: date, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.earliest = earliest_end(today)
+        self.fields["ends_date"].help_text = f"{self.earliest:%Y-%m-%d} at the earliest: {MONTHS} months ahead."
+        self.fields["ends_date"].widget.attrs["min"] = f"{self.earliest:%Y-%m-%d}"
+        set_choices(self, "line", [(f"{major}.{minor}",) * 2 for major, minor in lines])
+
+    def clean_ends_date(self) -> date:
+        day: date = self.cleaned_data["ends_date"]
+        if day < self.earliest:
+            raise ValidationError(
+                f"An end is announced {MONTHS} months ahead: {self.earliest:%Y-%m-%d} at the earliest. Nothing was "
+                "announced."
+            )
+        return day
+
+    def wanted(self) -> dict[str, Any]:
+        major, minor = self.cleaned_data["line"].split(".")
+        return {**self.cleaned_data, "line": (int(major), int(minor))}
 
 
 class EvidenceForm(forms.Form):

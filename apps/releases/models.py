@@ -27,6 +27,7 @@ from apps.releases.querysets import (
     AcceptanceQuerySet,
     CatalogueQuerySet,
     ComparisonQuerySet,
+    EndOfLifeQuerySet,
     EventConsumerQuerySet,
     EventSchemaQuerySet,
     EventVersionQuerySet,
@@ -555,6 +556,43 @@ class ApiPromise(TenantModel):
         if self.sunset_date is None:
             return Support.SUPPORTED
         return Support.DEPRECATED if day < self.sunset_date else Support.RETIRED
+
+
+class EndOfLife(TenantModel):
+    """A minor line of a service that somebody announced to end, and the first day on which it is not supported.
+
+    The day is six months after the announcement or later; the database sees to that, too. A withdrawn one is of the
+    past: the line may be announced anew, with the same notice.
+    """
+
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="ends_of_life")
+    major = models.PositiveIntegerField()
+    minor = models.PositiveIntegerField()
+    ends_date = models.DateField()
+    reason = models.CharField(max_length=300)
+    announced_at = models.DateTimeField()
+    announced_by = person()
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_by = person(null=True, blank=True)
+    is_published = models.BooleanField(default=False)
+
+    objects = EndOfLifeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-announced_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                name="end_of_life_once", fields=["service", "major", "minor"], condition=Q(withdrawn_at=None)
+            ),
+            all_or_none("end_of_life_withdrawn_whole", "withdrawn_at", "withdrawn_by"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.line}"
+
+    @property
+    def line(self) -> str:
+        return f"{self.major}.{self.minor}"
 
 
 class EventSubject(TenantModel):

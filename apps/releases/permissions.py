@@ -25,6 +25,13 @@ def may_release(by: User | Actor, service: Service) -> Verdict:
     return rights.may(by, Capability.RELEASE_CREATE, service.workspace_id, service)
 
 
+def may_announce_end(by: User | Actor, service: Service) -> Verdict:
+    """This function will say whether somebody may announce that a line of the service ends, or take that back."""
+    if isinstance(by, Actor):
+        return refused("not_a_person", "Only a person can say when support ends; tokens and programs can't.")
+    return may_release(by, service)
+
+
 def may_quarantine(by: User | Actor, release: Release) -> Verdict:
     """This function will say whether somebody may quarantine the release, or lift that."""
     return rights.may(by, Capability.QUARANTINE, release.workspace_id, release.service)

@@ -104,6 +104,11 @@ class EventConsumerQuerySet(TenantQuerySet):
         return self.filter(ended_at=None)
 
 
+class EndOfLifeQuerySet(CatalogueQuerySet):
+    def standing(self) -> Self:
+        return self.filter(withdrawn_at=None)
+
+
 def _claimed(row: TenantQuerySet, lasting: timedelta) -> bool:
     moment = Func(function="clock_timestamp", output_field=DateTimeField())
     free = Q(claimed_until=None) | Q(claimed_until__lt=moment)

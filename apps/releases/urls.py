@@ -1,6 +1,6 @@
 from django.urls import URLPattern, path
 
-from apps.releases.views import comparisons, events, evidence, releases
+from apps.releases.views import comparisons, events, evidence, releases, support
 
 app_name = "releases"
 
@@ -19,6 +19,9 @@ urlpatterns: list[URLPattern] = [
     path("releases/<slug:service>/<str:version>/parts/", evidence.part_list, name="part-list"),
     path("services/<slug:service>/acceptances/", evidence.acceptance_list, name="acceptance-list"),
     path("services/<slug:service>/api/", comparisons.api_promise_list, name="api-promise-list"),
+    path("services/<slug:service>/support/", support.support_list, name="support-list"),
+    path("services/<slug:service>/support/ends/", support.end_announce, name="end-announce"),
+    path("services/support/ends/<uuid:end_id>/withdrawal/", support.end_withdraw, name="end-withdraw"),
     path("releases/<slug:service>/<str:version>/api/", comparisons.api_comparison, name="api-comparison"),
     path("events/", events.event_list, name="event-list"),
     path("events/consumers/<uuid:consumer_id>/end/", events.consumer_end, name="event-consumer-end"),

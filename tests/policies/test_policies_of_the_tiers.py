@@ -142,7 +142,7 @@ def test_an_emergency_waits_for_no_soak():
     assert hurried.clause_of(Gate.PREVIOUS_TIER).settings == {}
 
 
-@pytest.mark.parametrize("name", ["0006_evidence_and_soak", "0007_requirements_of_environments"])
+@pytest.mark.parametrize("name", ["0006_evidence_and_soak", "0008_requirements_of_environments"])
 def test_what_people_wrote_themselves_stays_as_they_wrote_it(name, cast):
     shipped = import_module(f"apps.policies.migrations.{name}")
     with workspace_scope([PLATFORM_WORKSPACE_ID]):

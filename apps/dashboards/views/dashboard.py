@@ -35,6 +35,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         "checklists": attention.checklists(workspaces, now=now) if figures.unticked else [],
         "reviews": attention.reviews(workspaces, now=now) if figures.overdue else [],
         "drifting": attention.drifting(workspaces) if figures.drifting else [],
+        "running_out": attention.running_out(workspaces, now=now) if figures.running_out else [],
         "coming": attention.coming_up(places),
         "filters": filters,
         "planes": Plane.choices,

@@ -13,6 +13,7 @@ from apps.dashboards import catalogue
 from apps.dashboards.forms import SearchForm, ServiceForm
 from apps.dashboards.navigation import navigation_of
 from apps.releases import actions as release_actions
+from apps.releases import support
 from apps.releases.models import Service
 
 
@@ -32,10 +33,12 @@ def service_detail(request: AuthedRequest, slug: str) -> HttpResponse:
     service = _visible(request, slug)
     now = timezone.now()
     stream = live.stream("services", subject=service.pk)
+    page = page_of(catalogue.releases(service, request.workspaces), request.GET, moment="created_at", size=20)
     context = {
         "service": service,
         **catalogue.row(service, request.workspaces, navigation_of(request).freezes, now=now),
-        "page": page_of(catalogue.releases(service, request.workspaces), request.GET, moment="created_at", size=20),
+        "page": page,
+        "releases": support.of_releases(page.rows, today=now.date()),
         "watched": catalogue.watched(service, request.workspaces),
         "history": catalogue.history(service, request.workspaces),
         "stream": stream,

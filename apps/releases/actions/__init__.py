@@ -9,6 +9,14 @@ from apps.releases.actions.creation import (
     VersionTaken,
     create_release,
 )
+from apps.releases.actions.ends import (
+    AlreadyAnnounced,
+    EndTooSoon,
+    EndWithdrawn,
+    LineUnknown,
+    announce_end,
+    withdraw_end,
+)
 from apps.releases.actions.events import (
     ConsumerEnded,
     SchemaPublished,
@@ -35,8 +43,12 @@ from apps.releases.actions.states import (
 from apps.releases.actions.traits import AlreadyDeclared, TraitUnknown, known_trait, write_trait
 
 __all__ = [
+    "AlreadyAnnounced",
     "AlreadyDeclared",
     "ConsumerEnded",
+    "EndTooSoon",
+    "EndWithdrawn",
+    "LineUnknown",
     "MigrationChanged",
     "PushInvalid",
     "PushKnown",
@@ -55,6 +67,7 @@ __all__ = [
     "VersionInvalid",
     "VersionLower",
     "VersionTaken",
+    "announce_end",
     "content_hash_of",
     "create_release",
     "drop_version",
@@ -70,5 +83,6 @@ __all__ = [
     "retire_release",
     "seal_release",
     "settle_push",
+    "withdraw_end",
     "write_trait",
 ]  # fmt: skip

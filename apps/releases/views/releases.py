@@ -10,7 +10,7 @@ from apps.accounts.requests import AuthedRequest
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.core.verdict import Refusal
-from apps.releases import actions, permissions
+from apps.releases import actions, permissions, support
 from apps.releases.enums import ReleaseSource
 from apps.releases.filters import ReleaseFilter
 from apps.releases.forms import ReasonForm, ReleaseForm
@@ -29,7 +29,13 @@ FIELDS = {
 def release_list(request: AuthedRequest) -> HttpResponse:
     form = ReleaseFilter(request.GET, workspaces=request.workspaces)
     page = page_of(form.releases(), request.GET, moment="created_at")
-    context = {"form": form, "page": page, "may_create": request.rights.may_any(Capability.RELEASE_CREATE)}
+    releases = support.of_releases(page.rows, today=timezone.now().date())
+    context = {
+        "form": form,
+        "page": page,
+        "releases": releases,
+        "may_create": request.rights.may_any(Capability.RELEASE_CREATE),
+    }
     return render_page(request, "releases/release_list.html", context, part="releases")
 
 
