@@ -41,9 +41,8 @@ class Exchange:
 class Description:
     """What is answered at one address, of however many descriptions. `reads_null`: null is not as good as nothing."""
 
-    def __init__(self, *names: str, reads_null: bool = False) -> None:
+    def __init__(self, *documents: Json, reads_null: bool = False) -> None:
         self._reads_null = reads_null
-        documents = [json.loads((FOLDER / f"{name}.json").read_text()) for name in names]
         self._operations = [
             (method, _pattern(path, operation), operation)
             for document in documents
@@ -129,7 +128,8 @@ def require(description: Description, exchanges: Iterable[Exchange]) -> None:
 
 @cache
 def described(*names: str, reads_null: bool = False) -> Description:
-    return Description(*names, reads_null=reads_null)
+    """Return what was cut out of published descriptions by `deploy/vendor/descriptions.py`."""
+    return Description(*(json.loads((FOLDER / f"{name}.json").read_text()) for name in names), reads_null=reads_null)
 
 
 def _pattern(path: str, operation: Json) -> re.Pattern[str]:

@@ -11,6 +11,7 @@ import pytest
 from apps.integrations.json_api import JsonApi
 from tests.fakes.argocd import FakeArgocd
 from tests.fakes.github import EXAMPLE, FakeGithub
+from tests.fakes.gitlab import FakeGitlab
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.published import Description, Exchange
 
@@ -20,10 +21,13 @@ RELEASE = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/demo/helmreleases/greeter"
 KUSTOMIZATION = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/demo/kustomizations/greeter"
 PIPELINE_RUNS = "/apis/tekton.dev/v1/namespaces/demo/pipelineruns"
 SECRETS = "/api/v1/namespaces/demo/secrets"
+PIPELINES = "/api/v4/projects/acme%2Fgreeter/pipeline"
+GITLAB = FakeGitlab.description
 GITHUB, ARGOCD, KUBERNETES = FakeGithub.description, FakeArgocd.description, FakeKubernetes.description
 
 LISTED = Exchange("GET", f"{RUNS}/runs", (("page", "1"),), None, 200, {"total_count": 1, "workflow_runs": [EXAMPLE]})
 BEGUN = Exchange("POST", f"{RUNS}/dispatches", (), {"ref": "v1.0.0", "inputs": {"eaip_run": "x"}}, 204, None)
+PIPED = Exchange("POST", PIPELINES, (), {"ref": "v1.0.0"}, 400, {"message": {"base": ["Reference not found"]}})
 SYNCED = Exchange("POST", f"{APPLICATION}/sync", (), {"name": "greeter", "infos": []}, 200, {"metadata": {}})
 READ = Exchange("GET", APPLICATION, (("refresh", "normal"),), None, 200, {"status": {"sync": {"status": "Synced"}}})
 RELEASED = {"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "spec": {"interval": "1h"}}
@@ -36,7 +40,7 @@ STOPPED = Exchange(
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": "YQ=="}}
 KEPT = Exchange("POST", SECRETS, (("fieldManager", "helm"),), SECRET, 201, SECRET)
 GOOD = [
-    (GITHUB, LISTED), (GITHUB, BEGUN), (ARGOCD, SYNCED), (ARGOCD, READ),
+    (GITHUB, LISTED), (GITHUB, BEGUN), (GITLAB, PIPED), (ARGOCD, SYNCED), (ARGOCD, READ),
     (KUBERNETES, WISHED), (KUBERNETES, ASKED), (KUBERNETES, STOPPED), (KUBERNETES, KEPT),
 ]  # fmt: skip
 BAD = [
@@ -50,6 +54,7 @@ BAD = [
     (GITHUB, BEGUN, {"body": None}, "the body is missing"),
     (GITHUB, BEGUN, {"status": 202}, "this status is never answered"),
     (GITHUB, BEGUN, {"content": {"id": 1}}, "an answer where there is none"),
+    (GITLAB, PIPED, {"body": {"ref": "v1.0.0", "variables": [{"name": "A"}]}}, "'name' was unexpected"),
     (ARGOCD, SYNCED, {"body": {"name": "greeter", "info": []}}, "'info' was unexpected"),
     (ARGOCD, READ, {"content": {"status": {"sync": "Synced"}}}, "at status/sync: 'Synced' is not of type 'object'"),
     (ARGOCD, READ, {"body": {}}, "a body is sent where none is read"),

@@ -1,7 +1,8 @@
 """A FAKE of what the portal asks of GitHub Actions. Not GitHub: nothing runs.
 
 Why a fake: the service can't run here. It is built from the published description of the REST API (github.com, version
-2022-11-28: workflow dispatch, list of a workflow's runs, cancel, get a reference), never compared with the service.
+2022-11-28: workflow dispatch, list of a workflow's runs, cancel, get a reference), and all that is said here is held to
+it (`tests/descriptions/github.json`). Never compared with the service.
 A dispatch answers 204 without an id, as servers do that don't know `return_run_details`.
 Known gaps: one repository, one workflow; no jobs, no logs, no pull requests, no rate limit but the scripted one.
 """

@@ -1,19 +1,24 @@
 """A FAKE of what the portal asks of GitLab. Not GitLab: nothing runs.
 
 Why a fake: the service can't run here. It is built from the published description of the REST API (version 4, pages
-"Pipelines" and "Tags" of GitLab 17: create, list, cancel), never compared with the service.
+"Pipelines" and "Tags" of GitLab 17: create, list, cancel), never compared with the service. All that is said here is
+held to `description.py`, which was written by hand: GitLab's own description comes in no package.
 Known gaps: one project; no jobs, no child pipelines, no rate limit but the scripted one.
 """
 
 from typing import Any
 
+from tests.fakes.gitlab.description import DESCRIPTION
 from tests.fakes.json_server import Answer, Asked, JsonServer
 from tests.fakes.runs import FakeRun, Runs
+from tests.published import Description
 
 STATES = {"failure": "failed", "cancelled": "canceled"}
 
 
 class FakeGitlab(JsonServer):
+    description = Description(DESCRIPTION, reads_null=True)
+
     def __init__(self) -> None:
         super().__init__()
         self.runs = Runs()
@@ -26,7 +31,7 @@ class FakeGitlab(JsonServer):
                 raise Answer(201, self._create(asked.body))
             case "GET", ["pipelines"]:
                 rows = self.runs.shown(int(asked.query["page"]), int(asked.query["per_page"]))
-                return [_row(run) for run in rows]
+                return [_row(run) | {"name": run.title} for run in rows]
             case "POST", ["pipelines", number, "cancel"] if run := self.runs.get(int(number)):
                 run.state = "cancelled" if run.state == "running" else run.state
                 return _row(run)
@@ -41,5 +46,6 @@ class FakeGitlab(JsonServer):
 
 def _row(run: FakeRun) -> dict[str, Any]:
     page = f"https://gitlab.example.test/acme/greeter/-/pipelines/{run.id}"
-    named = {"id": run.id, "iid": run.id, "project_id": 1, "name": run.title, "ref": run.ref, "source": "api"}
-    return named | {"status": STATES.get(run.state, run.state), "web_url": page}
+    named = {"id": run.id, "iid": run.id, "project_id": 1, "sha": "0" * 40, "ref": run.ref, "source": "api"}
+    times = dict.fromkeys(("created_at", "updated_at"), "2026-01-01T00:00:00.000Z")
+    return named | times | {"status": STATES.get(run.state, run.state), "web_url": page}

@@ -4,6 +4,8 @@ Why a fake: no package index and no distribution carries a kube-apiserver that t
 server all the same, and helm 3 and 4 are the real programs. What it must answer was read from the log of their
 requests; what it answers was compared once with a real kube-apiserver 1.36: the same revisions and states.
 
+All that is said of objects, discovery and watches apart, is held to `tests/descriptions` (kubernetes, flux, tekton).
+
 Whether a workload gets ready is steered by the tag of its image: `broken` never does, everything else at once.
 Objects of Flux and Tekton are carried as any other, and `operators` says what their controllers would (built from the
 published descriptions, never compared with them).

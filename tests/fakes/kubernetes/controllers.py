@@ -124,10 +124,8 @@ def _start_pod(store: Store, replica_set: Object, *, good: bool) -> None:
         "ownerReferences": _reference(replica_set),
     }
     state = {"running": {}} if good else {"waiting": {"reason": "ImagePullBackOff"}}
-    containers = [
-        {"name": each["name"], "image": each["image"], "ready": good, "restartCount": 0, "state": state}
-        for each in template["spec"]["containers"]
-    ]
+    told = {"imageID": f"sha256:{'0' * 64}" if good else "", "ready": good, "restartCount": 0, "state": state}
+    containers = [{"name": each["name"], "image": each["image"]} | told for each in template["spec"]["containers"]]
     status = {
         "phase": "Running" if good else "Pending",
         "conditions": [{"type": "Ready", "status": str(good)}],

@@ -20,6 +20,7 @@ from tests.fakes.kubernetes.resources import RESOURCES, Resource, described
 from tests.fakes.kubernetes.selectors import matches
 from tests.fakes.kubernetes.store import Event, Problem, Store
 
+SHOWN_WHEN_DELETED = ("pods", "services", "serviceaccounts")
 INITIAL_END = {"annotations": {"k8s.io/initial-events-end": "true"}}
 
 
@@ -185,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return store.replace(resource, namespace, name, body, part=place.part)
             case "DELETE", str():
                 obj = store.get(resource, namespace, name) if dry else store.delete(resource, namespace, name)
+                if resource.plural in SHOWN_WHEN_DELETED:
+                    return obj
                 details = {"name": name, "uid": obj["metadata"]["uid"]}
                 return {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": details}
             case "PATCH", str():
