@@ -52,7 +52,7 @@ class Description:
         schemas = {name: _strict(each) for row in documents for name, each in row["components"]["schemas"].items()}
         whole = DRAFT202012.create_resource({"components": {"schemas": schemas}})
         self._registry: Registry[Any] = Registry().with_resource(ROOT, whole)
-        self._agreed: set[str] = set()
+        self._agreed: set[int] = set()
 
     def example(self, method: str, path: str) -> Any:
         """Return the answer that the description gives for an example; `path` with the names in it."""
@@ -61,7 +61,7 @@ class Description:
 
     def faults(self, exchange: Exchange) -> list[str]:
         """Say how an exchange contradicts the description; nothing where it doesn't."""
-        key = repr(exchange)
+        key = hash(repr(exchange))
         found = [] if key in self._agreed else [f"{exchange}: {said}" for said in self._found(exchange)]
         if not found:
             self._agreed.add(key)
@@ -90,16 +90,18 @@ class Description:
 
     def _sent(self, exchange: Exchange, operation: Json) -> Iterator[str]:
         wanted = operation.get("requestBody")
-        if exchange.body is None or wanted is None:
-            if exchange.body is not None or (wanted and wanted.get("required")):
-                yield "a body is sent where none is read" if exchange.body is not None else "the body is missing"
+        if wanted is None:
+            if exchange.body is not None:
+                yield "a body is sent where none is read"
+        elif exchange.body is None:
+            if wanted.get("required"):
+                yield "the body is missing"
         elif exchange.method != "PATCH" or exchange.content_type == "application/json":
             yield from self._against(_schema(wanted), exchange.body, "in what is sent")
         elif exchange.content_type != "application/json-patch+json":
-            # Part of an object: as the whole that is answered, but for what has to be there.
-            yield from self._against(
-                _schema(operation["responses"]["200"]), exchange.body, "in what is sent", part=True
-            )
+            # Part of an object: as the whole that is answered, but for what has to be there and what says how to merge.
+            told, whole = _without_directives(exchange.body), _schema(operation["responses"]["200"])
+            yield from self._against(whole, told, "in what is sent", part=True)
 
     def _answered(self, exchange: Exchange, operation: Json) -> Iterator[str]:
         status, responses = exchange.status, operation["responses"]
@@ -178,6 +180,12 @@ def _part(name: str, value: Any) -> Any:
     if name in ("allOf", "anyOf", "oneOf"):
         return [_strict(each) for each in value]
     return _strict(value) if name in ("items", "additionalProperties", "not") else value
+
+
+def _without_directives(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_directives(each) for name, each in value.items() if name[:1] != "$"}
+    return [_without_directives(each) for each in value] if isinstance(value, list) else value
 
 
 def _without_nulls(value: Any) -> Any:

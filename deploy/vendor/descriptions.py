@@ -95,11 +95,11 @@ def main() -> None:
             "argocd": _of_client(argocd / "argocd"),
             "tekton": _of_kinds(cluster, TEKTON, _of_tekton(tekton / "tekton_pipeline")),
         }
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
-    entries = [_kept(name, package, made[name]) for name, package in zip(made, PACKAGES, strict=True)]
-    text = json.dumps({"files": sorted(entries, key=lambda entry: entry["path"])}, indent=2)
-    (FOLDER / "manifest.json").write_text(text + "\n")
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir()
+        rows = [_kept(name, package, made[name], there[package]) for name, package in zip(made, PACKAGES, strict=True)]
+    entries = sorted((entry for row in rows for entry in row), key=lambda entry: entry["path"])
+    (FOLDER / "manifest.json").write_text(json.dumps({"files": entries}, indent=2) + "\n")
     print(f"tests/descriptions: {len(entries)} files")
 
 
@@ -125,18 +125,22 @@ def _fetched(package: str, place: Path) -> Path:
     return folder / "package"
 
 
-def _kept(name: str, package: str, document: Json) -> Json:
-    path = FOLDER / f"{name}.json"
-    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+def _kept(name: str, package: str, document: Json, folder: Path) -> list[Json]:
+    (FOLDER / f"{name}.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    if (folder / "LICENSE").is_file():
+        shutil.copyfile(folder / "LICENSE", FOLDER / f"{name}.LICENSE")
     package_name, _, version = package.replace("==", "@").rpartition("@")
-    return {
-        "path": path.name,
-        "package": package_name,
-        "version": version,
-        "licence": PACKAGES[package][0],
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "changed": "cut to what executors ask for, words for people left out",
-    }
+    return [
+        {
+            "path": path.name,
+            "package": package_name,
+            "version": version,
+            "licence": PACKAGES[package][0],
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "changed": "cut to what executors ask for, words for people left out" if path.suffix == ".json" else "",
+        }
+        for path in FOLDER.glob(f"{name}.*")
+    ]
 
 
 # ---- what is published as OpenAPI

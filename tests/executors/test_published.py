@@ -39,9 +39,19 @@ STOPPED = Exchange(
 )
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": "YQ=="}}
 KEPT = Exchange("POST", SECRETS, (("fieldManager", "helm"),), SECRET, 201, SECRET)
+PODS = {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "a", "image": "a:1"}]}
+MERGED = Exchange(
+    "PATCH",
+    "/apis/apps/v1/namespaces/demo/deployments/a",
+    (),
+    {"spec": {"template": {"spec": PODS}}},
+    200,
+    {"kind": "Deployment", "spec": {"selector": {}, "template": {}}},
+    "application/strategic-merge-patch+json",
+)
 GOOD = [
     (GITHUB, LISTED), (GITHUB, BEGUN), (GITLAB, PIPED), (ARGOCD, SYNCED), (ARGOCD, READ),
-    (KUBERNETES, WISHED), (KUBERNETES, ASKED), (KUBERNETES, STOPPED), (KUBERNETES, KEPT),
+    (KUBERNETES, WISHED), (KUBERNETES, ASKED), (KUBERNETES, STOPPED), (KUBERNETES, KEPT), (KUBERNETES, MERGED),
 ]  # fmt: skip
 BAD = [
     (GITHUB, LISTED, {"query": (("evnt", "push"),)}, "evnt is unknown in the query"),
