@@ -53,6 +53,7 @@ PARTS = {
     "signals": Part((f"{DEPLOYMENTS}/test_with_prometheus.py",)),
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",)),
     "A2": Part(("tests/audit/test_tampering.py",)),
+    "A3": Part(("tests/audit/test_many_writers.py",), environment={"EAIP_TEST_WRITING_SECONDS": "600"}),
     "A6": Part(tuple(f"tests/compliance/test_{name}.py" for name in ("trail_exports", "streams"))),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "browser": Part(
