@@ -20,6 +20,7 @@ class Sweep(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
         from apps.approvals.jobs import see_to_approvals
+        from apps.compliance.anchors import see_to_anchors
         from apps.compliance.exports.run import see_to_exports
         from apps.compliance.jobs import remind_owners, see_to_retention
         from apps.compliance.streams.run import see_to_streams
@@ -38,6 +39,7 @@ class Sweep(bootsteps.StartStopStep):
             see_to_exports,
             see_to_streams,
             see_to_retention,
+            see_to_anchors,
         )
         self.sweeper.start()
         self.watcher = Watcher()

@@ -266,6 +266,13 @@ DATABASE_SEALER_URL = env.text("DATABASE_SEALER_URL", "")
 AUDIT_IS_SEALED = env.flag("AUDIT_IS_SEALED", default=True)
 # Who may countersign checkpoints (docs/reference/audit.md): public keys as C2SP writes them, parted by blanks.
 AUDIT_WITNESSES = tuple(env.text("AUDIT_WITNESSES", "").split())
+# Where checkpoints are brought: each address, the webhook with its secret (`whsec_...`), a folder that may be added to.
+AUDIT_ANCHOR_MAIL = env.words("AUDIT_ANCHOR_MAIL")
+AUDIT_ANCHOR_MAIL_EVERY = env.seconds("AUDIT_ANCHOR_MAIL_SECONDS", 86_400)
+AUDIT_ANCHOR_WEBHOOK = env.text("AUDIT_ANCHOR_WEBHOOK", "")
+AUDIT_ANCHOR_SECRET = env.text("AUDIT_ANCHOR_SECRET", None if AUDIT_ANCHOR_WEBHOOK else "")
+AUDIT_ANCHOR_DIR = env.text("EAIP_AUDIT_ANCHOR_DIR", "")
+AUDIT_ANCHOR_EVERY = env.seconds("AUDIT_ANCHOR_SECONDS", 3600)
 AUDIT_KEY_FILE = env.path("EAIP_AUDIT_KEY_FILE", DATA_DIR / "seal" / "signing.key")
 # Where entries go that are cut from the ledger; backed up, and kept for as long as the workspace decided.
 AUDIT_ARCHIVE_DIR = env.path("EAIP_AUDIT_ARCHIVE_DIR", DATA_DIR / "audit-archives")

@@ -107,6 +107,7 @@ PAST_THE_SCOPE = {
     "event_checks_due": "ids of event schemas to check",
     "events_beside": "what a release that the asker may read publishes beside another that they may read",
     "ensure_audit_partitions": "makes tables ahead of time",
+    "every_workspace": "ids of all workspaces, to measure the installation",
     "exports_due": "ids of exports to write or to remove, with the workspaces to do it in",
     "hotfixes_due": "ids of workspaces where a repository is to be asked about a hotfix",
     "lanes_at_rest": "ids of lanes to reconcile",

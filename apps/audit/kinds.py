@@ -155,6 +155,8 @@ KINDS: dict[str, str] = {
     "export.expired": "removed an export of the audit trail after its time",
     "audit.key_rotated": "replaced the key that signs the audit trail",
     "audit.seal_refused": "refused to sign the audit trail",
+    "anchor.failing": "could not bring checkpoints of the audit trail out",
+    "anchor.recovered": "brought checkpoints of the audit trail out again",
     "stream.created": "let the audit trail stream to a receiver",
     "stream.paused": "paused a stream of the audit trail",
     "stream.resumed": "resumed a stream of the audit trail",

@@ -75,12 +75,13 @@ def event_proof(request: ScopedRequest, event_id: UUID) -> HttpResponse:
 def seal_list(request: ScopedRequest) -> HttpResponse:
     workspaces = request.rights.require_any("AUDIT_READ")
     names = {UUID(str(pk)): name for pk, name in offered("workspace", workspaces)}
-    keys = seals.public_keys()
+    keys, anchors = seals.public_keys(), [anchor for anchor, _place in offered("anchor", workspaces)]
     logs = [
         {
             "name": names.get(state.workspace_id, "Workspace"),
             "state": state,
             "keys": [(key, key.vkey(state.workspace_id)) for key in keys],
+            "anchors": [anchor for anchor in anchors if anchor.workspace_id == state.workspace_id],
         }
         for state in seals.states(workspaces)
     ]

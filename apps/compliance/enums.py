@@ -95,6 +95,14 @@ class ExportState(models.TextChoices):
         return self in (ExportState.QUEUED, ExportState.RUNNING)
 
 
+class AnchorPlace(models.TextChoices):
+    """Where checkpoints are brought outside the system."""
+
+    MAIL = "MAIL", "By mail"
+    WEBHOOK = "WEBHOOK", "By webhook"
+    FOLDER = "FOLDER", "In a folder"
+
+
 class StreamKind(models.TextChoices):
     """How entries leave as they are written."""
 

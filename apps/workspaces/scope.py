@@ -36,6 +36,17 @@ def workspace_scope(workspaces: Iterable[UUID]) -> Iterator[None]:
             _set(before)
 
 
+@contextmanager
+def whole_scope() -> Iterator[None]:
+    """Open a transaction that sees all workspaces: for what measures the installation, never for a person."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT every_workspace()")
+            workspaces = [row[0] for row in cursor.fetchall()]
+        with workspace_scope(workspaces):
+            yield
+
+
 def _set(value: str) -> str:
     # set_config(..., true) ends with the transaction, so nothing leaks through a pooled connection.
     with connection.cursor() as cursor:

@@ -41,6 +41,7 @@ EXEMPT = {
     "auth_permission": "names of permissions, made by migrations",
     "auditlog_logentry": "closed",
     "compliance_accesschange": "the history of access, kept by triggers",
+    "compliance_anchor": "how far checkpoints were brought out; `anchor.failing` and `anchor.recovered` tell of it",
     "compliance_auditexport": "what was asked can't be changed, its states tell their events",
     "compliance_identitychange": "the same, of accounts",
     "compliance_streamletter": "the engine's own; `stream.entry_refused` and `stream.replayed` tell of each",
