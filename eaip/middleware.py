@@ -15,7 +15,7 @@ from apps.audit import actions as audit
 from apps.audit.actors import NOBODY
 from apps.audit.source import Identity, Source, coming_from
 from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.core.requests import SAFE_METHODS, ScopedRequest
+from apps.core.requests import FOR_PROGRAMS, SAFE_METHODS, ScopedRequest
 from apps.core.verdict import Refusal
 from apps.workspaces.scope import workspace_scope
 from eaip.proxies import address_of, request_id_of
@@ -30,7 +30,7 @@ class RefusalMiddleware:
     def __call__(self, request: ScopedRequest) -> HttpResponse:
         request.request_id = request_id_of(request)
         source = Source(
-            via="api" if request.path.startswith("/api/") else "page",
+            via="api" if request.path.startswith(FOR_PROGRAMS) else "page",
             ip=address_of(request),
             user_agent=request.headers.get("User-Agent", "")[:300],
             request_id=request.request_id,

@@ -291,6 +291,9 @@ EXPORT_BEAT = env.seconds("EXPORT_BEAT_SECONDS", 1)
 STREAM_PATIENCE = env.seconds("STREAM_PATIENCE_SECONDS", 5)
 STREAM_LEASE = env.seconds("STREAM_LEASE_SECONDS", 30)
 
+# Who may read the portal's own figures at /metrics says this (docs/reference/metrics.md); empty: nobody may.
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
 PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
 # Asked whether it is there, since its silence looks like peace; it sends its alerts by itself.

@@ -1,5 +1,6 @@
 from django.urls import include, path
 
+from apps.api import metrics_urls
 from apps.approvals import policy_urls
 from apps.dashboards import calendar_urls, environment_urls, incident_urls, service_urls
 from apps.deployments import release_urls
@@ -25,4 +26,5 @@ urlpatterns = [
     path("audit/", include("apps.audit.urls")),
     path("compliance/", include("apps.compliance.urls")),
     path("api/", include("apps.api.urls")),
+    path("", include(metrics_urls)),
 ]

@@ -306,7 +306,7 @@ PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
     "api:alertmanager-webhook", "api:checkpoint", "api:consistency", "api:cosignatures",
     "api:release", "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
-    "api:release-dossier",
+    "api:release-dossier", "metrics:metrics",
 }  # fmt: skip
 
 SECRETS = (

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from apps.api.problems import NotAuthenticated
 from apps.audit.actors import Actor
@@ -40,6 +40,18 @@ def token_of(request: HttpRequest, now: datetime) -> ApiToken:
     }  # fmt: skip
     request.workspaces = (workspace_id,)  # type: ignore[attr-defined]
     return token
+
+
+def require_scraper(request: HttpRequest) -> None:
+    """This function will see that the request carries METRICS_TOKEN.
+
+    Raises Http404: where none is set, nobody may ask. Raises NotAuthenticated: it carries another, or none.
+    """
+    if not settings.METRICS_TOKEN:
+        raise Http404
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(text.strip().encode(), settings.METRICS_TOKEN.encode()):
+        raise NotAuthenticated("Send the token of the setting METRICS_TOKEN: Authorization: Bearer ...")
 
 
 def webhook_secret(service_id: UUID) -> str:

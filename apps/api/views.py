@@ -11,8 +11,9 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.api import actions, admissions, dossiers, witnesses
 from apps.api import exports as trail_exports
 from apps.api import releases as described_releases
+from apps.api import metrics as figures
 from apps.api.bodies import json_object, raw_body, require_json
-from apps.api.identities import service_of_webhook, token_of, webhook_actor
+from apps.api.identities import require_scraper, service_of_webhook, token_of, webhook_actor
 from apps.api.pushes import read_push
 from apps.audit.source import Source, coming_from, current_source
 from apps.compliance.exports.download import file_response
@@ -248,6 +249,17 @@ def deployment_dossier(request: HttpRequest, number: int) -> HttpResponse:
         whole = request.GET.get("log") == "whole"
         body = dossiers.of_deployment(token, number, whole_log=whole, site=_site(request), by=token.actor, now=now)
     return HttpResponse(body, content_type="application/json")
+
+
+@csrf_exempt
+@login_not_required
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What Prometheus reads of the portal itself."""
+    if request.method != "GET":
+        return _only(request, "GET")
+    require_scraper(request)
+    body, content_type = figures.exposition(request.headers.get("Accept", ""), now=timezone.now())
+    return HttpResponse(body, content_type=content_type)
 
 
 def _site(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
 from apps.core.pages import wants_fragment
+from apps.core.requests import FOR_PROGRAMS
 from apps.core.verdict import Refusal
 
 TITLES = {
@@ -55,7 +56,7 @@ def tell(request: HttpRequest, telling: Telling) -> HttpResponse:
 
     Shapes: a fragment goes into #refusal at the head of the page, wherever the request wanted to put its own.
     """
-    if request.path.startswith("/api/"):
+    if request.path.startswith(FOR_PROGRAMS):
         return _problem(telling)
     if wants_fragment(request):
         response = render(request, "components/refusal.html", {"refusal": telling}, status=telling.status)

@@ -4,6 +4,8 @@ from uuid import UUID
 from django.http import HttpRequest
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Where programs ask and nobody looks on.
+FOR_PROGRAMS = ("/api/", "/metrics")
 
 
 class ScopedRequest(HttpRequest):

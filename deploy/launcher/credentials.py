@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.launcher.paths import write_private
 
-NAMES = ("secret_key", "database_admin", "database_owner", "database_app", "database_sealer", "valkey")
+NAMES = ("secret_key", "database_admin", "database_owner", "database_app", "database_sealer", "valkey", "metrics")
 
 
 def load(data: Path) -> dict[str, str]:

@@ -70,6 +70,7 @@ def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:
     chosen = {
         "DJANGO_SETTINGS_MODULE": "eaip.settings",
         "SECRET_KEY": secrets["secret_key"],
+        "METRICS_TOKEN": secrets["metrics"],
         "DEBUG": "0",
         "DEMONSTRATION": "1",
         "WEB_PROCESSES": "2",
