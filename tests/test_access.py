@@ -23,6 +23,7 @@ from apps.audit.saved_filters import save_filter
 from apps.compliance import actions as compliance_actions
 from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts
+from apps.deployments.querysets import RolloutQuerySet
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
@@ -235,6 +236,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         f"deployments:{name}": lambda o: [o.rollout.number]
         for name in ("rollout-detail", "rollout-pause", "rollout-resume", "wave-release", "rollout-stop")
     },
+    "deployments:rollout-part": lambda o: [o.rollout.number, o.world.cast.customer.slug],
     **{
         f"incidents:{name}": lambda o: [o.incident.number]
         for name in ("incident-detail", "note-create", "deployment-link", "severity-change", "resolution")
@@ -347,7 +349,7 @@ def test_stranger_finds_nothing_when_the_view_forgets_its_filter(
     def forget(self: QuerySet, workspaces: tuple[UUID, ...]) -> QuerySet:
         return self.all()
 
-    for queryset in (TenantQuerySet, WorkspaceQuerySet, WorkspaceRows):
+    for queryset in (TenantQuerySet, WorkspaceQuerySet, WorkspaceRows, RolloutQuerySet):
         monkeypatch.setattr(queryset, "visible_in", forget)
     monkeypatch.setattr(CatalogueQuerySet, "readable_in", forget)
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from apps.accounts.forms import AppForm
 from apps.approvals import actions as approval_actions
 from apps.audit import saved_filters
+from apps.audit.actors import SYSTEM
 from apps.audit.filters import TrailFilter
 from apps.audit.models import AuditEvent
 from apps.compliance import actions as compliance_actions
@@ -32,6 +33,7 @@ from apps.incidents import actions as incident_actions
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import EventVersion, Release
+from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
 from eaip.celery import app as celery
 from tests.accounts.factors import by_password, code_at, register_app
@@ -828,6 +830,22 @@ def _release_wave(stage: Stage) -> Call:
     return _steer("wave-release", stage, rollout, {"wave": "2"})
 
 
+def _part(stage: Stage) -> Call:
+    cast = stage.world.cast
+    with stage.everything():
+        workspace_actions.grant_role(
+            cast.release_engineer, role="RELEASE_ENGINEER", workspace=cast.customer, by=SYSTEM, now=NOW
+        )
+        place = make_environment(cast.customer, "Dev", Tier.DEV)
+        lanes = [stage.world.lane(stage.world.dev), make_lane(place, stage.world.service)]
+        rollout = rollouts.start_rollout(
+            stage.world.release, waves_of={lanes[0]: 1, lanes[1]: 2}, pause=timedelta(0), reason="",
+            by=cast.release_engineer, now=timezone.now(),
+        )  # fmt: skip
+    address = reverse("deployments:rollout-part", args=[rollout.number, cast.customer.slug])
+    return Call(cast.customer_operator, address, {**REASON, "to": "HELD"})
+
+
 def _link(stage: Stage) -> Call:
     last = stage.deploy()
     with stage.everything():
@@ -866,6 +884,7 @@ STAGED: list[tuple[str, str, Callable[[Stage], Call]]] = [
     ("deployments:rollout-pause", "rollout.paused", lambda s: _steer("rollout-pause", s, _rollout(s), {})),
     ("deployments:rollout-resume", "rollout.resumed", _resume),
     ("deployments:wave-release", "rollout.wave_released", _release_wave),
+    ("deployments:rollout-part", "rollout.part_held", _part),
     ("deployments:rollout-stop", "rollout.stopped", lambda s: _steer("rollout-stop", s, _rollout(s), REASON)),
 ]
 

@@ -84,4 +84,12 @@ class RolloutState(models.TextChoices):
         return {"RUNNING": "run", "PAUSED": "wait", "COMPLETED": "ok"}.get(self.value, "bad")
 
 
+class RolloutLaneState(models.TextChoices):
+    """What the workspace of an environment decided about its part in another's roll-out."""
+
+    IN = "IN", "Takes part"
+    HELD = "HELD", "Held"
+    LEFT = "LEFT", "Left"
+
+
 OPEN_ROLLOUT = (RolloutState.RUNNING, RolloutState.PAUSED)

@@ -8,9 +8,10 @@ from django import forms
 from django.http import QueryDict
 
 from apps.core.form_fields import LineField
-from apps.deployments.enums import Harm
+from apps.deployments.enums import Harm, RolloutLaneState
 from apps.deployments.log_window import Wanted
 from apps.environments.models import Lane
+from apps.workspaces.models import Workspace
 
 
 class ReasonForm(forms.Form):
@@ -40,6 +41,10 @@ class RollbackForm(ReasonForm):
     restored = forms.BooleanField(label="The data was restored as the procedures say", required=False)
 
 
+# Every environment offers them all: with a hundred of each, the page would be of ten thousand choices.
+MOST_WAVES = 12
+
+
 class RolloutForm(forms.Form):
     """One field for each lane that may take part: the wave it belongs to, or none."""
 
@@ -57,30 +62,71 @@ class RolloutForm(forms.Form):
         help_text="Approvers read it. Kept in the audit trail.",
     )
 
-    def __init__(self, *args: Any, lanes: Sequence[Lane], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lanes: Sequence[Lane], owners: Sequence[Workspace], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.lanes = lanes
-        waves = [("", "Not in it"), *((str(wave), f"Wave {wave}") for wave in range(1, len(lanes) + 1))]
-        for number, lane in enumerate(lanes):
+        self.lanes, self.owners = lanes, owners
+        waves = [(str(wave), f"Wave {wave}") for wave in range(1, min(len(lanes), MOST_WAVES) + 1)]
+        own = [lane for lane in lanes if lane.workspace_id == owners[0].pk] if owners else []
+        for lane in lanes:
             self.fields[_field_of(lane)] = forms.ChoiceField(
-                label=f"Wave of {lane.environment.name}",
-                choices=waves,
+                label=f"Wave of {lane.environment.name}{_where(lane, owners)}",
+                choices=[("", "Not in it"), *waves],
                 required=False,
-                initial="1" if number == 0 else "2",
+                initial="1" if lane in own[:1] else "2" if lane in own else "",
+            )
+        for owner in owners if len(owners) > 1 else ():
+            self.fields[_field_of(owner)] = forms.ChoiceField(
+                label=f"Wave of all environments of {owner.name}",
+                choices=[("", "Each as below"), *waves],
+                required=False,
             )
 
-    def of_lanes(self) -> list[tuple[Lane, forms.BoundField]]:
-        return [(lane, self[_field_of(lane)]) for lane in self.lanes]
+    def groups(self) -> list[tuple[Workspace, forms.BoundField | None, list[tuple[Lane, forms.BoundField]]]]:
+        """Return each workspace with the field for all of it, where there are several, and those of its lanes."""
+        return [
+            (
+                owner,
+                self[_field_of(owner)] if len(self.owners) > 1 else None,
+                [(lane, self[_field_of(lane)]) for lane in self.lanes if lane.workspace_id == owner.pk],
+            )
+            for owner in self.owners
+        ]
 
     def plan(self) -> dict[str, Any]:
-        """Return what `start_rollout` is told."""
+        """Return what `start_rollout` is told; a wave that is chosen for a whole workspace goes before."""
         given = self.cleaned_data
-        chosen = {lane: int(given[_field_of(lane)]) for lane in self.lanes if given[_field_of(lane)]}
+        whole = {owner.pk: given.get(_field_of(owner), "") for owner in self.owners}
+        waves = {lane: whole[lane.workspace_id] or given[_field_of(lane)] for lane in self.lanes}
+        chosen = {lane: int(wave) for lane, wave in waves.items() if wave}
         return {"waves_of": chosen, "pause": timedelta(minutes=int(given["pause"])), "reason": given["reason"]}
 
 
-def _field_of(lane: Lane) -> str:
-    return f"lane-{lane.pk}"
+def _where(lane: Lane, owners: Sequence[Workspace]) -> str:
+    """Return the name of its workspace where there are several: environments of two may have one name."""
+    return next((f" of {owner.name}" for owner in owners if len(owners) > 1 and owner.pk == lane.workspace_id), "")
+
+
+def _field_of(row: Lane | Workspace) -> str:
+    return f"{row._meta.model_name}-{row.pk}"
+
+
+class PartForm(ReasonForm):
+    """What a guest decides about its part in a roll-out; `choices` are what can be decided now."""
+
+    to = forms.TypedChoiceField(label="What should it do?", coerce=RolloutLaneState, widget=forms.RadioSelect)
+
+    field_order = ("to", "reason")
+
+    def __init__(self, *args: Any, choices: Sequence[RolloutLaneState], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].choices = [(state.value, _DECISIONS[state]) for state in choices]  # type: ignore[attr-defined]
+
+
+_DECISIONS: dict[RolloutLaneState, str] = {
+    RolloutLaneState.IN: "Go on: ask again for what was held",
+    RolloutLaneState.HELD: "Hold: ask for nothing here until we go on",
+    RolloutLaneState.LEFT: "Leave: it does not come here any more",
+}
 
 
 class WaveForm(forms.Form):

@@ -1,5 +1,7 @@
 from datetime import datetime, timedelta
+from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q, Value
 
@@ -11,6 +13,7 @@ from apps.deployments.enums import (
     OPEN_ROLLOUT,
     DeploymentKind,
     DeploymentState,
+    RolloutLaneState,
     RolloutState,
     StepVerdict,
 )
@@ -256,13 +259,16 @@ class VerificationSample(TenantModel):
 
 
 class Rollout(TenantModel):
-    """One release brought to many environments of one workspace, wave by wave; each of them by a promotion of its own.
+    """One release brought to many environments, wave by wave; each of them by a promotion of its own.
 
+    `workspace` steers it. `guests` are the other workspaces that have an environment in it: they read this row, so
+    nothing in it may name a place where there are any. Each environment's own row is in its own workspace.
     `pause` is the time that a wave is watched before the next one begins; `released_wave` the last wave that a person
     let begin without it. `requested_by` asks for every promotion, so that person approves none of them.
     """
 
     number = models.BigIntegerField(db_default=Func(Value("rollout_number"), function="nextval"), editable=False)
+    guests = ArrayField(models.UUIDField(), default=list, db_default=[], blank=True)
     service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="rollouts")
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="rollouts")
     state = models.CharField(max_length=9, choices=RolloutState, default=RolloutState.RUNNING)
@@ -307,9 +313,17 @@ class Rollout(TenantModel):
     def is_open(self) -> bool:
         return self.state in OPEN_ROLLOUT
 
+    @property
+    def workspaces(self) -> tuple[UUID, ...]:
+        """Return all that read it, the one that steers it first."""
+        return (self.workspace_id, *self.guests)
+
 
 class RolloutLane(TenantModel):
-    """One environment of a roll-out. `promotion` is there once its wave has begun; `refusal` says why none could be."""
+    """One environment of a roll-out. `promotion` is there once its wave has begun; `refusal` says why none could be.
+
+    `state` is what a guest decided about it, with `reason`: held, no promotion is asked for; left, it is out for good.
+    """
 
     rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="lanes")
     lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="rollouts")
@@ -318,6 +332,12 @@ class RolloutLane(TenantModel):
         Promotion, null=True, blank=True, on_delete=models.PROTECT, related_name="rollout_lane"
     )
     refusal = models.CharField(max_length=300, blank=True)
+    state = models.CharField(
+        max_length=4, choices=RolloutLaneState, default=RolloutLaneState.IN, db_default=RolloutLaneState.IN
+    )
+    reason = models.CharField(max_length=300, blank=True, default="", db_default="")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = person(null=True, blank=True)
 
     objects = RolloutLaneQuerySet.as_manager()
 
@@ -326,6 +346,8 @@ class RolloutLane(TenantModel):
         constraints = [
             models.UniqueConstraint(name="rollout_lane_once", fields=["rollout", "lane"]),
             models.CheckConstraint(name="rollout_wave_counts_from_one", condition=Q(wave__gte=1)),
+            models.CheckConstraint(name="rollout_lane_state_known", condition=Q(state__in=RolloutLaneState.values)),
+            all_or_none("rollout_lane_decided_whole", "decided_at", "decided_by"),
         ]
 
     def __str__(self) -> str:

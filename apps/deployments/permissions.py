@@ -1,6 +1,7 @@
 """Who may do what with deployments, and when; asked by buttons and by actions alike."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 
@@ -13,6 +14,7 @@ from apps.core.verdict import ALLOWED, Verdict, all_of, refused
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment, Rollout
 from apps.environments.models import Lane
+from apps.releases.models import Release
 from apps.workspaces import rights
 
 
@@ -102,13 +104,36 @@ def may_roll_out(by: User, lane: Lane) -> Verdict:
     return _may_on(by, Capability.PROMOTION_REQUEST, lane)
 
 
+def may_span(by: User, release: Release) -> Verdict:
+    """This function will say whether rolling a release out over several workspaces is theirs.
+
+    It is of those who ask for promotions in the workspace that owns the release; `may_roll_out` judges each other one.
+    """
+    return rights.may(by, Capability.PROMOTION_REQUEST, release.workspace_id)
+
+
 def may_steer(by: User, rollout: Rollout) -> Verdict:
     """This function will say whether pausing, resuming and stopping a roll-out is theirs: those who ask or operate."""
-    asks = rights.may(by, Capability.PROMOTION_REQUEST, rollout.workspace_id)
-    verdicts = [asks if asks else rights.may(by, Capability.DEPLOYMENT_OPERATE, rollout.workspace_id)]
-    if not rollout.is_open:
-        verdicts.append(refused("ended", f"Roll-out {rollout} has ended: {rollout.label.lower()}."))
+    return all_of([_asks_or_operates(by, rollout.workspace_id), _is_open(rollout)])
+
+
+def may_decide_part(by: User, rollout: Rollout, workspace_id: UUID) -> Verdict:
+    """This function will say whether holding or leaving a guest's part in a roll-out is theirs."""
+    verdicts = [_asks_or_operates(by, workspace_id), _is_open(rollout)]
+    if workspace_id not in rollout.guests:
+        verdicts.append(refused("no_guest", "This workspace steers the roll-out: pause or stop all of it instead."))
     return all_of(verdicts)
+
+
+def _asks_or_operates(by: User, workspace_id: UUID) -> Verdict:
+    asks = rights.may(by, Capability.PROMOTION_REQUEST, workspace_id)
+    return asks if asks else rights.may(by, Capability.DEPLOYMENT_OPERATE, workspace_id)
+
+
+def _is_open(rollout: Rollout) -> Verdict:
+    if rollout.is_open:
+        return ALLOWED
+    return refused("ended", f"Roll-out {rollout} has ended: {rollout.label.lower()}.")
 
 
 def _is_looked_at(deployment: Deployment, now: datetime) -> bool:

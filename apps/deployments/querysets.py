@@ -1,6 +1,7 @@
 from typing import Self
+from uuid import UUID
 
-from django.db.models import F, Prefetch
+from django.db.models import F, Prefetch, Q
 
 from apps.deployments.enums import ACTIVE, OPEN, OPEN_ROLLOUT, DeploymentState
 from apps.health.models import Trouble
@@ -33,11 +34,15 @@ class DeploymentQuerySet(TenantQuerySet):
 
 
 class RolloutQuerySet(TenantQuerySet):
+    def visible_in(self, workspaces: tuple[UUID, ...]) -> Self:
+        """Return those that are steered in these workspaces, and those that come to an environment of theirs."""
+        return self.filter(Q(workspace_id__in=workspaces) | Q(guests__overlap=list(workspaces)))
+
     def open(self) -> Self:
         return self.filter(state__in=OPEN_ROLLOUT)
 
     def with_subject(self) -> Self:
-        return self.select_related("release", "service", "requested_by", "workspace")
+        return self.select_related("release", "service", "requested_by")
 
 
 class RolloutLaneQuerySet(TenantQuerySet):

@@ -108,7 +108,7 @@ def release_page(
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
-        "rollouts": _rollouts(offers),
+        "rollouts": _rollouts(release, offers, rights),
         "why_not": _why_not(asks),
         "promotion": None,
         **(
@@ -199,10 +199,16 @@ def focus_of(stops: Sequence[Stop]) -> Stop | None:
     return next((stop for stop in reversed(stops) if stop.promotion is not None), None)
 
 
-def _rollouts(offers: Sequence[Stop]) -> list[Workspace]:
-    """Return the workspaces where the release could go to several environments at once."""
+def _rollouts(release: Release, offers: Sequence[Stop], rights: Rights) -> list[Workspace]:
+    """Return the workspaces from which the release could go to several environments at once.
+
+    From the one that owns it, to environments of others too.
+    """
     count = Counter(stop.lane.workspace_id for stop in offers)
-    return list(Workspace.objects.filter(pk__in=[workspace for workspace, lanes in count.items() if lanes > 1]))
+    found = [workspace for workspace, lanes in count.items() if lanes > 1]
+    if len(offers) > 1 and rights.may(Capability.PROMOTION_REQUEST, release.workspace_id):
+        found = [release.workspace_id]
+    return list(Workspace.objects.filter(pk__in=found))
 
 
 def _why_not(asks: Mapping[Stop, Verdict]) -> str:

@@ -9,7 +9,9 @@ from apps.deployments.rollout_page import progress_context
 
 def _progress(ask: live.Ask) -> str:
     rollout = Rollout.objects.visible_in(ask.workspaces).with_subject().get(pk=ask.subject)
-    return render_to_string("deployments/_rollout_progress.html", progress_context(rollout, now=ask.now))
+    return render_to_string(
+        "deployments/_rollout_progress.html", progress_context(rollout, workspaces=ask.workspaces, now=ask.now)
+    )
 
 
 def _may_watch(ask: live.Ask) -> bool:

@@ -72,11 +72,11 @@ def start_ready(promotion_id: UUID) -> None:
 def roll_out(one: UUID | None = None) -> None:
     """This function will bring the roll-outs that run as far as they get now, or this one."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT workspace_id, id FROM rollouts_running(%s)", [one])
+        cursor.execute("SELECT workspaces, id FROM rollouts_running(%s)", [one])
         running = cursor.fetchall()
-    for workspace_id, rollout_id in running:
+    for workspaces, rollout_id in running:
         try:
-            with coming_from(task_source(rollout_id=rollout_id)), workspace_scope([workspace_id]):
+            with coming_from(task_source(rollout_id=rollout_id)), workspace_scope(workspaces):
                 rollouts.go_on(rollout_id, now=clock.now())
         except Exception:
             log.exception("roll-out %s can't go on; it is looked at again", rollout_id)
@@ -139,8 +139,8 @@ def _run(workspace_id: UUID, deployment_id: UUID) -> None:
     with workspace_scope([workspace_id]):
         promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
         part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
-        if part_of is not None:
-            rollouts.go_on(part_of, now=clock.now())
+    if part_of is not None:
+        roll_out(part_of)  # in a scope of all its workspaces, and what goes wrong there is nothing of this attempt
 
 
 def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:

@@ -21,5 +21,6 @@ urlpatterns = [
     path("roll-outs/<int:number>/resumption/", rollouts.rollout_resume, name="rollout-resume"),
     path("roll-outs/<int:number>/next-wave/", rollouts.wave_release, name="wave-release"),
     path("roll-outs/<int:number>/stop/", rollouts.rollout_stop, name="rollout-stop"),
+    path("roll-outs/<int:number>/parts/<slug:workspace>/", rollouts.rollout_part, name="rollout-part"),
     path("promotions/<uuid:promotion_id>/start/", operations.deployment_create, name="deployment-create"),
 ]

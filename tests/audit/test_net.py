@@ -89,7 +89,8 @@ VALUES = {
     "timestamp with time zone": "clock_timestamp()", "date": "COALESCE({0}, now()::date) + 1",
     "interval": "COALESCE({0}, '0') + interval '1 s'", "jsonb": "jsonb_build_object('a', random())",
     "bytea": "decode(md5(random()::text), 'hex')", "_varchar": "ARRAY[left(md5(random()::text), 4)]",
-    "_text": "ARRAY[md5(random()::text)]", "_int2": "ARRAY[COALESCE({0}[1], 0) + 1]",
+    "_text": "ARRAY[md5(random()::text)]", "_uuid": "ARRAY[gen_random_uuid()]",
+    "_int2": "ARRAY[COALESCE({0}[1], 0) + 1]",
     "time without time zone": "COALESCE({0}, '00:00') + interval '1 min'",
 }  # fmt: skip
 

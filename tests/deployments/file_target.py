@@ -361,7 +361,8 @@ class FileTarget:
             return {}
 
     def _misbehave(self, kind: StepKind, order: Order) -> None:
-        error = self._behaviour(order.release.version).get(kind)
+        rule = self._behaviour(order.release.version)
+        error = rule.get(kind) if rule.get("lane") in (None, order.target.lane_key) else None
         if error == "reject":
             raise ArtifactRejected("another digest than the release's")
         if error == "fail":
@@ -408,7 +409,7 @@ class Judge:
     folder: Path
 
     def behave(self, **by_version: Mapping[str, str]) -> None:
-        """Set what goes wrong; versions are written with underscores."""
+        """Set what goes wrong, in the "lane" of this key alone if one is named; versions have underscores here."""
         rules = {version.strip("v").replace("_", "."): rule for version, rule in by_version.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "behaviour.json").write_text(json.dumps(rules))

@@ -12,10 +12,10 @@ from apps.core import live
 from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.core.verdict import Invalid
-from apps.deployments import permissions, rollouts
-from apps.deployments.forms import ReasonForm, RolloutForm, WaveForm
+from apps.deployments import permissions, rollout_parts, rollouts
+from apps.deployments.forms import PartForm, ReasonForm, RolloutForm, WaveForm
 from apps.deployments.models import Rollout
-from apps.deployments.rollout_page import lanes_for, rollout_page
+from apps.deployments.rollout_page import lanes_for, owners_of, rollout_page, rows_of
 from apps.releases.models import Release
 from apps.workspaces.models import Workspace
 
@@ -24,14 +24,17 @@ from apps.workspaces.models import Workspace
 def rollout_list(request: AuthedRequest) -> HttpResponse:
     found = Rollout.objects.visible_in(request.workspaces).with_subject()
     page = page_of(found, request.GET, moment="requested_at")
-    return render_page(request, "deployments/rollout_list.html", {"page": page}, part="rollouts")
+    context = {"page": page, "rows": rows_of(page.rows, request.workspaces)}
+    return render_page(request, "deployments/rollout_list.html", context, part="rollouts")
 
 
 @require_safe
 def rollout_detail(request: AuthedRequest, number: int) -> HttpResponse:
     rollout = _visible(request, number)
     stream = live.stream("rollout", subject=rollout.pk) if rollout.is_open else None
-    context = rollout_page(rollout, by=request.user, now=timezone.now())
+    context = rollout_page(
+        rollout, by=request.user, workspaces=request.workspaces, rights=request.rights, now=timezone.now()
+    )
     return render_page(request, "deployments/rollout_detail.html", {**context, "stream": stream})
 
 
@@ -41,8 +44,8 @@ def rollout_create(request: AuthedRequest, release_id: UUID, workspace: str) -> 
     release = get_object_or_404(releases, pk=release_id)
     owner = get_object_or_404(Workspace.objects.visible_in(request.workspaces), slug=workspace)
     request.rights.may(Capability.PROMOTION_REQUEST, owner.pk).require()
-    lanes = lanes_for(release, owner.pk, rights=request.rights, now=timezone.now())
-    form = RolloutForm(request.POST or None, lanes=lanes)
+    lanes = lanes_for(release, owner.pk, workspaces=request.workspaces, rights=request.rights, now=timezone.now())
+    form = RolloutForm(request.POST or None, lanes=lanes, owners=owners_of(lanes, owner.pk))
     context = {"release": release, "owner": owner, "form": form}
     if request.method != "POST" or not form.is_valid():
         return render_page(request, "deployments/rollout_create.html", context)
@@ -85,6 +88,20 @@ def rollout_stop(request: AuthedRequest, number: int) -> HttpResponse:
         return render_page(request, "deployments/rollout_stop.html", {"rollout": rollout, "form": form})
     rollouts.stop_rollout(rollout, by=request.user, now=timezone.now(), **form.cleaned_data)
     messages.warning(request, "The roll-out is stopped. What runs stays, and what is deploying goes on to its end.")
+    return redirect("deployments:rollout-detail", number)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def rollout_part(request: AuthedRequest, number: int, workspace: str) -> HttpResponse:
+    rollout = _visible(request, number)
+    guests = Workspace.objects.visible_in(request.workspaces).filter(pk__in=rollout.guests)
+    guest = get_object_or_404(guests, slug=workspace)
+    permissions.may_decide_part(request.user, rollout, guest.pk).require()
+    form = PartForm(request.POST or None, choices=rollout_parts.choices_of(rollout, guest.pk))
+    if request.method != "POST" or not form.is_valid():
+        context = {"rollout": rollout, "guest": guest, "form": form}
+        return render_page(request, "deployments/rollout_part.html", context)
+    rollout_parts.decide_part(rollout, workspace_id=guest.pk, by=request.user, now=timezone.now(), **form.cleaned_data)
     return redirect("deployments:rollout-detail", number)
 
 

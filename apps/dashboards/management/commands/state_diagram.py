@@ -96,6 +96,14 @@ SECTIONS = (
         rollouts.WHEN,
     ),
     Section(
+        "Part in a roll-out",
+        "What another workspace decides about each of its environments, as long as nothing there has begun to deploy.",
+        rollouts.PART_TABLE,
+        "rollout.started",
+        lambda before, after: rollouts.PART_KINDS[after],
+        rollouts.PART_WHEN,
+    ),
+    Section(
         "Incident",
         "It is open until somebody says what resolved it.",
         incidents.TABLE,
