@@ -308,7 +308,7 @@ PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
     "api:alertmanager-webhook", "api:checkpoint", "api:consistency", "api:cosignatures",
     "api:release", "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
-    "api:release-dossier", "metrics:metrics",
+    "api:release-dossier", "metrics:metrics", "api:data-refreshes", "api:recovery-records",
 }  # fmt: skip
 
 SECRETS = (

@@ -898,6 +898,8 @@ ELSEWHERE = {
     "api:event-consumer": "tests/releases/test_events.py",
     "api:cosignatures": "tests/api/test_witnesses.py",
     "api:exports": "tests/api/test_exports.py",
+    "api:data-refreshes": "tests/environments/test_records.py",
+    "api:recovery-records": "tests/environments/test_records.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",
     "deployments:abandonment": "tests/deployments/test_cancel.py",

@@ -92,6 +92,7 @@ PAST_THE_SCOPE = {
     "checklists_unjudged": "ids of workspaces with an owed line whose gate may have turned",
     "claim_endpoints": "ids of endpoint checks that are due; leases them",
     "claim_resource": "who owns a resource; checks the asker's scope",
+    "data_untold": "ids of environments of whose data the owners are to be told, with their workspaces",
     "delegations_void": "ids of workspaces where somebody left who lent or was lent a role",
     "cut_events": "removes what a confirmed cut covers; applies the scope itself",
     "record_cut": "writes the entry that proves a confirmed cut; applies the scope itself",

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from apps.api import actions, admissions, dossiers, witnesses
+from apps.api import actions, admissions, dossiers, records, witnesses
 from apps.api import exports as trail_exports
 from apps.api import releases as described_releases
 from apps.api import metrics as figures
@@ -185,6 +185,30 @@ def admission(request: HttpRequest, cluster: str) -> HttpResponse:
         by = token.actor
         verdict = cluster_admission.judge(review, workspace_id=token.workspace_id, by=by, now=now)
     return JsonResponse(admissions.answer(uid, verdict))
+
+
+@csrf_exempt
+@login_not_required
+def data_refreshes(request: HttpRequest, slug: str) -> HttpResponse:
+    return _record(request, slug, records.refresh)
+
+
+@csrf_exempt
+@login_not_required
+def recovery_records(request: HttpRequest, slug: str) -> HttpResponse:
+    return _record(request, slug, records.recovery)
+
+
+def _record(request: HttpRequest, slug: str, does: records.Recorder) -> HttpResponse:
+    if request.method != "POST":
+        return _post_only(request)
+    now = timezone.now()
+    token = token_of(request, now)
+    require_json(request)
+    body = json_object(raw_body(request))
+    with workspace_scope([token.workspace_id]):
+        answer = does(token, slug, body, by=token.actor, now=now)
+    return JsonResponse(answer.body, status=answer.status)
 
 
 @csrf_exempt

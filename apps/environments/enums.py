@@ -32,6 +32,22 @@ class DataClass(models.TextChoices):
     REAL = "REAL", "Real"
 
 
+class DataKind(models.TextChoices):
+    """What a data set was made of, and what was done to it on the way."""
+
+    SYNTHETIC = "SYNTHETIC", "Synthetic"
+    MASKED = "MASKED", "Masked"
+    ANONYMISED = "ANONYMISED", "Anonymised"
+
+
+class RecordKind(models.TextChoices):
+    """What is recorded of backups. A test names what it measured, and its evidence."""
+
+    BACKUP = "BACKUP", "Backup"
+    RESTORE_TEST = "RESTORE_TEST", "Restore test"
+    RECOVERY_TEST = "RECOVERY_TEST", "Disaster recovery test"
+
+
 class ResourceKind(models.TextChoices):
     DATA_STORE = "DATA_STORE", "Data store"
     EVENT_CHANNEL = "EVENT_CHANNEL", "Event channel"

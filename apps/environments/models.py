@@ -8,8 +8,24 @@ from django.db.models import F, Q
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.environments import addresses
-from apps.environments.enums import DataClass, FreezeScope, Health, ResourceKind, Slot, Tier, WindowKind
-from apps.environments.querysets import EnvironmentQuerySet, FreezeQuerySet, HoldQuerySet, LaneQuerySet
+from apps.environments.enums import (
+    DataClass,
+    DataKind,
+    FreezeScope,
+    Health,
+    RecordKind,
+    ResourceKind,
+    Slot,
+    Tier,
+    WindowKind,
+)
+from apps.environments.querysets import (
+    EnvironmentQuerySet,
+    FreezeQuerySet,
+    HoldQuerySet,
+    LaneQuerySet,
+    RecoveryRecordQuerySet,
+)
 from apps.workspaces.models import TenantModel, Workspace
 
 
@@ -28,7 +44,11 @@ def person(**options: Any) -> models.ForeignKey:
 
 
 class Environment(TenantModel):
-    """A place where releases run, with its own configuration, data stores and event channels."""
+    """A place where releases run, with its own configuration, data stores and event channels.
+
+    `data_told_for` is the moment at which its data became overdue or expired, of which its owners were told last; no
+    mail about that is tried before `data_mail_after`.
+    """
 
     slug = models.SlugField(max_length=40)
     name = models.CharField(max_length=60)
@@ -42,6 +62,8 @@ class Environment(TenantModel):
     created_by = person(null=True, blank=True)
     destroyed_at = models.DateTimeField(null=True, blank=True)
     destroyed_by = person(null=True, blank=True)
+    data_told_for = models.DateTimeField(null=True, blank=True)
+    data_mail_after = models.DateTimeField(null=True, blank=True)
 
     objects = EnvironmentQuerySet.as_manager()
 
@@ -308,3 +330,151 @@ class AdmissionDenial(TenantModel):
 
     def __str__(self) -> str:
         return self.key[:12]
+
+
+class Evidenced(TenantModel):
+    """What was done in an environment, as somebody tells it; insert-only.
+
+    `evidence_sha256` (hex) binds what proves it: a file that was handed in, whose name is `evidence_name`, or what
+    stands under `evidence_link`; all empty where nothing does.
+    """
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="+")
+    evidence_sha256 = models.CharField(max_length=64, blank=True)
+    evidence_name = models.CharField(max_length=150, blank=True)
+    evidence_link = models.URLField(max_length=500, blank=True)
+    recorded_at = models.DateTimeField()
+    recorded_by = person(null=True, blank=True)
+    recorded_by_label = models.CharField(max_length=150)
+
+    class Meta:
+        abstract = True
+
+
+def evidence_bound(name: str) -> models.CheckConstraint:
+    """Return the constraint that what is named as evidence is one thing with a digest."""
+    proved = Q(evidence_sha256__regex="^[0-9a-f]{64}$")
+    return models.CheckConstraint(
+        name=name,
+        condition=Q(evidence_sha256="", evidence_name="", evidence_link="")
+        | (proved & ~Q(evidence_name="") & Q(evidence_link=""))
+        | (proved & Q(evidence_name="") & ~Q(evidence_link="")),
+    )
+
+
+class DataRefresh(Evidenced):
+    """That an environment got a data set, made there or taken from `source`.
+
+    `tier` and `source_tier` are those of the two environments, by a foreign key: so the database itself refuses what
+    comes from Production without evidence. Production takes no data set: its data is what its users enter.
+    """
+
+    tier = models.CharField(max_length=10, choices=Tier)
+    kind = models.CharField(max_length=10, choices=DataKind)
+    source = models.ForeignKey(Environment, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    source_tier = models.CharField(max_length=10, choices=Tier, blank=True)
+    refreshed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-refreshed_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="refresh_kind_fits_tier",
+                condition=Q(tier__in=[Tier.LOCAL, Tier.DEV], kind=DataKind.SYNTHETIC)
+                | Q(tier=Tier.QA, kind__in=[DataKind.SYNTHETIC, DataKind.MASKED])
+                | Q(tier=Tier.STAGING, kind=DataKind.ANONYMISED),
+            ),
+            models.CheckConstraint(
+                name="refresh_from_production_proved",
+                condition=~Q(source_tier=Tier.PRODUCTION) | ~Q(evidence_sha256=""),
+            ),
+            models.CheckConstraint(
+                name="refresh_source_whole",
+                condition=Q(kind=DataKind.SYNTHETIC, source=None, source_tier="")
+                | (Q(source__isnull=False, source_tier__in=Tier.values) & ~Q(source=F("environment"))),
+            ),
+            evidence_bound("refresh_evidence_bound"),
+            models.UniqueConstraint(name="refresh_once", fields=["environment", "refreshed_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} data"
+
+
+class RecoveryRecord(Evidenced):
+    """A backup, or a test of what backups are for, as the job or the person that did it tells.
+
+    Of a backup: whether any moment of the last `reach_hours` can be brought back, and how many daily and monthly ones
+    are kept. Of a test: how much was lost (`rpo_minutes`) and how long it took (`rto_minutes`). What failed has none.
+    """
+
+    kind = models.CharField(max_length=13, choices=RecordKind)
+    done_at = models.DateTimeField()
+    succeeded = models.BooleanField(default=True)
+    point_in_time = models.BooleanField(default=False)
+    reach_hours = models.PositiveIntegerField(default=0)
+    kept_daily = models.PositiveSmallIntegerField(null=True, blank=True)
+    kept_monthly = models.PositiveSmallIntegerField(null=True, blank=True)
+    rpo_minutes = models.PositiveIntegerField(null=True, blank=True)
+    rto_minutes = models.PositiveIntegerField(null=True, blank=True)
+
+    objects = RecoveryRecordQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-done_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="recovery_figures_fit_kind",
+                condition=Q(
+                    kind=RecordKind.BACKUP,
+                    succeeded=True,
+                    kept_daily__isnull=False,
+                    kept_monthly__isnull=False,
+                    rpo_minutes=None,
+                    rto_minutes=None,
+                )
+                | Q(
+                    kind__in=[RecordKind.RESTORE_TEST, RecordKind.RECOVERY_TEST],
+                    succeeded=True,
+                    point_in_time=False,
+                    kept_daily=None,
+                    kept_monthly=None,
+                    rpo_minutes__isnull=False,
+                    rto_minutes__isnull=False,
+                )
+                | Q(
+                    kind__in=RecordKind.values,
+                    succeeded=False,
+                    point_in_time=False,
+                    kept_daily=None,
+                    kept_monthly=None,
+                    rpo_minutes=None,
+                    rto_minutes=None,
+                ),
+            ),
+            models.CheckConstraint(
+                name="recovery_test_proved", condition=Q(kind=RecordKind.BACKUP) | ~Q(evidence_sha256="")
+            ),
+            models.CheckConstraint(
+                name="recovery_reach_whole",
+                condition=Q(point_in_time=False, reach_hours=0) | Q(point_in_time=True, reach_hours__gt=0),
+            ),
+            evidence_bound("recovery_evidence_bound"),
+            models.UniqueConstraint(name="recovery_once", fields=["environment", "done_at", "kind"]),
+        ]
+        indexes = [models.Index(name="recovery_newest", fields=["environment", "kind", "-done_at"])]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in words."""
+        if not self.succeeded:
+            return "It failed"
+        if self.kind != RecordKind.BACKUP:
+            return f"RPO {self.rpo_minutes} min, RTO {self.rto_minutes} min"
+        reach = (
+            f"point-in-time recovery {self.reach_hours} h back" if self.point_in_time else "no point-in-time recovery"
+        )
+        return f"{self.kept_daily} daily and {self.kept_monthly} monthly kept, {reach}"

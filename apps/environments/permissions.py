@@ -56,6 +56,11 @@ def may_lift_hold(by: By, lane: Lane) -> Verdict:
     return rights.may(by, Capability.DEPLOYMENT_OPERATE, lane.workspace_id, lane.environment)
 
 
+def may_record(by: By, environment: Environment) -> Verdict:
+    """This function will say whether somebody may tell of refreshes of its data, of backups and of tests of them."""
+    return rights.may(by, Capability.DEPLOYMENT_OPERATE, environment.workspace_id, environment)
+
+
 def may_watch_closely(by: By, environment: Environment) -> Verdict:
     """This function will say whether somebody may have lanes of it watched closely, or end that."""
     return rights.may(by, Capability.DEPLOYMENT_OPERATE, environment.workspace_id, environment)

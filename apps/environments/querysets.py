@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.environments.enums import FreezeScope
+from apps.environments.enums import FreezeScope, RecordKind
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -44,3 +44,10 @@ class FreezeQuerySet(TenantQuerySet):
 class HoldQuerySet(TenantQuerySet):
     def open(self) -> Self:
         return self.filter(lifted_at=None)
+
+
+class RecoveryRecordQuerySet(TenantQuerySet):
+    def counting(self) -> Self:
+        """Return the newest of each environment and kind; of backups, the newest that succeeded."""
+        told = self.exclude(kind=RecordKind.BACKUP, succeeded=False)
+        return told.order_by("environment_id", "kind", "-done_at").distinct("environment_id", "kind")

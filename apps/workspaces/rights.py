@@ -39,10 +39,11 @@ GRANTS: dict[str, frozenset[str]] = {
 
 # What a token may ask for, and what that lets it do. No scope lets a program decide.
 # An alert can bring the release before it back. A cluster only asks what may run in it: who claims its namespaces may
-# let it ask, and no address lets a token change an environment.
+# let it ask, and no address lets a token change an environment. Backups and refreshes of data are the operators'.
 SCOPES: dict[str, Capability] = {
     "release:create": Capability.RELEASE_CREATE,
     "alerts:write": Capability.DEPLOYMENT_ROLL_BACK,
+    "records:write": Capability.DEPLOYMENT_OPERATE,
     "admission:review": Capability.ENVIRONMENT_MANAGE,
     "audit:export": Capability.AUDIT_EXPORT,
 }

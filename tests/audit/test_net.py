@@ -55,6 +55,8 @@ EXEMPT = {
     "django_migrations": "names of migrations",
     "django_session": "`session.*` events say who signed in and out; its key is a secret",
     "environments_admissiondenial": "what `admission.denied` told, counted",
+    "environments_datarefresh": "can't be changed; each row is born with its event",
+    "environments_recoveryrecord": "can't be changed; each row is born with its event",
     "guardian_groupobjectpermission": "closed",
     "guardian_userobjectpermission": "closed",
     "health_alert": "what Alertmanager says; `alert.*` events tell of it",

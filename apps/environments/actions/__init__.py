@@ -28,6 +28,16 @@ from apps.environments.actions.lanes import (
     create_lane,
     remove_lane,
 )
+from apps.environments.actions.records import (
+    DataNotAllowed,
+    Evidence,
+    EvidenceMissing,
+    EvidenceStoreFull,
+    RecordDiffers,
+    RecordInvalid,
+    record_recovery,
+    record_refresh,
+)
 from apps.environments.actions.resources import (
     ResourceInvalid,
     ResourceReleased,
@@ -40,11 +50,13 @@ from apps.environments.actions.standing import EnvironmentGone
 from apps.environments.actions.windows import WindowInvalid, remove_window, set_window
 
 __all__ = [
-    "CloseWatchInvalid", "CloseWatchOver", "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone",
-    "EnvironmentInvalid", "FeedEnded", "FreezeInvalid", "FreezeOver", "HoldLifted", "LaneExists", "LaneGone",
-    "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken", "ResourceInvalid", "ResourceReleased", "ResourceTaken",
-    "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment",
-    "end_close_watch", "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "prune_denials",
-    "reader_of", "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch",
+    "CloseWatchInvalid", "CloseWatchOver", "DataNotAllowed", "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone",
+    "EnvironmentInvalid", "Evidence", "EvidenceMissing", "EvidenceStoreFull", "FeedEnded", "FreezeInvalid",
+    "FreezeOver", "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken",
+    "RecordDiffers", "RecordInvalid", "ResourceInvalid", "ResourceReleased", "ResourceTaken", "TooManyClaims",
+    "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment", "end_close_watch",
+    "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "prune_denials",
+    "reader_of",  "record_recovery", "record_refresh",
+    "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch",
     "set_hold", "set_window", "tell_denial",
 ]  # fmt: skip
