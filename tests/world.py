@@ -152,15 +152,17 @@ def open_window(environment: Environment) -> None:
 
 
 def without_preparation() -> None:
-    """Let Production ask for no hour in Staging before, nor for a checklist, nor for a review of what is major: tests
-    stand at one moment, and journeys have no hour.
+    """Let Production ask for no hour in Staging before, nor for a checklist, nor for backups, nor for a review of what
+    is major: tests stand at one moment, and journeys have no hour.
     """
     in_force = PolicyVersion.objects.in_force(Tier.PRODUCTION)
     shipped = in_force.get()
     clauses = [
         {**row, "settings": {name: value for name, value in row["settings"].items() if name != "soak_minutes"}}
         for row in shipped.document["clauses"]
-        if row["settings"].get("traits") != ["MAJOR"] and row["settings"].get("phase") != "PRE"
+        if row["settings"].get("traits") != ["MAJOR"]
+        and row["settings"].get("phase") != "PRE"
+        and row["gate"] != "recovery"
     ]
     document = {**shipped.document, "clauses": clauses}
     in_force.update(is_active=False)

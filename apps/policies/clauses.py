@@ -28,6 +28,7 @@ class Gate(StrEnum):
     VERSION_ORDER = "version_order"
     QUARANTINE = "quarantine"
     ROLLBACK_READINESS = "rollback_readiness"
+    RECOVERY = "recovery"
     FREEZE = "freeze"
     HOLD = "hold"
     EMERGENCY_PATH = "emergency_path"

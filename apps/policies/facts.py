@@ -167,6 +167,24 @@ class MigrationFacts:
 
 
 @dataclass(frozen=True)
+class RecordFacts:
+    """What counts of an environment's records of one kind: of backups the newest that succeeded, of tests the newest.
+
+    `kind` is a word of `environments.RecordKind`, the figures are those of `environments.RecoveryRecord`.
+    """
+
+    kind: str
+    at: datetime
+    succeeded: bool = True
+    point_in_time: bool = False
+    reach_hours: int = 0
+    kept_daily: int | None = None
+    kept_monthly: int | None = None
+    rpo_minutes: int | None = None
+    rto_minutes: int | None = None
+
+
+@dataclass(frozen=True)
 class FreezeFacts:
     scope: str
     reason: str
@@ -335,6 +353,7 @@ class Facts:
     path: tuple[TierPassed, ...] = ()
     live: ReleaseFacts | None = None
     fallbacks: tuple[FallbackFacts, ...] = ()
+    records: tuple[RecordFacts, ...] = ()
     freezes: tuple[FreezeFacts, ...] = ()
     hold: HoldFacts | None = None
     window: WindowFacts | None = None

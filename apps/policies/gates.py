@@ -15,7 +15,8 @@ from apps.policies import (
     evidence,
     performance,
     provenance,
-    requirements,
+    requirements,,
+    recovery,
 )
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
@@ -45,6 +46,7 @@ TITLES: dict[Gate, str] = {
     Gate.VERSION_ORDER: "Version order",
     Gate.QUARANTINE: "Release state",
     Gate.ROLLBACK_READINESS: "Rollback readiness",
+    Gate.RECOVERY: "Backups and recovery",
     Gate.FREEZE: "Freeze",
     Gate.HOLD: "Hold",
     Gate.EMERGENCY_PATH: "Emergency path",
@@ -380,6 +382,7 @@ RULES: dict[Gate, Rule] = {
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
     Gate.ROLLBACK_READINESS: _rollback_readiness,
+    Gate.RECOVERY: recovery.recovery,
     Gate.FREEZE: _freeze,
     Gate.HOLD: _hold,
     Gate.EMERGENCY_PATH: emergencies.emergency_path,

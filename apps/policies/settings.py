@@ -133,6 +133,7 @@ SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.CHECKLIST: {"checklist": SLUG, "title": text(LONGEST_TEXT), "phase": one_of(tuple(Phase)), "lines": LINES},
     Gate.COVERAGE: {"least_percent": whole(1, 100)},
     Gate.PERFORMANCE: {"limit_percent": whole(1, 1000)},
+    Gate.RECOVERY: {"backup_hours": whole()},
     Gate.ROLLBACK_READINESS: {"limit_minutes": whole()},
     Gate.SECURITY_SCAN: {"tolerated": one_of(TOLERATED)},
     Gate.TESTS: {"suites": some_of(tuple(SUITES))},
@@ -165,7 +166,8 @@ RULES: Mapping[str, Setting] = {
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
 # without traits an approval is asked for with every change.
-# provenance may come from any builder, signed or not, and a service that measures nothing needs no benchmarks.
+# provenance may come from any builder, signed or not, and a service that measures nothing needs no benchmarks; of
+# backups only their age is asked.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), "traits": some_of(tuple(Trait))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
@@ -174,6 +176,12 @@ OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.MIGRATIONS: {"tested": FLAG},
     Gate.PERFORMANCE: {"reported": FLAG, "waived_by": TEXT},
     Gate.PROVENANCE: {"builders": texts(20), "signed": FLAG, "waived_by": TEXT},
+    Gate.RECOVERY: {
+        "point_in_time": FLAG,
+        **dict.fromkeys(("kept_daily", "kept_monthly"), whole()),
+        **dict.fromkeys(("restore_test_days", "recovery_test_days"), whole()),
+        **dict.fromkeys(("rpo_minutes", "rto_minutes"), whole()),
+    },
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

@@ -26,6 +26,7 @@ TOPICS: tuple[tuple[str, str, tuple[Gate, ...]], ...] = (
     ("environment", "Environment", (Gate.ENVIRONMENT,)),
     ("emergencies", "Emergencies", (Gate.EMERGENCY_PATH,)),
     ("rollback", "Way back", (Gate.ROLLBACK_READINESS,)),
+    ("recovery", "Backups and recovery", (Gate.RECOVERY,)),
 )
 _IN_TOPICS = frozenset(gate for _, _, gates in TOPICS for gate in gates)
 

@@ -146,6 +146,7 @@ def test_the_box_puts_first_what_is_missing(world, django_assert_num_queries):
     assert {result.name for result in box.not_needed} == {
         Gate.COVERAGE, Gate.PROVENANCE, Gate.PERFORMANCE, Gate.API_COMPATIBILITY, Gate.EVENT_COMPATIBILITY,
         Gate.MIGRATIONS, Gate.ROLLBACK_READINESS, Gate.EMERGENCY_PATH, Gate.CHECKLIST,
+        Gate.RECOVERY,
     }  # fmt: skip
     assert len(box.results) == len(Gate)
     assert box.headline == "Waiting for you, as DevOps."

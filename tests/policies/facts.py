@@ -12,6 +12,7 @@ from apps.policies.facts import (
     Facts,
     FallbackFacts,
     MigrationFacts,
+    RecordFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
@@ -80,6 +81,13 @@ MIGRATION = MigrationFacts("0042", "REVERSIBLE", "a" * 64, "1.1.0")
 FORWARD_ONLY = MigrationFacts("0043", "FORWARD_ONLY", "b" * 64, "1.1.0")
 
 
+RECORDS = (
+    RecordFacts("BACKUP", AT - timedelta(hours=26), True, True, 168, 30, 12),
+    RecordFacts("RESTORE_TEST", AT - timedelta(days=92), rpo_minutes=60, rto_minutes=240),
+    RecordFacts("RECOVERY_TEST", AT - timedelta(days=92, minutes=-1), rpo_minutes=60, rto_minutes=240),
+)
+
+
 def decision(person: str = "devops", **fields: Any) -> DecisionFacts:
     return replace(DecisionFacts(person, person, PLAN, AT + timedelta(days=1), holds_role=True), **fields)
 
@@ -104,6 +112,7 @@ def make_facts(**fields: Any) -> Facts:
             path=PATH,
             live=LIVE,
             fallbacks=(FALLBACK,),
+            records=RECORDS,
             window=WindowFacts(is_open=True, sentence="The window is open."),
             requirements=(requirement(said=decision()),),
         ),

@@ -25,6 +25,7 @@ from apps.policies.facts import (
     MigrationFacts,
     Origin,
     OverdueFacts,
+    RecordFacts,
     ReleaseFacts,
     RequirementFacts,
     TickFacts,
@@ -52,6 +53,7 @@ from tests.policies.test_requirements import environments
 OPTIONAL = (
     "previous_tier",
     "rollback_readiness",
+    "recovery",
     "emergency_path",
     "window",
     "environment",
@@ -84,6 +86,7 @@ POSSIBLE = {
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
     Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
+    Gate.RECOVERY: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
     Gate.FREEZE: {Outcome.PASSED, Outcome.WAITING},
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
     Gate.EMERGENCY_PATH: {Outcome.PASSED, Outcome.FAILED, Outcome.WAITING, Outcome.RUNNING, Outcome.NOT_REQUIRED},
@@ -250,6 +253,19 @@ all_facts = st.builds(
     ).map(tuple),
     freezes=st.lists(
         st.builds(FreezeFacts, scope=texts, reason=texts, by=texts, ends_at=st.none() | moments), max_size=2
+    ).map(tuple),
+    records=st.lists(
+        st.builds(
+            RecordFacts,
+            kind=st.sampled_from(["BACKUP", "RESTORE_TEST", "RECOVERY_TEST"]),
+            at=moments,
+            succeeded=st.booleans(),
+            point_in_time=st.booleans(),
+            kept_daily=st.none() | st.integers(29, 31),
+            rpo_minutes=st.none() | st.integers(59, 61),
+        ),
+        max_size=3,
+        unique_by=lambda record: record.kind,
     ).map(tuple),
     hold=st.none() | st.builds(HoldFacts, reason=texts, since=moments),
     window=st.none()

@@ -33,6 +33,7 @@ from tests.policies.facts import (
     NEW,
     PATH,
     PLAN,
+    RECORDS,
     REPORTS,
     WHOLE,
     decision,
@@ -41,7 +42,7 @@ from tests.policies.facts import (
     requirement,
 )
 
-ASKED = ("previous_tier", "rollback_readiness", "window", *REPORTED, "migrations", "emergency_path")
+ASKED = ("previous_tier", "rollback_readiness", "recovery", "window", *REPORTED, "migrations", "emergency_path")
 POLICY = make_policy(*ASKED, roles=("DEVOPS",))
 BARE = make_policy()
 STAGING_MISSING = (*PATH[:2], TierPassed("Staging"))
@@ -55,6 +56,12 @@ CLOSED = WindowFacts(is_open=False, sentence="The window is closed.", next_open=
 
 def judge(gate, policy=POLICY, **fields):
     return next(result for result in evaluate(policy, make_facts(**fields)) if result.name == gate)
+
+
+def recorded(number: int, **changes):
+    """Return the records with one of them changed."""
+    rows = [replace(row, **changes) if place == number else row for place, row in enumerate(RECORDS)]
+    return {"records": tuple(rows)}
 
 
 def hotfix(origin: Origin | None) -> dict[str, EmergencyFacts]:
@@ -208,6 +215,33 @@ TABLE = [
         Outcome.PASSED,
         "0.9.0 can run again",
     ),
+    ("recovery", {}, Outcome.PASSED, "Production could be brought back, by its records."),
+    (
+        "recovery",
+        {"records": ()},
+        Outcome.FAILED,
+        "Backup: none recorded; asked: 26 h old at most. Record a backup that succeeded. Point-in-time recovery: not "
+        "recorded; asked: on. Switch it on and record the backup that follows. Daily backups: not recorded; asked: 30",
+    ),
+    (
+        "recovery",
+        recorded(0, at=AT - timedelta(hours=26, minutes=1)),
+        Outcome.FAILED,
+        "Backup: the newest is of 2026-11-17 16:59 UTC, which is too old; asked: 26 h old at most.",
+    ),
+    ("recovery", recorded(0, point_in_time=False), Outcome.FAILED, "Point-in-time recovery: off; asked: on."),
+    ("recovery", recorded(0, kept_daily=29), Outcome.FAILED, "Daily backups: 29 kept; asked: 30 kept."),
+    ("recovery", recorded(0, kept_monthly=0), Outcome.FAILED, "Monthly backups: 0 kept; asked: 12 kept."),
+    ("recovery", recorded(1, at=AT - timedelta(days=93)), Outcome.FAILED, "Restore test: the newest is of 2026-08-17"),
+    (
+        "recovery",
+        recorded(2, succeeded=False, rpo_minutes=None, rto_minutes=None),
+        Outcome.FAILED,
+        "Disaster recovery test: failed on 2026-08-18 19:01 UTC; asked: succeeded, 92 days old at most.",
+    ),
+    ("recovery", recorded(2, rto_minutes=241), Outcome.FAILED, "RTO: 241 min; asked: 240 min at most. Make it shorter"),
+    ("recovery", recorded(1, rto_minutes=241), Outcome.PASSED, "could be brought back"),  # the newer one measures
+    ("recovery", {"records": RECORDS[:1]}, Outcome.FAILED, "RPO: not measured; asked: 60 min at most."),
     ("freeze", {}, Outcome.PASSED, "Nothing is frozen here."),
     (
         "freeze",
@@ -375,7 +409,7 @@ def test_results_name_the_clause_and_come_in_the_order_of_the_gates():
     results = evaluate(POLICY, make_facts())
 
     assert [result.name for result in results] == list(Gate)
-    assert {result.name: result.clause for result in results}["approvals"] == "PROD-17"
+    assert {result.name: result.clause for result in results}["approvals"] == "PROD-18"
 
 
 @pytest.mark.parametrize(

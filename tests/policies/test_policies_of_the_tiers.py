@@ -89,6 +89,12 @@ ASKED = {
         ("event_compatibility", ALL, "ORDINARY"),
         ("performance", PLATFORM, "limit_percent 20, waived_by ENGINEERING_MANAGER, ORDINARY"),
         ("emergency_path", PLATFORM, ""),
+        (
+            "recovery",
+            PLATFORM,
+            "backup_hours 26, kept_daily 30, kept_monthly 12, point_in_time, recovery_test_days 92, "
+            "restore_test_days 92, rpo_minutes 60, rto_minutes 240, ORDINARY",
+        ),
         *(("approvals", PLATFORM, f"role {role}, {STEP_UP}, traits {trait}{when}") for role, trait, when in REVIEWS),
         (
             "checklist",
@@ -131,7 +137,7 @@ def _setting(name, value):
 def test_a_customers_environment_asks_for_no_report_that_is_not_seen_there():
     gates = {clause.gate for clause in _in_force(Tier.PRODUCTION).for_owner(Owner.CUSTOMER).clauses}
 
-    assert gates == set(Gate) - {*REPORTED, Gate.ENVIRONMENT, Gate.CHECKLIST, Gate.EMERGENCY_PATH}
+    assert gates == set(Gate) - {*REPORTED, Gate.ENVIRONMENT, Gate.CHECKLIST, Gate.EMERGENCY_PATH, Gate.RECOVERY}
 
 
 def test_an_emergency_waits_for_no_soak():

@@ -19,6 +19,7 @@ WHOLE = make_document(
     "previous_tier",
     "window",
     "rollback_readiness",
+    "recovery",
     "api_compatibility",
     "checklist",
     "event_compatibility",

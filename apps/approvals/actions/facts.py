@@ -21,7 +21,7 @@ from apps.approvals.traits import traits_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.verdict import Conflict
 from apps.environments.enums import FreezeScope, Tier
-from apps.environments.models import Freeze, Hold, Lane, Window
+from apps.environments.models import Freeze, Hold, Lane, RecoveryRecord, Window
 from apps.environments.windows import WindowRule, window_state
 from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
@@ -45,6 +45,7 @@ from apps.policies.facts import (
     MigrationFacts,
     Origin,
     OverdueFacts,
+    RecordFacts,
     ReleaseFacts,
     ReportFacts,
     RequirementFacts,
@@ -139,6 +140,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
             FallbackFacts(release_facts(found), artifact_facts(found, artifacts.get(found.pk), store), configuration)
             for found in fallbacks
         ),
+        records=_records(case),
         freezes=_freezes(lane, now),
         hold=_hold(lane),
         window=_window(case, now),
@@ -493,6 +495,27 @@ def _live_in_production(lane: Lane, release: Release) -> Release | None:
     )
     newest = lanes.select_related("live_release").order_by("-live_since", "live_release_id").first()
     return newest.live_release if newest else None
+
+
+def _records(case: Case) -> tuple[RecordFacts, ...]:
+    """Return what counts of the environment's backups, where a clause asks for them (one query)."""
+    if case.policy.clause_of(Gate.RECOVERY) is None:
+        return ()
+    found = RecoveryRecord.objects.counting().filter(environment_id=case.promotion.lane.environment_id)
+    return tuple(
+        RecordFacts(
+            kind=record.kind,
+            at=record.done_at,
+            succeeded=record.succeeded,
+            point_in_time=record.point_in_time,
+            reach_hours=record.reach_hours,
+            kept_daily=record.kept_daily,
+            kept_monthly=record.kept_monthly,
+            rpo_minutes=record.rpo_minutes,
+            rto_minutes=record.rto_minutes,
+        )
+        for record in found
+    )
 
 
 def _freezes(lane: Lane, now: datetime) -> tuple[FreezeFacts, ...]:

@@ -17,7 +17,7 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.dashboards.demonstration import catalogue, people, pipeline, places, policies, visits
+from apps.dashboards.demonstration import backups, catalogue, people, pipeline, places, policies, visits
 from apps.dashboards.demonstration.journey import Journey
 from apps.environments.models import Lane
 from apps.releases.enums import PushState
@@ -29,11 +29,13 @@ LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 20 * 60
 QUIET_SECONDS = 20
 REPORT_SECONDS = 2
+BACKUPS_SECONDS = 60 * 60
 # Any number, the same for all: one load at a time.
 LOCK = 4_107_202_611
 
 
 class Command(BaseCommand):
+    backups_at = 0.0
     help = "Loads the demonstration: accounts, environments, services with their true releases, and running programs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -139,7 +141,11 @@ class Command(BaseCommand):
         return pushed is not None
 
     def _report(self) -> None:
-        """Report of one release that came to Dev, if there is one that nobody has reported of."""
+        """Report of one release that came to Dev, if there is one that nobody has reported of, and of backups."""
+        if time.monotonic() >= self.backups_at:
+            with _everything():
+                backups.report(timezone.now())
+            self.backups_at = time.monotonic() + BACKUPS_SECONDS
         with _everything():
             trial = pipeline.next_trial()
         if trial is None:
