@@ -69,6 +69,7 @@ class Objects:
     incident: Any
     consumer: Any
     review: Any
+    refresh: Any
 
 
 @pytest.fixture
@@ -117,6 +118,11 @@ def objects(world: World) -> Objects:
             world.cast.platform, kind="ACCESS", title="A secret reason", asks="Look.", interval_months=3,
             next_due_date=NOW.date(), owner=world.cast.devops, by=world.cast.devops, now=NOW,
         )  # fmt: skip
+        refresh, _ = environment_actions.record_refresh(
+            world.staging, kind="ANONYMISED", refreshed_at=NOW, source=world.production,
+            evidence=environment_actions.Evidence(report=b"A secret reason", name="A secret reason"),
+            by=world.cast.devops, now=NOW,
+        )  # fmt: skip
         delegation = lend(world.cast.devops, "DEVOPS", to=world.cast.security, now=timezone.now())
     return Objects(
         world,
@@ -135,6 +141,7 @@ def objects(world: World) -> Objects:
         incident,
         consumed,
         review,
+        refresh,
     )
 
 
@@ -198,9 +205,11 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
         for name in (
             "environment-detail", "requirement-list", "alert-list",
             "freeze-create", "resource-create", "lane-create", "window-create",
-            "environment-destroy", "environment-recreate", "close-watch-create",
+            "environment-destroy", "environment-recreate", "close-watch-create", "data-list", "data-create",
+            "recovery-list", "recovery-create",
         )
     },
+    "environments:record-evidence": lambda o: [o.world.cast.platform.slug, o.world.staging.slug, o.refresh.pk],
     "environments:freeze-lift": lambda o: [o.freeze.pk],
     "environments:resource-release": lambda o: [o.resource.pk],
     "environments:window-remove": lambda o: [o.world.production.windows.get().pk],

@@ -56,6 +56,7 @@ _RECEIVER = {"kind": "WEBHOOK", "name": "SIEM", "url": "https://siem.example/in"
 
 
 JSON = {"format": "json"}
+_AGO = "2026-11-18T10:00"
 
 
 @dataclass(frozen=True)
@@ -495,6 +496,22 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "environments:window-create",
         "window.set",
         lambda w: Call(w.cast.devops, _environment("window-create", w), WINDOW),
+    ),
+    (
+        "environments:data-create",
+        "data.refreshed",
+        lambda w: Call(
+            w.cast.devops, _environment("data-create", w, slug=w.qa.slug), {"kind": "SYNTHETIC", "refreshed_at": _AGO}
+        ),
+    ),
+    (
+        "environments:recovery-create",
+        "backup.recorded",
+        lambda w: Call(
+            w.cast.devops,
+            _environment("recovery-create", w),
+            {"kind": "BACKUP", "done_at": _AGO, "succeeded": "yes", "kept_daily": 30, "kept_monthly": 12},
+        ),
     ),
     (
         "environments:window-remove",

@@ -10,8 +10,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from apps.api import actions, admissions, dossiers, records, witnesses
 from apps.api import exports as trail_exports
-from apps.api import releases as described_releases
 from apps.api import metrics as figures
+from apps.api import releases as described_releases
 from apps.api.bodies import json_object, raw_body, require_json
 from apps.api.identities import require_scraper, service_of_webhook, token_of, webhook_actor
 from apps.api.pushes import read_push

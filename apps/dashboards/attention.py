@@ -127,6 +127,12 @@ def reviews(workspaces: tuple[UUID, ...], *, now: datetime) -> list[Review]:
     return list(found.order_by("next_due_date")[:MOST_FAILURES])
 
 
+def wanting(standing: Sequence[Place]) -> list[Place]:
+    """Return the environments whose data are overdue or expired, or whose backups fall short. Queries: none."""
+    found = [place for place in standing if place.lacks or (place.data and place.data.at_fault_since)]
+    return found[:MOST_FAILURES]
+
+
 def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:
     """Return which pending promotions each person may decide, by the rule that the action asks; five queries."""
     standing = Prefetch("decisions", Decision.objects.standing().select_related("requirement__role"), to_attr="votes")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.dashboards.views import alerts, environments
+from apps.dashboards.views import alerts, environments, records
 
 urlpatterns = [
     path("", environments.environment_list, name="environment-list"),
@@ -17,6 +17,11 @@ urlpatterns = [
     path("<slug:workspace>/<slug:slug>/", environments.environment_detail, name="environment-detail"),
     path("<slug:workspace>/<slug:slug>/requirements/", environments.environment_requirements, name="requirement-list"),
     path("<slug:workspace>/<slug:slug>/alerts/", alerts.alert_list, name="alert-list"),
+    path("<slug:workspace>/<slug:slug>/data/", records.data_list, name="data-list"),
+    path("<slug:workspace>/<slug:slug>/data/new/", records.data_create, name="data-create"),
+    path("<slug:workspace>/<slug:slug>/recovery/", records.recovery_list, name="recovery-list"),
+    path("<slug:workspace>/<slug:slug>/recovery/new/", records.recovery_create, name="recovery-create"),
+    path("<slug:workspace>/<slug:slug>/evidence/<uuid:record_id>/", records.evidence, name="record-evidence"),
     path("<slug:workspace>/<slug:slug>/freezes/", environments.freeze_create, name="freeze-create"),
     path("<slug:workspace>/<slug:slug>/close-watches/", environments.close_watch_create, name="close-watch-create"),
     path("<slug:workspace>/<slug:slug>/resources/", environments.resource_create, name="resource-create"),

@@ -71,6 +71,7 @@ def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
         "incidents": attention.incidents(ask.workspaces),
         "failures": page.failures(ask.workspaces),
         "drifting": attention.drifting(ask.workspaces),
+        "wanting": attention.wanting(page.standing_places(ask.workspaces, [], now=ask.now)),
         "debts": attention.debts(ask.workspaces, now=ask.now),
         "checklists": attention.checklists(ask.workspaces, now=ask.now),
         "reviews": attention.reviews(ask.workspaces, now=ask.now),
@@ -125,7 +126,7 @@ live.page(
     "dashboard",
     live.region("matrix", topics=(*LANES, *SHAPE), render=_matrix, is_moving=_is_deploying),
     live.region("strip", topics=(*LANES, *SHAPE, "decision:*"), render=_strip),
-    live.region("needs", topics=(*PEOPLE, "lane:*", "incident:*"), render=_needs),
+    live.region("needs", topics=(*PEOPLE, "lane:*", "incident:*", "environment:*", "policyversion:*"), render=_needs),
     live.region("activity", topics=("audit",), render=_activity),
 )
 live.page("navigation")

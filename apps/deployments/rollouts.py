@@ -120,7 +120,7 @@ def resume_rollout(rollout: Rollout, *, by: User, now: datetime) -> Rollout:
 
 
 def release_wave(rollout: Rollout, *, wave: int, by: User, now: datetime) -> Rollout:
-    """This function will let a wave begin without the rest of its pause, whatever is wrong before it or only waits there.
+    """This function will let a wave begin without the rest of its pause, whatever is wrong, or only waits, before it.
 
     Raises Denied: they may not. Raises NothingToRelease: this wave is not the one that waits.
     """

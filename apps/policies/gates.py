@@ -15,8 +15,8 @@ from apps.policies import (
     evidence,
     performance,
     provenance,
-    requirements,,
     recovery,
+    requirements,
 )
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome

@@ -180,7 +180,7 @@ def _compared(need: Need, value: str, service: ServiceFacts) -> tuple[Standing, 
 def _tls(version: str, limit: Limit) -> tuple[Standing, str]:
     if not _TLS.fullmatch(version):
         return Standing.UNKNOWN, "no handshake came about"
-    return (Standing.MET, "") if version >= str(limit) else (Standing.NOT_MET, f"it takes TLS {version}")
+    return (Standing.MET, "") if version >= str(limit) else (Standing.NOT_MET, f"TLS {version} is the lowest it takes")
 
 
 def _number(value: str) -> tuple[Decimal, str] | None:

@@ -145,7 +145,7 @@ def test_the_box_puts_first_what_is_missing(world, django_assert_num_queries):
     assert box.results[0] is box.open[0]
     assert {result.name for result in box.not_needed} == {
         Gate.COVERAGE, Gate.PROVENANCE, Gate.PERFORMANCE, Gate.API_COMPATIBILITY, Gate.EVENT_COMPATIBILITY,
-        Gate.MIGRATIONS, Gate.ROLLBACK_READINESS, Gate.EMERGENCY_PATH, Gate.CHECKLIST,
+        Gate.MIGRATIONS, Gate.ROLLBACK_READINESS, Gate.EMERGENCY_PATH, Gate.ENVIRONMENT, Gate.CHECKLIST,
         Gate.RECOVERY,
     }  # fmt: skip
     assert len(box.results) == len(Gate)

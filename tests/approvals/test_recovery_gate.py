@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
+from django.utils import timezone
 
 from apps.approvals import actions
 from apps.policies.gates import lets_pass
 from tests.approvals.promotions import ask, outcome_of, put_in_force, sentence_of
 from tests.cast import NOW
+from tests.drill import get, text_of
 from tests.environments.recorded import record_all
+from tests.policies.documents import clause
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -33,3 +37,39 @@ def test_a_deployment_waits_for_backups_and_is_held_once_they_are_stale(world: W
     assert [result.name for result in stale] == ["recovery"]
     assert "the newest is of 2026-11-18 19:00 UTC, which is too old" in stale[0].sentence
     assert actions.settle(promotion, now=LATER).state == "PENDING"
+
+
+def test_an_environment_that_falls_short_is_red_wherever_it_is_shown(world: World) -> None:
+    put_in_force("PRODUCTION", "recovery")
+    place = [world.cast.platform.slug, world.production.slug]
+    red = {
+        reverse("dashboards:dashboard"): "Backups of Production fall short",
+        reverse("environments:environment-list"): "Backups fall short",
+        reverse("environments:environment-detail", args=place): "Not ready: backups",
+        reverse("environments:recovery-list", args=place): "Not ready",
+    }
+    before = {address: text_of(get(world.cast.devops, address)) for address in red}
+
+    with world.everything():
+        record_all(world, at=timezone.now())
+
+    assert [words for address, words in red.items() if words not in before[address]] == []
+    assert [words for address, words in red.items() if words in text_of(get(world.cast.devops, address))] == []
+
+
+def test_a_customers_own_environment_is_not_asked_by_a_clause_of_the_platform(world: World) -> None:
+    put_in_force("PRODUCTION", clauses=[*_always(), clause(9, "recovery", owner="PLATFORM")])
+
+    shown = text_of(get(world.cast.customer_operator, _page(world)))
+
+    assert "asks for no backups here" in shown
+
+
+def _always() -> list[dict[str, object]]:
+    names = ("artifact", "version_order", "quarantine", "freeze", "hold")
+    return [clause(number, gate) for number, gate in enumerate(names, 1)]
+
+
+def _page(world: World) -> str:
+    place = world.customer_production
+    return reverse("environments:recovery-list", args=[world.cast.customer.slug, place.slug])

@@ -19,6 +19,7 @@ from tests.browser import crawl
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
 from tests.deployments.conftest import Stage, judge, stage  # noqa: F401  fixtures
+from tests.environments.recorded import record_all, refresh
 from tests.monitoring import alert, make_token, send
 from tests.processes import WebServer
 from tests.world import make_environment, make_lane
@@ -32,6 +33,8 @@ EXPECTED = {
     "releases:release-list",
     "releases:release-detail",
     "environments:alert-list",
+    "environments:data-list",
+    "environments:recovery-list",
     "deployments:deployment-list",
     "deployments:deployment-detail",
     "deployments:rollout-list",
@@ -72,6 +75,8 @@ def test_every_page_is_fit_for_everyone(stage: Stage, portal: WebServer, page: P
         )
         _roll_out(stage)
         _check(stage)
+        refresh(stage.world)
+        record_all(stage.world)
         incident_actions.declare(
             stage.world.cast.platform,
             title="Sign-in fails",

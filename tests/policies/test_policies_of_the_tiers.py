@@ -172,6 +172,25 @@ def test_staging_and_production_are_asked_for_the_numbers_of_the_deployment_poli
     assert all(need.source.startswith("Deployment policies, ") for need in (*staging.values(), *production.values()))
 
 
+def test_older_installations_get_the_clause_about_backups_once():
+    later = import_module("apps.policies.migrations.0007_backups_and_recovery")
+    with workspace_scope([PLATFORM_WORKSPACE_ID]):
+        old = PolicyVersion.objects.in_force(Tier.PRODUCTION).get()
+        new = old.document
+        before = {**new, "clauses": [row for row in new["clauses"] if row["gate"] != "recovery"]}
+        PolicyVersion.objects.filter(pk=old.pk).update(is_active=False)
+        fields = {"digest": sha256_of(before), "reason": "As it was", "created_at": old.created_at, "is_active": True}
+        PolicyVersion.objects.create(
+            workspace_id=old.workspace_id, tier=old.tier, number=old.number + 1, document=before, **fields
+        )
+        for _ in range(2):
+            with connection.schema_editor() as editor:
+                later.add_version(apps, editor)
+
+        found = PolicyVersion.objects.in_force(Tier.PRODUCTION).get()
+    assert (found.number, found.document, found.digest) == (old.number + 2, new, sha256_of(new))
+
+
 def _in_force(tier):
     with workspace_scope([]):
         return parse(PolicyVersion.objects.in_force(tier).get().document)

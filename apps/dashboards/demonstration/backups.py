@@ -15,7 +15,7 @@ from apps.environments.enums import DataKind, RecordKind
 from apps.environments.models import DataRefresh, Environment, RecoveryRecord
 
 JOB = Actor("SYSTEM", "demonstration-backups", "Backup job of the demonstration")
-FIGURES: Mapping[str, Mapping[str, Any]] = {
+FIGURES: Mapping[RecordKind, Mapping[str, Any]] = {
     RecordKind.BACKUP: {"point_in_time": True, "reach_hours": 168, "kept_daily": 30, "kept_monthly": 12},
     RecordKind.RESTORE_TEST: {"rpo_minutes": 5, "rto_minutes": 42},
     RecordKind.RECOVERY_TEST: {"rpo_minutes": 12, "rto_minutes": 95},
@@ -43,13 +43,13 @@ def report(now: datetime) -> None:
             actions.record_recovery(
                 production, kind=kind, done_at=now, figures=figures, evidence=evidence, by=JOB, now=now
             )
-    for slug, kind in DATA.items():
+    for slug, made in DATA.items():
         if slug not in places:
             continue  # a visitor has destroyed it
         refresh = DataRefresh.objects.filter(environment=places[slug]).order_by("-refreshed_at").first()
         if refresh is None or refresh.refreshed_at + REFRESHED_EVERY <= now:
-            evidence = _evidence(kind.lower(), {"columns": 48, "changed": 48})
-            told = {"kind": kind, "refreshed_at": now, "source": production, "evidence": evidence}
+            evidence = _evidence(made.lower(), {"columns": 48, "changed": 48})
+            told: dict[str, Any] = {"kind": made, "refreshed_at": now, "source": production, "evidence": evidence}
             actions.record_refresh(places[slug], **told, by=JOB, now=now)
 
 

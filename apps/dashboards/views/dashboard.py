@@ -34,6 +34,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         "debts": attention.debts(workspaces, now=now) if figures.owed else [],
         "checklists": attention.checklists(workspaces, now=now) if figures.unticked else [],
         "reviews": attention.reviews(workspaces, now=now) if figures.overdue else [],
+        "wanting": attention.wanting(places),
         "drifting": attention.drifting(workspaces) if figures.drifting else [],
         "running_out": attention.running_out(workspaces, now=now) if figures.running_out else [],
         "coming": attention.coming_up(places),

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator, URLValidator
 from django.db import transaction
+from django.db.models import Manager
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
@@ -235,12 +236,13 @@ def _keep(
     now: datetime,
 ) -> tuple[Row, bool]:
     """Keep it once: whoever tells the same of the same moment at the same time waits for the environment's row."""
-    same = model._default_manager.filter(environment=environment, **key).first()
+    rows = cast("Manager[Row]", model._default_manager)
+    same = rows.filter(environment=environment, **key).first()
     if same is not None:
         if any(getattr(same, name) != value for name, value in told.items()):
             raise RecordDiffers(f"Something else is on record of {environment} for that moment.")
         return same, False
-    row = model._default_manager.create(
+    row = rows.create(
         workspace_id=environment.workspace_id,
         environment=environment,
         **key,

@@ -203,6 +203,24 @@ MORE = {
             hours=4,
             lines=AFTERWARDS,
         ),
+        # Written later: 0007 adds it to installations that are older.
+        clause(
+            31,
+            "recovery",
+            "What Production holds is backed up each day, and it was tried this quarter that it can be brought back.",
+            f"{POLICIES}, Backup and recovery",
+            when="ORDINARY",
+            owner="PLATFORM",
+            # A daily job is not done at the same minute each day.
+            backup_hours=26,
+            point_in_time=True,
+            kept_daily=30,
+            kept_monthly=12,
+            restore_test_days=92,
+            recovery_test_days=92,
+            rpo_minutes=60,
+            rto_minutes=240,
+        ),
     ],
 }
 # Clauses that were there before, and what is said otherwise in them.

@@ -41,7 +41,7 @@ GRANT SELECT ON environments_environment, environments_datarefresh TO eaip_gate;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("environments", "0016_admission_denials"),
+        ("environments", "0017_prune_denials"),
         ("workspaces", "0002_tenancy"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
