@@ -86,6 +86,7 @@ def start_web(
     url = f"http://127.0.0.1:{port}"
     command = ("-m", "uvicorn", "eaip.asgi:application", "--host", "127.0.0.1", "--port", str(port))
     command += ("--workers", str(workers), "--no-access-log", "--timeout-graceful-shutdown", "1")
+    command += ("--timeout-worker-healthcheck", str(round(limit_seconds)))
     program = _program(f"web-{port}", *command, more=environment)
     log = logs / f"{program.name}.log"
     server = WebServer(program=program, process=processes.spawn(program, log), log=log, url=url)

@@ -160,6 +160,8 @@ def _serve(keeper: Keeper, host: str, port: int) -> str:
         *("-m", "uvicorn", "eaip.asgi:application", "--host", host, "--port", str(port)),
         *("--workers", os.environ["WEB_PROCESSES"], "--no-access-log"),
         *("--timeout-graceful-shutdown", "1", "--backlog", "4096"),
+        # On a busy machine one takes longer to come up than the usual 5 s, and was killed and begun anew for ever.
+        *("--timeout-worker-healthcheck", "60"),
     )
     with Step("Starting the web server", "Web server started") as step:
         serving = keeper.start(web)
