@@ -1,14 +1,19 @@
 """R13: people, workers, deaths and time in any order, on real PostgreSQL; a model in plain Python says what may come.
 
 A worker dies inside of the process: its crash point raises what no handler catches, so the transaction in hand is
-rolled back and nothing after it happens. `make reliability` tries FULL of them;
-EAIP_SEQUENCES=2000 EAIP_SEQUENCE_STEPS=50 is the number of a whole night.
+rolled back and nothing after it happens. Every run of the suite tries the same PUSH sequences; `make reliability
+PARTS=R13` tries 2,000 others, 100 of each seed, so that they can be taken in parts: `-k seed-3`.
 """
 
 import itertools
-import os
-from collections.abc import Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import hypothesis
 import pytest
@@ -18,23 +23,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from apps.approvals import actions as approval_actions
+from apps.approvals.models import Promotion
 from apps.audit.models import AuditEvent
 from apps.core import crashpoints
 from apps.core.verdict import Refusal
 from apps.deployments import actions, runner, transitions
+from apps.deployments import log as deployment_log
 from apps.deployments.clock import CLOCK
 from apps.deployments.engine import journal
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import ACTIVE, TERMINAL, DeploymentKind
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StaleFence, StepKind
-from apps.deployments.models import Deployment
+from apps.deployments.models import Deployment, Transition
 from apps.environments import actions as environment_actions
 from apps.environments.enums import Tier
 from apps.environments.models import Hold, Lane
+from apps.releases.models import Release
+from tests.deployments.conftest import Stage
 from tests.deployments.file_target import Place
 from tests.deployments.reference import BEHAVIOUR, Asked, LaneModel, Nature
 from tests.deployments.test_crashes import ON_THE_WAY, ON_THE_WAY_BACK
+from tests.deployments.test_verification import _say
 from tests.world import make_environment, make_lane
 
 NATURES: tuple[Nature, ...] = ("good", "good", "good", "unready", "sick", "buggy", "untouched")
@@ -44,50 +54,84 @@ PLACES = [
 ]  # fmt: skip
 KINDS = [f"deployment.{state.lower()}" for state in S]
 ROUNDS_TO_REST = 12
-FULL = (60, 30)
+SEEDS, LANES = 20, 8
+# Sequences, and the steps of each.
+PUSH, OF_A_SEED = (200, 6), (100, 50)
+
+
+TryOut = Callable[..., None]
 
 
 class Killed(BaseException):
     """The worker is dead: nothing catches this."""
 
 
+@dataclass
+class Rest:
+    """A lane where nothing is open and a good release serves. To make one costs as much as a whole sequence."""
+
+    lane_id: UUID
+    serves: str = ""
+    goods: int = 0
+    """How many good releases it has had."""
+    last: int = 0
+    """The number of its last deployment."""
+
+
 class Deployments(RuleBasedStateMachine):
-    stage = None
-    numbers = iter(range(10**6))
-    behaviour: dict[str, dict[str, str]] = {}
+    stage: Stage
+    rests: list[Rest]
+    """Where sequences begin: the lanes take turns, each with what it has been through."""
+    goods: list[Release]
+    """Every lane gets the same good releases; bad ones are quarantined where they hurt, so they are new."""
+    figures: Counter[str]
+    numbers = itertools.count(1)
 
     def __init__(self) -> None:
         super().__init__()
         self.model = LaneModel()
+        self.behaviour: dict[str, dict[str, str]] = {}
         self.dead: list[Deployment] = []
-        cast = self.stage.world.cast
-        with self.stage.everything():
-            place = make_environment(cast.platform, f"Dev {next(self.numbers)}", Tier.DEV)
-            self.lane_id = make_lane(place, self.stage.world.service).pk
-        self.start("good")
-        self.work(None)
+        self.rows: list[Deployment] = []
+        self.has_acted = True
+        if len(self.rests) == LANES:
+            self.rest = self.rests.pop(0)
+            self.model.serves = self.rest.serves
+            self._behave()
+        else:
+            with self.stage.everything():
+                place = make_environment(self.stage.world.cast.platform, f"Dev {next(self.numbers)}", Tier.DEV)
+                self.rest = Rest(make_lane(place, self.stage.world.service).pk)
+            self.start("good")
+            self._require_right()
+            self.work(None)
+
+    @property
+    def lane_id(self) -> UUID:
+        return self.rest.lane_id
 
     # ---- people
 
     @rule(nature=st.sampled_from(NATURES))
     def start(self, nature: Nature) -> None:
-        version = f"2.0.{next(self.numbers)}"
-        self.behaviour[version] = BEHAVIOUR[nature]
-        self._behave()
+        self.has_acted = True
         with self.stage.everything():
             for hold in Hold.objects.open().filter(lane_id=self.lane_id):
                 environment_actions.lift_hold(hold, reason="Looked at", by=self._devops, now=timezone.now())
-            if self._open() is not None:
+            if self._open is not None:
                 return self._require_busy()
-            release, lane = self.stage.world.next_release(version), self._lane()
+            release, lane = self._release(nature), self._lane()
             promotion = self._request(release, lane)
             started = actions.start_deployment(promotion, by=self._engineer, now=timezone.now())
-        return self.model.add(Asked(started.pk, version, nature))
+        self.behaviour[release.version] = BEHAVIOUR[nature]
+        self._behave()
+        return self.model.add(Asked(started.pk, release.version, nature))
 
     @rule()
     def roll_back(self) -> None:
+        self.has_acted = True
         with self.stage.everything():
-            if self._open() is not None:
+            if self._open is not None:
                 return self._require_busy()
             try:
                 back = actions.roll_back(self._lane(), reason="Worse", by=self._devops, now=timezone.now())
@@ -97,45 +141,48 @@ class Deployments(RuleBasedStateMachine):
 
     @rule()
     def cancel(self) -> None:
+        if (found := self._open) is None:
+            return
+        self.has_acted = True
         with self.stage.everything():
-            if (found := self._open()) and actions.may_cancel(self._devops, found):
+            if actions.may_cancel(self._devops, self.stage.fresh(found)):
                 self.model.deployments[found.pk].is_cancelled = True
                 actions.cancel_deployment(found, reason="No", by=self._devops, now=timezone.now())
 
     @rule()
     def abandon(self) -> None:
+        if (found := self._open) is None or found.state != S.UNKNOWN:
+            return
+        self.has_acted = True
         with self.stage.everything():
-            if (found := self._open()) and found.state == S.UNKNOWN:
-                self.model.deployments[found.pk].is_abandoned = True
-                actions.abandon_deployment(found, reason="Gone", by=self._devops, now=timezone.now())
+            self.model.deployments[found.pk].is_abandoned = True
+            actions.abandon_deployment(found, reason="Gone", by=self._devops, now=timezone.now())
 
     # ---- workers and time
 
     @rule(dies_at=st.none() | st.sampled_from(PLACES))
     def work(self, dies_at: str | None) -> None:
         """A hint comes, to a worker that may die of it."""
-        if (found := self._open()) is None:
-            return
-        with self._dying(dies_at):
-            runner.run(found.pk)
-        self._learn_of_rollback()
+        if (found := self._open) is not None:
+            self._run(found, dies_at)
 
     @rule(dies_at=st.none() | st.sampled_from(PLACES))
     def time_passes(self, dies_at: str | None) -> None:
         """Leases lapse, the next look is due, and a sweeper comes by."""
-        if (found := self._open()) is None:
+        if (found := self._open) is None:
             return
         with self.stage.everything():
             rows = Deployment.objects.filter(pk=found.pk)
             rows.filter(lease_token__isnull=False).update(lease_until=CLOCK)
             rows.filter(probe_after__isnull=False).update(probe_after=CLOCK)
-        self.work(dies_at)
+        self._run(found, dies_at)
 
     @rule()
     def hint_comes_again(self) -> None:
         """For what has ended, and for what is under way."""
         for known in [*self.model.deployments][-3:]:
             if self.model.deployments[known].ended:
+                self.has_acted = True
                 runner.run(known)
 
     @rule(answer=st.sampled_from(["UNREACHABLE", "IN_FLIGHT", ""]))
@@ -152,6 +199,7 @@ class Deployments(RuleBasedStateMachine):
         now = self.stage.fresh(stale)
         if now.fence == stale.fence and now.is_open and now.lease_token == stale.lease_token:
             return
+        self.has_acted = True
         with self.stage.everything():
             with pytest.raises((StaleFence, transitions.StaleState)):
                 journal.require_owner(stale)
@@ -172,33 +220,47 @@ class Deployments(RuleBasedStateMachine):
 
     @invariant()
     def holds(self) -> None:
+        self.figures["steps"] += 1
+        if self.has_acted:  # what found nothing to do asked nobody anything
+            self.has_acted = False
+            self._require_right()
+
+    def _require_right(self) -> None:
         with self.stage.everything():
-            lane, rows = self._lane(), list(Deployment.objects.filter(lane_id=self.lane_id))
-            open_rows = [row for row in rows if row.is_open]
-            assert len(open_rows) <= 1
-            for row in rows:
-                self._require_told(row)
-                if asked := self.model.deployments.get(row.pk):
-                    assert not asked.ended or asked.ended == row.state, f"{row} had ended as {asked.ended}"
-                    if row.state in TERMINAL and not asked.ended:
-                        self.model.end(asked, row.state)
-            for row in open_rows:
-                someone = row.lease_until is not None or row.state in (S.QUEUED, S.STARTING)
-                assert someone or (row.state == S.UNKNOWN and row.probe_after), "nobody will ever look at it"
-            serves = lane.live_release.version if lane.live_release else ""
-            assert serves == self.model.serves
+            lane = self._lane()
+            mine = Deployment.objects.filter(lane_id=self.lane_id, number__gt=self.rest.last)
+            self.rows = list(mine.select_related("release"))
+            self._require_told()
+        assert sum(row.is_open for row in self.rows) <= 1
+        self._learn()
+        for row in self.rows:
+            asked = self.model.deployments[row.pk]
+            assert not asked.ended or asked.ended == row.state, f"{row} had ended as {asked.ended}"
+            if row.state in TERMINAL and not asked.ended:
+                self.model.end(asked, row.state)
+        if (row := self._open) is not None:
+            someone = row.lease_until is not None or row.state in (S.QUEUED, S.STARTING)
+            assert someone or (row.state == S.UNKNOWN and row.probe_after), "nobody will ever look at it"
+        serves = lane.live_release.version if lane.live_release else ""
+        assert serves == self.model.serves
         self.stage.judge.require_once(lane.target_key)
-        if not open_rows and not self.model.is_adrift:
+        if self._open is None and not self.model.is_adrift:
             assert self.stage.judge.serves(lane.target_key) == (serves or None)
 
     def teardown(self) -> None:
         """With the target back and time enough, everything comes to an end by itself."""
         self.target_answers("")
         for _round in range(ROUNDS_TO_REST):
+            self._require_right()
+            if self._open is None:
+                break
             self.time_passes(None)
-        self.holds()
-        with self.stage.everything():
-            assert self._open() is None, f"still {self._open().state} after {ROUNDS_TO_REST} looks"
+        else:
+            raise AssertionError(f"still {self._open.state} after {ROUNDS_TO_REST} looks")
+        self.figures.update(sequences=1, steps=-1, deployments=len(self.rows))  # it began with a look
+        if not self.model.is_adrift and self.model.serves:
+            last = max((row.number for row in self.rows), default=self.rest.last)
+            self.rests.append(replace(self.rest, serves=self.model.serves, last=last))
 
     # ---- how
 
@@ -213,39 +275,62 @@ class Deployments(RuleBasedStateMachine):
     def _lane(self) -> Lane:
         return Lane.objects.with_cell().select_related("live_release").get(pk=self.lane_id)
 
-    def _open(self) -> Deployment | None:
-        with self.stage.everything():
-            return Deployment.objects.open().with_subject().filter(lane_id=self.lane_id).first()
+    def _release(self, nature: Nature) -> Release:
+        if nature != "good":
+            return self.stage.world.next_release(f"3.0.{next(self.numbers)}")
+        if self.rest.goods == len(self.goods):
+            self.goods.append(self.stage.world.next_release(f"2.{self.rest.goods}.0"))
+        self.rest.goods += 1
+        return self.goods[self.rest.goods - 1]
 
-    def _request(self, release, lane):
+    @property
+    def _open(self) -> Deployment | None:
+        """The attempt that was open after the last step."""
+        return next((row for row in self.rows if row.is_open), None)
+
+    def _request(self, release: Release, lane: Lane) -> Promotion:
         return approval_actions.request_promotion(
             release, lane=lane, by=self._engineer, now=timezone.now(), starts_by_itself=False
         )
+
+    def _run(self, found: Deployment, dies_at: str | None) -> None:
+        self.has_acted = True
+        self.figures["runs"] += 1
+        with self._dying(dies_at):
+            runner.run(found.pk)
 
     def _require_busy(self) -> None:
         with pytest.raises((actions.LaneBusy, Refusal)) as refused:
             actions.roll_back(self._lane(), reason="Me too", by=self._devops, now=timezone.now())
         assert refused.value.code == "lane_busy"
 
-    def _require_told(self, row: Deployment) -> None:
+    def _require_told(self) -> None:
         """I5: each change has one event, and follows from the one before it."""
-        changes = list(row.transitions.order_by("n").values_list("n", "from_state", "to_state"))
-        assert [n for n, _before, _after in changes] == list(range(1, len(changes) + 1))
-        for (_n, _from, before), (_m, after_from, after) in itertools.pairwise(changes):
-            assert after_from == before
-            assert after in transitions.TABLE[S(before)]
-        assert changes[-1][2] == row.state
-        told = AuditEvent.objects.filter(target_id=str(row.pk), kind__in=KINDS).values_list("kind", flat=True)
-        assert sorted(told) == sorted(f"deployment.{after.lower()}" for _n, _before, after in changes)
+        rows = self.rows
+        changes, told = defaultdict(list), defaultdict(list)
+        for change in Transition.objects.filter(deployment__in=rows).order_by("n"):
+            changes[change.deployment_id].append((change.n, change.from_state, change.to_state))
+        events = AuditEvent.objects.filter(target_type="deployment", target_id__in=[str(row.pk) for row in rows])
+        for target_id, kind in events.filter(kind__in=KINDS).values_list("target_id", "kind"):
+            told[target_id].append(kind)
+        for row in rows:
+            mine = changes[row.pk]
+            assert [n for n, _before, _after in mine] == list(range(1, len(mine) + 1))
+            for (_n, _from, before), (_m, after_from, after) in itertools.pairwise(mine):
+                assert after_from == before
+                assert after in transitions.TABLE[S(before)]
+            assert mine[-1][2] == row.state
+            assert sorted(told[str(row.pk)]) == sorted(f"deployment.{after.lower()}" for _n, _before, after in mine)
 
-    def _learn_of_rollback(self) -> None:
-        with self.stage.everything():
-            rows = Deployment.objects.filter(lane_id=self.lane_id, kind=DeploymentKind.ROLLBACK)
-            for row in rows.exclude(pk__in=self.model.deployments).select_related("release"):
+    def _learn(self) -> None:
+        """Take in the rollbacks that the engine began, and what was lost."""
+        for row in self.rows:
+            if row.pk not in self.model.deployments:
+                assert row.kind == DeploymentKind.ROLLBACK
                 self.model.add(Asked(row.pk, row.release.version, "good", is_rollback=True))
-        for asked in self.model.deployments.values():
+            asked = self.model.deployments[row.pk]
             if not asked.ended:
-                asked.losses = max(asked.losses, self.stage.fresh(Deployment(pk=asked.id)).attempt)
+                asked.losses = max(asked.losses, row.attempt)
 
     def _behave(self) -> None:
         self.stage.judge.behave(**{version.replace(".", "_"): rule for version, rule in self.behaviour.items()})
@@ -256,6 +341,7 @@ class Deployments(RuleBasedStateMachine):
         try:
             yield
         except Killed:
+            self.figures["deaths"] += 1
             with self.stage.everything():
                 held = Deployment.objects.with_subject().filter(lane_id=self.lane_id, state__in=ACTIVE)
                 self.dead += [row for row in held if row.lease_token]
@@ -263,26 +349,45 @@ class Deployments(RuleBasedStateMachine):
             crashpoints.POINT = None
 
 
-def _sequences(stage, monkeypatch, count: int, steps: int, *, derandomize: bool) -> None:
+@pytest.fixture
+def try_out(
+    stage: Stage, settings: Any, monkeypatch: pytest.MonkeyPatch, record_property: Callable[..., None]
+) -> TryOut:
+    """Return what tries sequences, and keeps how many they were."""
+
     def die(*_: object) -> None:
         raise Killed
 
     monkeypatch.setattr(crashpoints.os, "kill", die)
-    monkeypatch.setattr(Deployments, "stage", stage)
-    run_state_machine_as_test(
-        Deployments,
-        settings=hypothesis.settings(
-            max_examples=count, stateful_step_count=steps, deadline=None, derandomize=derandomize, database=None,
+    # A lease lapses when the sequence says so, and not because the machine stood still; the log is no part of this.
+    settings.ENGINE_LEASE, settings.ENGINE_BEAT = timedelta(minutes=5), timedelta(minutes=1)
+    settings.ENGINE_GUARD_SILENCE = timedelta(minutes=4)
+    monkeypatch.setattr(deployment_log, "FLUSH_SECONDS", 3600)
+    _say(stage, samples=1, breaches=1)
+
+    def sequences(count: int, steps: int, *, seed: int | None = None) -> None:
+        figures, began = Counter[str](), time.monotonic()
+        machine = type("Machine", (Deployments,), {"stage": stage, "rests": [], "goods": [], "figures": figures})
+        if seed is not None:
+            hypothesis.seed(seed)(machine)
+        chosen = hypothesis.settings(
+            max_examples=count, stateful_step_count=steps, deadline=None, derandomize=seed is None, database=None,
             print_blob=True, suppress_health_check=list(HealthCheck),
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+        run_state_machine_as_test(machine, settings=chosen)
+        record_property("of", f"sequences of {steps} steps")
+        for name, number in {**figures, "longest part, s": time.monotonic() - began}.items():
+            record_property(name, number)
+        assert figures["sequences"] >= count
+
+    return sequences
 
 
-def test_any_order_of_events_ends_well(stage, monkeypatch) -> None:
-    _sequences(stage, monkeypatch, 4, 12, derandomize=True)
+def test_any_order_of_events_ends_well(try_out: TryOut) -> None:
+    try_out(*PUSH)
 
 
 @pytest.mark.reliability
-def test_thousands_of_orders_of_events_end_well(stage, monkeypatch) -> None:
-    count = int(os.environ.get("EAIP_SEQUENCES", FULL[0]))
-    _sequences(stage, monkeypatch, count, int(os.environ.get("EAIP_SEQUENCE_STEPS", FULL[1])), derandomize=False)
+@pytest.mark.parametrize("seed", range(1, SEEDS + 1), ids=lambda seed: f"seed-{seed}")
+def test_thousands_of_orders_of_events_end_well(try_out: TryOut, seed: int) -> None:
+    try_out(*OF_A_SEED, seed=seed)
