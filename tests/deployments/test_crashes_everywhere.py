@@ -1,7 +1,7 @@
 """R1: the worker is killed at named places of each executor's own way; whoever comes after ends it, once and right."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,8 @@ TWICE = {
 # With every run of the suite; `make reliability` tries them all.
 QUICK = {("local", "after_effect:SWITCH"), ("github", "after_effect:START")}
 
-Note = Callable[[CrashScene, float], None]
+Record = Callable[[str, object], None]
+Ending = tuple[Deployment, S]
 
 
 def _each(places: dict[str, list[str]], quick: set[tuple[str, str]] = frozenset()) -> list[object]:
@@ -127,16 +128,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, di
     return of_all
 
 
-@pytest.fixture(scope="module")
-def note(request: pytest.FixtureRequest) -> Iterator[Note]:
-    """Keep how long each took from the death to the end, and say the longest of each executor."""
-    seconds: dict[str, list[float]] = defaultdict(list)
-    yield lambda kind, took: seconds[kind].append(took)
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        for kind, took in seconds.items():
-            print(f"\n  {kind}: {len(took)} ended, the slowest {max(took):.1f} s after its worker's death", flush=True)
-
-
 @pytest.fixture
 def scene(
     request, transactional_db: None, cast, settings, monkeypatch, tmp_path: Path, redis_url: str, built
@@ -148,61 +139,82 @@ def scene(
 
 
 @pytest.mark.parametrize(("scene", "place"), _each(FIRST, QUICK), indirect=["scene"])
-def test_a_killed_worker_leaves_a_first_deployment_that_ends_well(scene: CrashScene, place: str, note: Note) -> None:
+def test_a_killed_worker_leaves_a_first_deployment_that_ends_well(
+    scene: CrashScene, place: str, record_property: Record
+) -> None:
     old, _new, _bad = scene.versions
     lost = scene.die_at(place, old)
 
-    note(scene.lane.executor, scene.recover())
+    seconds = scene.recover()
 
-    _require_right(scene, old, lost)
+    _require_right(scene, old, [(lost, S.SUCCEEDED)], seconds, record_property)
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(("scene", "place"), _each({kind: p[0] for kind, p in PLACES.items()}), indirect=["scene"])
-def test_a_killed_worker_leaves_a_deployment_that_ends_well(scene: CrashScene, place: str, note: Note) -> None:
+def test_a_killed_worker_leaves_a_deployment_that_ends_well(
+    scene: CrashScene, place: str, record_property: Record
+) -> None:
     old, new, _bad = scene.versions
     first = scene.deploy(old)
     lost = scene.die_at(place, new)
 
-    note(scene.lane.executor, scene.recover())
+    seconds = scene.recover()
 
-    _require_right(scene, new, first, lost)
+    _require_right(scene, new, [(first, S.SUCCEEDED), (lost, S.SUCCEEDED)], seconds, record_property)
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(("scene", "place"), _each({kind: p[1] for kind, p in PLACES.items()}), indirect=["scene"])
-def test_a_killed_worker_leaves_a_rollback_that_ends_well(scene: CrashScene, place: str, note: Note) -> None:
+def test_a_killed_worker_leaves_a_rollback_that_ends_well(
+    scene: CrashScene, place: str, record_property: Record
+) -> None:
     old, _new, bad = scene.versions
     first = scene.deploy(old)
     lost = scene.die_at(place, bad)
 
-    note(scene.lane.executor, scene.recover())
+    seconds = scene.recover()
 
-    back = scene.remote.rollback_of(lost)
-    assert scene.fresh(lost).state == S.FAILED, scene.fresh(lost).outcome
-    _require_right(scene, old, first, back, undone=lost)
+    ends = [(first, S.SUCCEEDED), (lost, S.FAILED), (scene.remote.rollback_of(lost), S.SUCCEEDED)]
+    _require_right(scene, old, ends, seconds, record_property)
     with scene.world.everything():
         assert Hold.objects.open().filter(lane=scene.lane).exists()
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(("scene", "place"), _each(TWICE), indirect=["scene"])
-def test_two_killed_workers_leave_what_was_there_before(scene: CrashScene, place: str, note: Note) -> None:
+def test_two_killed_workers_leave_what_was_there_before(scene: CrashScene, place: str, record_property: Record) -> None:
     old, new, _bad = scene.versions
     first = scene.deploy(old)
     lost = scene.die_at(place, new)
 
-    note(scene.lane.executor, scene.recover())
+    seconds = scene.recover()
 
-    assert (scene.fresh(lost).state, scene.fresh(lost).attempt) == (S.ERRORED, 2), scene.fresh(lost).outcome
-    _require_right(scene, old, first)
+    _require_right(scene, old, [(first, S.SUCCEEDED), (lost, S.ERRORED)], seconds, record_property)
+    assert scene.fresh(lost).attempt == 2, scene.fresh(lost).outcome
 
 
-def _require_right(scene: CrashScene, version: str, *good: Deployment, undone: Deployment | None = None) -> None:
-    """Hold the rows against what stands outside: each deployment had its effect once, none is missing."""
-    for each in good:
-        assert scene.fresh(each).state == S.SUCCEEDED, scene.fresh(each).outcome
-    assert (scene.remote.live(), scene.serves()) == (version, version)
-    everything = [*good[:-1], *([undone] if undone else []), good[-1]]
-    scene.require_begun([scene.fresh(each) for each in everything])
+def _require_right(
+    scene: CrashScene, version: str, ends: Sequence[Ending], seconds: float, record_property: Record
+) -> None:
+    """Hold the rows against what stands outside: each deployment had its effect once, none is missing.
+
+    What was given back had none. The figures are kept before anything is required of them.
+    """
+    ended = [(scene.fresh(each), state) for each, state in ends]
+    begun, wanted = scene.effects([each for each, state in ended if state != S.ERRORED])
+    serve = (scene.remote.live(), scene.serves())
+    for name, value in {
+        "of": scene.lane.executor,
+        "killed": 1,
+        "twice": (Counter(begun) - Counter(wanted)).total(),
+        "lost": (Counter(wanted) - Counter(begun)).total(),
+        "wrong verdict": sum(each.state != state for each, state in ended) + (serve != (version, version)),
+        "slowest end after the death, s": seconds,
+    }.items():
+        record_property(name, value)
+    for each, state in ended:
+        assert each.state == state, each.outcome
+    assert serve == (version, version)
+    assert begun == wanted
     scene.require_kept()
