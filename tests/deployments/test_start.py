@@ -59,14 +59,21 @@ def test_of_200_simultaneous_starts_one_wins_and_199_name_it(stage, say) -> None
 
 
 @pytest.mark.reliability
-def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, redis_url, say, tmp_path: Path) -> None:
-    """R5: over HTTP, each in a session of their own and ten times each; the answers are timed as a browser would."""
+@pytest.mark.parametrize("at_once", [AT_ONCE, STARTERS])
+def test_of_people_who_press_start_at_once_all_but_one_are_told_who_was_first(
+    stage, redis_url, say, tmp_path: Path, at_once: int
+) -> None:
+    """R5: 200 over HTTP, in ten rounds of 20 or all in one moment, each in a session of their own.
+
+    The answers are timed as a browser would. The last of 200 waits for those before it, and the 200 clients are on the
+    same processor: what is required within 500 ms are the rounds.
+    """
     promotion, people = stage.promotion(), stage.world.cast
     page, start = f"/approvals/promotions/{promotion.number}/", f"/deployments/promotions/{promotion.pk}/start/"
-    barrier = threading.Barrier(AT_ONCE)
-    with start_web(tmp_path, workers=2) as server, ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as threads:
+    barrier = threading.Barrier(at_once)
+    with start_web(tmp_path, workers=2) as server, ExitStack() as stack, ThreadPoolExecutor(at_once) as threads:
         four = (people.release_engineer, people.devops, people.second_devops, people.engineering_manager)
-        clients = [stack.enter_context(signed_in(server, four[number % 4])) for number in range(AT_ONCE)]
+        clients = [stack.enter_context(signed_in(server, four[number % 4])) for number in range(at_once)]
         # A server that people use has its threads and their connections; one alone would never need the second.
         assert {answer.status_code for answer in threads.map(lambda client: client.get(page), clients)} == {200}
 
@@ -76,7 +83,7 @@ def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, r
             answer = client.post(start, headers={"X-CSRFToken": client.cookies["csrftoken"]})
             return time.monotonic() - began, answer
 
-        rounds = [list(threads.map(press, clients)) for _round in range(STARTERS // AT_ONCE)]
+        rounds = [list(threads.map(press, clients)) for _round in range(STARTERS // at_once)]
 
     answers = [answer for each in rounds for answer in each]
     refusals = [(seconds, answer) for seconds, answer in answers if answer.status_code == 409]
@@ -86,10 +93,14 @@ def test_of_20_people_who_press_start_at_once_19_are_told_who_was_first(stage, r
         holder = Deployment.objects.with_subject().get(promotion=promotion)
     said = f"held by deployment {holder}"
     assert all(said in answer.text for _seconds, answer in refusals)
-    for what, some in (("first round", rounds[0]), ("200 starts", answers)):
-        seconds = [each for each, answer in some if answer.status_code == 409]
-        say(f"R5 {what}: told in {statistics.median(seconds) * 1000:.0f} ms (median), {max(seconds) * 1000:.0f} ms")
-    if REAL_CLOCKS:
+    for what, some in {"first round": rounds[0], "all rounds": answers}.items():
+        seconds = sorted(each * 1000 for each, answer in some if answer.status_code == 409)
+        p95 = statistics.quantiles(seconds, n=20)[18]
+        say(
+            f"R5, {len(rounds)} x {at_once} at once, {what}: told in {statistics.median(seconds):.0f} ms (p50), "
+            f"{p95:.0f} ms (p95), {seconds[-1]:.0f} ms (longest)"
+        )
+    if REAL_CLOCKS and at_once == AT_ONCE:
         assert max(seconds for seconds, _answer in refusals) <= ANSWER_SECONDS
 
 
