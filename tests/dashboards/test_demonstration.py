@@ -20,7 +20,7 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.changelogs.models import ChangelogEntry
 from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.dashboards.demonstration import catalogue, people, places, visits
+from apps.dashboards.demonstration import backups, catalogue, people, places, visits
 from apps.dashboards.demonstration.journey import GOALS, Journey
 from apps.dashboards.management.commands.load_demonstration import Command
 from apps.deployments.models import Deployment
@@ -138,6 +138,7 @@ def test_the_journey_ends_with_something_left_to_the_visitor(journey: Journey) -
     put_in_force("DEV", "checklist")
 
     now = timezone.now()
+    backups.report(now)
     for _ in range(60):
         now += timedelta(minutes=2)  # longer than a release soaks
         if not journey.step(now):

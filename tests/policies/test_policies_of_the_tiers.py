@@ -173,7 +173,7 @@ def test_staging_and_production_are_asked_for_the_numbers_of_the_deployment_poli
 
 
 def test_older_installations_get_the_clause_about_backups_once():
-    later = import_module("apps.policies.migrations.0007_backups_and_recovery")
+    later = import_module("apps.policies.migrations.0009_backups_and_recovery")
     with workspace_scope([PLATFORM_WORKSPACE_ID]):
         old = PolicyVersion.objects.in_force(Tier.PRODUCTION).get()
         new = old.document
