@@ -4,7 +4,6 @@ Each place gets the newest checkpoint of each workspace after its time, and at o
 brings it takes the row by a conditional update and moves it by another; who dies on the way leaves it to the next.
 """
 
-import asyncio
 import base64
 import binascii
 import json
@@ -36,6 +35,7 @@ from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.clock import now as database_now
 from apps.integrations import outbound
 from apps.integrations import outbound_addresses as addresses
+from apps.integrations.apart import run_apart
 from apps.integrations.outbound import NoAnswer
 from apps.integrations.outbound_addresses import NotAllowed
 from apps.workspaces.models import Workspace
@@ -194,7 +194,7 @@ def _webhook(due: Sequence[Due], now: datetime) -> None:
     content = json.dumps(told, ensure_ascii=False).encode()
     try:
         secret = base64.b64decode(settings.AUDIT_ANCHOR_SECRET.removeprefix("whsec_"), validate=True)
-        answer = asyncio.run(
+        answer = run_apart(
             outbound.post(
                 addresses.read(settings.AUDIT_ANCHOR_WEBHOOK, schemes=("https", "http")),
                 reach_of(StreamKind.WEBHOOK, PLATFORM),

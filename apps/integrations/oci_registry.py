@@ -13,7 +13,6 @@ import json
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from apps.integrations import outbound, outbound_addresses
+from apps.integrations.apart import run_apart
 from apps.integrations.outbound import Answer, NoAnswer, Resolver, system_resolver
 from apps.integrations.outbound_addresses import Destination, NotAllowed, Policy
 
@@ -81,8 +81,7 @@ class Registries:
 
         Raises Differs, Gone: whatever else could not be asked. Raises Away: otherwise.
         """
-        with ThreadPoolExecutor(1) as own:  # the caller's thread may have a running loop, which bears no second one
-            problems = own.submit(asyncio.run, self._problems(references)).result()
+        problems = run_apart(self._problems(references))
         if problems:
             raise min(problems, key=lambda problem: isinstance(problem, Away))
 

@@ -19,6 +19,7 @@ from ipaddress import ip_address
 
 import httpcore2
 
+from apps.integrations.apart import run_apart
 from apps.integrations.outbound_addresses import Destination, NotAllowed, Policy, permit
 
 SECONDS = 5.0
@@ -207,7 +208,7 @@ def hand_over_tls(
     Raises NotAllowed: as `get`. NoAnswer: also when it can't be told that all was read.
     """
     until = time.monotonic() + min(seconds, 2 * SECONDS)
-    addresses = asyncio.run(_within_seconds(_pinned(destination, policy, resolver), seconds)).addresses
+    addresses = run_apart(_within_seconds(_pinned(destination, policy, resolver), seconds)).addresses
     try:
         with (
             _connected(addresses, destination.port, until) as bare,

@@ -1,6 +1,5 @@
 """Takes a batch to its receiver, by the one way out to addresses that people enter."""
 
-import asyncio
 import hashlib
 import hmac
 import ssl
@@ -18,6 +17,7 @@ from apps.compliance.streams.entries import Entry
 from apps.health.reach import policy_of
 from apps.integrations import outbound
 from apps.integrations import outbound_addresses as addresses
+from apps.integrations.apart import run_apart
 from apps.integrations.outbound import NoAnswer
 from apps.integrations.outbound_addresses import Destination, NotAllowed, Policy
 
@@ -95,7 +95,7 @@ def _by_syslog(stream: AuditStream, batch: Sequence[Entry]) -> None:
 def _by_webhook(stream: AuditStream, batch: Sequence[Entry], now: datetime) -> None:
     content = webhook.body(batch, workspace_id=stream.workspace_id, moment=rfc3339(now))
     message_id = f"{stream.pk}.{batch[0].leaf_index}-{batch[-1].leaf_index}"
-    answer = asyncio.run(
+    answer = run_apart(
         outbound.post(
             destination_of(stream.kind, stream.url),
             reach_of(stream.kind, stream.workspace.slug),
