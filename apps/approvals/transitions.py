@@ -70,7 +70,9 @@ def advance(
     """
     before = PromotionState(promotion.state)
     if to not in TABLE[before]:
-        raise IllegalTransition(f"{_named(promotion)} is {before.label.lower()} and can't become {to.label.lower()}.")
+        raise IllegalTransition(
+            f"{_named(promotion)} is {before.label.lower()} and can't become {PromotionState(to).label.lower()}."
+        )
     columns = {"state": to, "outcome": outcome[:300], **_moments(to, now), **changes}
     if not Promotion.objects.filter(pk=promotion.pk, state=before).update(**columns):
         raise StaleState(f"{_named(promotion)} is no longer {before.label.lower()}.")

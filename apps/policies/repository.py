@@ -4,8 +4,10 @@ A commit says who wrote it and proves nothing: whoever proposes it answers for i
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 
@@ -23,27 +25,30 @@ class CommitUnknown(Invalid):
 
 @dataclass(frozen=True)
 class Written:
-    """What a commit says of a tier. `digest` is None where it is no policy, and `problem` says why."""
+    """What a commit says of a tier. `document` is None where it is no policy, and `problem` says why."""
 
     tier: str
     commit: Commit
     source: str
-    digest: str | None
+    document: dict[str, Any] | None
     problem: str = ""
+
+    @property
+    def digest(self) -> str | None:
+        return sha256_of(self.document) if self.document else None
 
 
 def otherwise(versions: Iterable[PolicyVersion]) -> list[Written]:
-    """This function will return what the repository says now of the tiers of which it says something else."""
-    found = ((version, newest(version.tier)) for version in versions)
-    return [written for version, written in found if written and written.digest != version.digest]
-
-
-def newest(tier: str) -> Written | None:
-    """This function will return what the branch says of a tier; None without repository, branch or file."""
-    try:
-        return _written(tier, _repository().resolve(_branch()))
-    except GitError:
-        return None
+    """This function will return what the branch says now of the tiers of which it says something else; nothing without
+    a repository or branch, or of a tier without a file.
+    """
+    found = []
+    with suppress(GitError):
+        commit = _repository().resolve(_branch())
+        for version in versions:
+            with suppress(GitError):
+                found.append((version, _written(version.tier, commit)))
+    return [written for version, written in found if written.digest != version.digest]
 
 
 def at(tier: str, commit: str) -> Written:
@@ -80,4 +85,4 @@ def _written(tier: str, commit: str) -> Written:
         document, _policy = sources.read(source, tier=tier)
     except sources.InvalidSource as error:
         return Written(tier, of, text, None, error.sentence)
-    return Written(tier, of, text, sha256_of(document))
+    return Written(tier, of, text, document)

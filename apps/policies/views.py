@@ -119,12 +119,11 @@ def commit_propose(request: AuthedRequest, tier: str, commit: str) -> HttpRespon
         )
         messages.success(request, "It is proposed. Somebody else has to put it in force.")
         return redirect("policies:proposal-detail", proposal.pk)
-    document = sources.read(written.source.encode(), tier=current.tier)[0] if written.digest else None
     context = {
         "form": form,
         "version": current,
         "written": written,
-        **(page.differences(current.document, document) if document else {}),
+        **(page.differences(current.document, written.document) if written.document else {}),
     }
     return render_page(request, "policies/commit_propose.html", context)
 
