@@ -277,7 +277,7 @@ AUDIT_KEY_FILE = env.path("EAIP_AUDIT_KEY_FILE", DATA_DIR / "seal" / "signing.ke
 # Where entries go that are cut from the ledger; backed up, and kept for as long as the workspace decided.
 AUDIT_ARCHIVE_DIR = env.path("EAIP_AUDIT_ARCHIVE_DIR", DATA_DIR / "audit-archives")
 AUDIT_LOOK = env.seconds("AUDIT_LOOK_SECONDS", 5)
-AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 30)
+AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 20)
 AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 3600)
 
 # Exports of the trail: where workers write them and web servers read them, for how long they are kept, and how soon
