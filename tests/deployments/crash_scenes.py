@@ -325,7 +325,8 @@ def _local(cast: Any, folder: Path, built: dict[str, dict[str, Any]]) -> Iterato
     finally:
         client.over.set()
         thread.join(10)
-        for name in slots.supervisor.states():
+        # Also those that supervisord has not read yet: their writer was killed.
+        for name in {*slots.supervisor.states(), *(path.stem for path in slots.supervisor.config_dir.glob("*.conf"))}:
             slots.supervisor.remove(name)
         for path in slots.proxy.config_dir.glob("lane-*.cfg"):
             path.unlink()

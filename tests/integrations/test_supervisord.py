@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,17 @@ def test_what_supervisord_refuses_leaves_no_file_and_tells_no_secret(
     assert "ENV_" not in str(refused.value)
     assert not (supervisor.config_dir / "nowhere.conf").exists()
     supervisor.add("sleeper", SLEEP, folder=tmp_path, log_file=tmp_path / "output.log")
+
+
+def test_a_program_whose_folder_is_gone_keeps_no_other_from_starting(supervisor: Supervisor, tmp_path: Path) -> None:
+    gone = tmp_path / "50% gone"
+    gone.mkdir()
+    supervisor.add("before", SLEEP, folder=tmp_path, log_file=gone / "output.log")
+    shutil.rmtree(gone)
+
+    supervisor.add("after", SLEEP, folder=tmp_path, log_file=tmp_path / "output.log")
+
+    assert eventually(lambda: running_pid(supervisor, "after"))
 
 
 def test_removing_what_is_not_there_changes_nothing(supervisor: Supervisor) -> None:
