@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from apps.accounts.enums import Capability
+from apps.api.identities import require_export
 from apps.api.problems import UnknownDeployment, UnknownRelease
 from apps.audit.actors import Actor
 from apps.compliance.dossiers import find
@@ -10,13 +10,12 @@ from apps.compliance.dossiers.copies import Made, taken
 from apps.compliance.dossiers.document import Dossier
 from apps.deployments.models import Deployment
 from apps.releases.models import Release
-from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
 
 def of_release(token: ApiToken, service: str, version: str, *, site: str, by: Actor, now: datetime) -> bytes:
     """This function will answer with the dossier of a release, of what the token's workspace did with it."""
-    rights.may(by, Capability.AUDIT_EXPORT, token.workspace_id).require()
+    require_export(token)
     workspaces = (token.workspace_id,)
     try:
         release, dossier = find.release(workspaces, service, version, now=now)
@@ -27,7 +26,7 @@ def of_release(token: ApiToken, service: str, version: str, *, site: str, by: Ac
 
 def of_deployment(token: ApiToken, number: int, *, whole_log: bool, site: str, by: Actor, now: datetime) -> bytes:
     """This function will answer with the dossier of a deployment of the token's workspace."""
-    rights.may(by, Capability.AUDIT_EXPORT, token.workspace_id).require()
+    require_export(token)
     try:
         deployment, dossier = find.deployment((token.workspace_id,), number, whole_log=whole_log)
     except Deployment.DoesNotExist as error:

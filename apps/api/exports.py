@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.enums import Capability
+from apps.api.identities import require_export
 from apps.api.problems import FieldInvalid, UnknownExport
 from apps.audit.filters import TrailFilter
 from apps.compliance import actions
 from apps.compliance.exports.manifest import manifest_of
 from apps.compliance.models import AuditExport
-from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
 KNOWN = {"form", "filters"}
@@ -23,7 +22,7 @@ def ask(token: ApiToken, body: dict[str, Any], *, now: datetime) -> AuditExport:
 
     Raises FieldInvalid, and whatever `compliance.actions.ask_export` refuses.
     """
-    _require(token)
+    require_export(token)
     if unknown := sorted(set(body) - KNOWN):
         raise FieldInvalid(f"There is no {', '.join(unknown)[:200]}. There are: {', '.join(sorted(KNOWN))}.")
     filters, form = body.get("filters", {}), body.get("form", "")
@@ -42,21 +41,17 @@ def ask(token: ApiToken, body: dict[str, Any], *, now: datetime) -> AuditExport:
 
 def of_token(token: ApiToken) -> list[dict[str, Any]]:
     """This function will describe the newest exports that were asked for with this token."""
-    _require(token)
+    require_export(token)
     found = AuditExport.objects.filter(token=token).select_related("asked_by", "token")
     return [manifest_of(export) for export in found.order_by("-asked_at", "-pk")[:LISTED]]
 
 
 def named(token: ApiToken, export_id: UUID) -> AuditExport:
     """This function will return an export that was asked for with this token. Raises UnknownExport."""
-    _require(token)
+    require_export(token)
     export: AuditExport | None = (
         AuditExport.objects.filter(token=token, pk=export_id).select_related("asked_by", "token").first()
     )
     if export is None:
         raise UnknownExport("There is no such export of this token.")
     return export
-
-
-def _require(token: ApiToken) -> None:
-    rights.may(token.actor, Capability.AUDIT_EXPORT, token.workspace_id).require()

@@ -9,9 +9,11 @@ from django.conf import settings
 from django.db import connection
 from django.http import Http404, HttpRequest
 
+from apps.accounts.enums import Capability
 from apps.api.problems import NotAuthenticated
 from apps.audit.actors import Actor
 from apps.releases.models import Service
+from apps.workspaces import rights
 from apps.workspaces.actions import digest_of
 from apps.workspaces.models import ApiToken
 from apps.workspaces.scope import workspace_scope
@@ -40,6 +42,11 @@ def token_of(request: HttpRequest, now: datetime) -> ApiToken:
     }  # fmt: skip
     request.workspaces = (workspace_id,)  # type: ignore[attr-defined]
     return token
+
+
+def require_export(token: ApiToken) -> None:
+    """This function will see that the token may take the trail, or parts of it, out of its workspace. Raises Denied."""
+    rights.may(token.actor, Capability.AUDIT_EXPORT, token.workspace_id).require()
 
 
 def require_scraper(request: HttpRequest) -> None:

@@ -2,22 +2,21 @@
 
 from django.db import transaction
 
-from apps.accounts.enums import Capability
+from apps.api.identities import require_export
 from apps.api.problems import BodyUnreadable, FieldInvalid
 from apps.audit import witnesses
-from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
 
 def newest_note(token: ApiToken) -> str:
     """This function will return the newest checkpoint as it was signed. Raises NoCheckpoint."""
-    _require(token)
+    require_export(token)
     return witnesses.newest(token.workspace_id).note
 
 
 def consistency(token: ApiToken, old: str, new: str) -> list[str]:
     """This function will prove that one signed tree grew from another. Raises FieldInvalid, TreeUnknown."""
-    _require(token)
+    require_export(token)
     if not all(size.isascii() and size.isdigit() and len(size) < 19 for size in (old, new)):
         raise FieldInvalid("old and new are the sizes of two trees, as whole numbers.")
     return witnesses.consistency(token.workspace_id, int(old), int(new))
@@ -29,13 +28,9 @@ def receive(token: ApiToken, body: bytes) -> bool:
 
     Raises CosignatureRefused, BodyUnreadable.
     """
-    _require(token)
+    require_export(token)
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise BodyUnreadable("The body is not text in UTF-8.") from error
     return witnesses.keep(token.workspace_id, text) > 0
-
-
-def _require(token: ApiToken) -> None:
-    rights.may(token.actor, Capability.AUDIT_EXPORT, token.workspace_id).require()
