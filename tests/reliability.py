@@ -52,7 +52,7 @@ PARTS = {
     "R11": Part((f"{EXECUTORS}/test_helm.py", f"{EXECUTORS}/test_contract.py"), 2),
     "signals": Part((f"{DEPLOYMENTS}/test_with_prometheus.py",)),
     "R13": Part((f"{DEPLOYMENTS}/test_state_machine.py",), 2),
-    "A2": Part(("tests/audit/test_tampering.py",)),
+    "A2": Part(("tests/audit/test_tampering.py", "tests/audit/test_going_back.py")),
     "A3": Part(("tests/audit/test_many_writers.py",), environment={"EAIP_TEST_WRITING_SECONDS": "600"}),
     "A6": Part(tuple(f"tests/compliance/test_{name}.py" for name in ("trail_exports", "streams"))),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),

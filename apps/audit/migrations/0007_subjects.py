@@ -2,17 +2,25 @@
 
 What a commitment opens to is a row of `audit_subject`, which can be erased. What pages show are columns, which can be
 blanked. Both is done by two functions alone, `erase_person` and `cut_events` (compliance 0004).
+
+Going back keeps what was written since: nobody but us could say again what a commitment opens to. The table of
+openings stays, append-only and shown to nobody, the column too, and entries are of version 1 again. Going forward finds
+both.
 """
+
+from importlib import import_module
 
 from django.db import migrations
 
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.row_level_security import SCOPE, definer, protect
 
+ledger = import_module("apps.audit.migrations.0002_ledger")
+
 # One row for what is equal within a month and a workspace: what is cut away with its months needs no counting then.
 # Writers wait for nobody, so two at once may each make one.
 TABLE = """
-CREATE TABLE audit_subject (
+CREATE TABLE IF NOT EXISTS audit_subject (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     workspace_id uuid NOT NULL,
     month date NOT NULL,
@@ -24,10 +32,10 @@ CREATE TABLE audit_subject (
     CONSTRAINT subject_erased_whole CHECK ((erased_at IS NULL) = (salt IS NOT NULL)
         AND (erased_at IS NULL) = (opening IS NOT NULL))
 );
-CREATE INDEX audit_subject_known ON audit_subject (workspace_id, month, hashtextextended(opening, 0));
-CREATE INDEX audit_subject_person ON audit_subject (person_id) WHERE erased_at IS NULL;
-ALTER TABLE audit_event ADD COLUMN people text[] NOT NULL DEFAULT '{}';
-CREATE INDEX audit_event_people ON audit_event USING gin (people) WHERE people <> '{}';
+CREATE INDEX IF NOT EXISTS audit_subject_known ON audit_subject (workspace_id, month, hashtextextended(opening, 0));
+CREATE INDEX IF NOT EXISTS audit_subject_person ON audit_subject (person_id) WHERE erased_at IS NULL;
+ALTER TABLE audit_event ADD COLUMN IF NOT EXISTS people text[] NOT NULL DEFAULT '{}';
+CREATE INDEX IF NOT EXISTS audit_event_people ON audit_event USING gin (people) WHERE people <> '{}';
 """
 
 # Nobody signs in as eaip_gate: what runs as this role are the functions that it owns, and of those these two alone write
@@ -45,7 +53,7 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END $$;
 
-CREATE FUNCTION audit_subject_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION audit_subject_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     erased CONSTANT text[] := '{salt,opening,erased_at}';
 BEGIN
@@ -58,9 +66,9 @@ BEGIN
     RAISE EXCEPTION 'audit_subject: % is refused, it is erased with a person or cut with its entries', TG_OP
         USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER audit_subject_refuse_row BEFORE UPDATE OR DELETE ON audit_subject
+CREATE OR REPLACE TRIGGER audit_subject_refuse_row BEFORE UPDATE OR DELETE ON audit_subject
     FOR EACH ROW EXECUTE FUNCTION audit_subject_refuse();
-CREATE TRIGGER audit_subject_refuse_truncate BEFORE TRUNCATE ON audit_subject
+CREATE OR REPLACE TRIGGER audit_subject_refuse_truncate BEFORE TRUNCATE ON audit_subject
     FOR EACH STATEMENT EXECUTE FUNCTION audit_subject_refuse();
 ALTER TABLE audit_subject ENABLE ALWAYS TRIGGER audit_subject_refuse_row;
 ALTER TABLE audit_subject ENABLE ALWAYS TRIGGER audit_subject_refuse_truncate;
@@ -79,9 +87,7 @@ BEGIN
 END $$;
 REVOKE UPDATE (actor_label, target_label, summary, reason, actor, source, target, change, approval), DELETE
     ON audit_event FROM eaip_gate;
-ALTER TABLE audit_event DROP COLUMN people;
-DROP TABLE audit_subject;
-DROP FUNCTION audit_subject_refuse();
+REVOKE ALL ON audit_subject FROM eaip_app, eaip_gate;
 """
 
 # What an opening holds is written by jsonb: docs/reference/audit.md says its bytes.
@@ -198,6 +204,12 @@ CREATE FUNCTION record_rotation(event jsonb) RETURNS uuid LANGUAGE sql
 $$;
 """
 
+RECORD_AS_BEFORE = f"""
+{ledger.RECORD.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)}
+DROP FUNCTION record_rotation(jsonb);
+DROP FUNCTION write_event(jsonb);
+"""
+
 # What is left of a month that was cut in every workspace. As the owner, whom the policy of the whole table stops, and of
 # a partition none. A moment's lock of all of the ledger: whoever waits too long for it comes again.
 DROP = """
@@ -235,7 +247,7 @@ class Migration(migrations.Migration):
         protect("audit_subject"),
         migrations.RunSQL(OPENED, "DROP FUNCTION audit_opened(uuid, timestamptz, text, jsonb);"),
         migrations.RunSQL(DROP, "DROP FUNCTION drop_empty_audit_partitions();"),
-        migrations.RunSQL(WRITE + RECORD, "DROP FUNCTION record_rotation(jsonb);"),
+        migrations.RunSQL(WRITE + RECORD, RECORD_AS_BEFORE),
         definer("write_event(jsonb)", may_run="eaip_gate"),
         definer("record_rotation(jsonb)", may_run="eaip_sealer"),
     ]
