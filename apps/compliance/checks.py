@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.db.models import Count, Exists, F, Max, OuterRef, Q
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import SecondFactor
@@ -23,6 +23,7 @@ from apps.compliance.population import running_in
 from apps.deployments.engine.orders import is_observed
 from apps.environments.enums import ResourceKind, Tier
 from apps.environments.models import Environment, Lane, Resource
+from apps.incidents.enums import DebtKind
 from apps.incidents.models import Debt, Incident
 from apps.policies.clauses import Gate
 from apps.policies.models import PolicyVersion
@@ -84,31 +85,50 @@ def _said(bad: int, seen: int, *, well: str, badly: str, nothing: str, **figures
 
 _CHANGES = """
 SELECT count(*) AS total, count(*) FILTER (WHERE others >= 2) AS two,
-    count(*) FILTER (WHERE others = 1 AND emergency) AS emergencies,
-    count(*) FILTER (WHERE NOT (others >= 2 OR others = 1 AND emergency)) AS short,
-    COALESCE((array_agg(number ORDER BY number DESC)
-        FILTER (WHERE NOT (others >= 2 OR others = 1 AND emergency)))[1:%(named)s], '{}') AS numbers,
+    count(*) FILTER (WHERE others = 1 AND is_let) AS emergencies,
+    count(*) FILTER (WHERE others = 1 AND is_let AND waiting > 0) AS waiting,
+    count(*) FILTER (WHERE others < 2 AND NOT is_let) AS short,
+    COALESCE((array_agg(number ORDER BY number DESC) FILTER (WHERE others < 2 AND NOT is_let))[1:%(named)s], '{}')
+        AS numbers,
+    count(*) FILTER (WHERE late > 0) AS late,
+    COALESCE((array_agg(number ORDER BY number DESC) FILTER (WHERE late > 0))[1:%(named)s], '{}') AS late_numbers,
     count(*) FILTER (WHERE tests = 'PASSED') AS tested, count(*) FILTER (WHERE tests = 'WAIVED') AS waived,
     count(*) FILTER (WHERE COALESCE(tests, '') NOT IN ('PASSED', 'WAIVED')) AS untested,
     count(*) FILTER (WHERE NOT written) AS unwritten
 FROM (
-    SELECT d.number, COALESCE(p.was_emergency, false) AS emergency,
-        (SELECT count(DISTINCT x.decided_by_id) FROM approvals_decision x
-         WHERE x.promotion_id = p.id AND x.choice = %(approve)s AND x.decided_at <= d.started_at
-            AND (x.voided_at IS NULL OR x.voided_at > d.started_at)
-            AND x.decided_by_id IS DISTINCT FROM p.requested_by_id
-            AND x.decided_by_id IS DISTINCT FROM COALESCE(r.author_id, r.created_by_id)
-            AND x.decided_by_id IS DISTINCT FROM r.committer_id) AS others,
-        (SELECT gate->>'outcome' FROM jsonb_array_elements(p.gates) gate WHERE gate->>'name' = %(tests)s LIMIT 1)
-            AS tests,
-        EXISTS (SELECT FROM audit_event a WHERE a.target_type = 'deployment' AND a.target_id = d.id::text) AS written
-    FROM deployments_deployment d
-    JOIN environments_lane l ON l.id = d.lane_id
-    JOIN environments_environment e ON e.id = l.environment_id AND e.tier = %(tier)s
-    LEFT JOIN approvals_promotion p ON p.id = d.promotion_id
-    LEFT JOIN releases_release r ON r.id = d.release_id
-    WHERE d.workspace_id = ANY (%(workspaces)s) AND d.kind = 'DEPLOY'
-        AND d.started_at >= %(since)s AND d.started_at < %(now)s
+    -- As an emergency it may start with one approval, if that is all that was asked of it then; once it has succeeded,
+    -- those who were not asked before have to be asked afterwards.
+    SELECT started.*, owed.late, owed.waiting, COALESCE(was_emergency, false) AND others >= 1 AND unanswered = 0
+        AND (state <> 'SUCCEEDED' OR others + owed.total >= 2) AS is_let
+    FROM (
+        SELECT d.number, d.state, d.promotion_id, p.was_emergency,
+            (SELECT count(*) FROM approvals_requirement q
+             WHERE q.promotion_id = p.id AND (q.ended_at IS NULL OR q.ended_at > d.started_at) AND NOT EXISTS (
+                SELECT FROM approvals_decision x WHERE x.requirement_id = q.id AND x.choice = %(approve)s
+                    AND x.decided_at <= d.started_at AND (x.voided_at IS NULL OR x.voided_at > d.started_at)))
+                AS unanswered,
+            (SELECT count(DISTINCT x.decided_by_id) FROM approvals_decision x
+             WHERE x.promotion_id = p.id AND x.choice = %(approve)s AND x.decided_at <= d.started_at
+                AND (x.voided_at IS NULL OR x.voided_at > d.started_at)
+                AND x.decided_by_id IS DISTINCT FROM p.requested_by_id
+                AND x.decided_by_id IS DISTINCT FROM COALESCE(r.author_id, r.created_by_id)
+                AND x.decided_by_id IS DISTINCT FROM r.committer_id) AS others,
+            (SELECT gate->>'outcome' FROM jsonb_array_elements(p.gates) gate WHERE gate->>'name' = %(tests)s LIMIT 1)
+                AS tests,
+            EXISTS (SELECT FROM audit_event a WHERE a.target_type = 'deployment' AND a.target_id = d.id::text)
+                AS written
+        FROM deployments_deployment d
+        JOIN environments_lane l ON l.id = d.lane_id
+        JOIN environments_environment e ON e.id = l.environment_id AND e.tier = %(tier)s
+        LEFT JOIN approvals_promotion p ON p.id = d.promotion_id
+        LEFT JOIN releases_release r ON r.id = d.release_id
+        WHERE d.workspace_id = ANY (%(workspaces)s) AND d.kind = 'DEPLOY'
+            AND d.started_at >= %(since)s AND d.started_at < %(now)s
+    ) started
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS total, count(*) FILTER (WHERE b.due_at < COALESCE(b.paid_at, %(now)s)) AS late,
+            count(*) FILTER (WHERE b.paid_at IS NULL) AS waiting
+        FROM incidents_debt b WHERE b.promotion_id = started.promotion_id AND b.kind = %(afterwards)s) owed
 ) changes
 """
 
@@ -117,25 +137,45 @@ def _changes(scope: Scope) -> dict[str, Any]:
     values = {
         "workspaces": list(scope.workspaces), "since": scope.since, "now": scope.now, "tier": Tier.PRODUCTION.value,
         "approve": Choice.APPROVE.value, "tests": Gate.TESTS.value, "named": NAMED,
+        "afterwards": DebtKind.APPROVAL.value,
     }  # fmt: skip
     return _row(_CHANGES, values)
 
 
 @check
 def changes_approved_by_two(scope: Scope) -> Result:
-    """Every production deployment had two approvals by people who neither made nor asked for it; an emergency one."""
+    """Every production deployment had two approvals by people who neither made nor asked for it.
+
+    An emergency had those that its policy asks before the start, and got the others after it in time, or still may.
+    """
     found = _changes(scope)
-    total, short = found["total"], found["short"]
-    emergencies = f" {found['emergencies']} of them were emergencies, with one." if found["emergencies"] else ""
-    numbers = ", ".join(f"#{number}" for number in found["numbers"])
-    return _said(
-        short, total,
-        well=f"All {total} production deployments of {scope.words} had two approvals by other people.{emergencies}",
-        badly=f"{short} of {total} production deployments of {scope.words} started without two approvals by other "
-        f"people, and were no emergency with one: {numbers}.",
-        nothing=f"Nothing was deployed to Production in {scope.words}.",
-        deployments=total, approved_by_two=found["two"], emergencies=found["emergencies"], without=short,
+    total, short, late = found["total"], found["short"], found["late"]
+    wait = f" Approvals afterwards of {found['waiting']} are not due yet." if found["waiting"] else ""
+    emergencies = (
+        f" {found['emergencies']} of them were emergencies, with one before the start and the others owed after it."
+        if found["emergencies"] else ""
     )  # fmt: skip
+    without = (
+        f"{short} of {total} production deployments of {scope.words} started without two approvals by other people, "
+        f"and were no emergency that its policy lets pass: {_numbers(found['numbers'])}."
+    )
+    owing = (
+        f"{late} emergencies of {scope.words} did not get in time the approvals that they owed afterwards: "
+        f"{_numbers(found['late_numbers'])}."
+    )
+    return _said(
+        short + late, total,
+        well=f"All {total} production deployments of {scope.words} had two approvals by other people."
+        f"{emergencies}{wait}",
+        badly=" ".join([*([without] if short else []), *([owing] if late else [])]),
+        nothing=f"Nothing was deployed to Production in {scope.words}.",
+        deployments=total, approved_by_two=found["two"], emergencies=found["emergencies"], without=short, late=late,
+        waiting=found["waiting"],
+    )  # fmt: skip
+
+
+def _numbers(found: list[int]) -> str:
+    return ", ".join(f"#{number}" for number in found)
 
 
 @check
@@ -347,19 +387,24 @@ def production_has_no_open_findings(scope: Scope) -> Result:
 
 @check
 def incidents_are_followed_up(scope: Scope) -> Result:
-    """No document, approval or merge that an emergency left owed is overdue."""
+    """No document, approval or merge that an emergency left owed is overdue, or was done late in that time."""
     incidents = Incident.objects.visible_in(scope.workspaces).filter(
         declared_at__gte=scope.since, declared_at__lt=scope.now
     )
     found = incidents.aggregate(all=Count("pk"), open=Count("pk", filter=Q(resolved_at=None)))
-    late = Debt.objects.visible_in(scope.workspaces).unpaid().filter(due_at__lt=scope.now).count()
+    owed = Debt.objects.visible_in(scope.workspaces).filter(due_at__lt=scope.now)
+    late = owed.aggregate(
+        unpaid=Count("pk", filter=Q(paid_at=None)),
+        paid=Count("pk", filter=Q(paid_at__gt=F("due_at"), paid_at__gte=scope.since)),
+    )
     return _said(
-        late, found["all"],
+        late["unpaid"] + late["paid"], found["all"],
         well=f"{found['all']} incidents were declared in {scope.words}, {found['open']} of them are open; nothing that "
-        "they left owed is overdue.",
-        badly=f"{late} things that emergencies left owed are overdue: approvals afterwards, post-mortems or merges.",
+        "they left owed is overdue or was done late.",
+        badly=f"Of what emergencies left owed, approvals afterwards, post-mortems or merges, {late['unpaid']} are "
+        f"overdue and {late['paid']} were done late.",
         nothing=f"No incident was declared in {scope.words}.",
-        incidents=found["all"], open=found["open"], overdue=late,
+        incidents=found["all"], open=found["open"], overdue=late["unpaid"], late=late["paid"],
     )  # fmt: skip
 
 

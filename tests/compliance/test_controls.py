@@ -26,8 +26,10 @@ from apps.policies.models import PolicyVersion
 from apps.releases.models import Evidence, Finding
 from apps.workspaces import actions as workspace_actions
 from tests.accounts.factors import register_app
-from tests.approvals.promotions import approve_all, ask_for_production, move, put_in_force
+from tests.approvals.promotions import approve_all, ask_for_production, deploy, move, put_in_force
+from tests.approvals.test_emergencies import freeze_with_a_patch, hurry
 from tests.cast import NOW
+from tests.incidents.test_incidents import declare
 from tests.policies.proposals import activate, text
 from tests.world import World
 
@@ -90,10 +92,35 @@ def test_changes_are_approved_by_two_others_or_named(world: World) -> None:
 
     assert badly.status == Status.ATTENTION
     assert str(deployment) in badly.sentence
+    # That it was an emergency lets nothing pass that was asked for in one, and was not given.
     Promotion.objects.filter(pk=promotion.pk).update(was_emergency=True)
-    assert say("changes_approved_by_two", world).figures["emergencies"] == 1
-    Promotion.objects.filter(pk=promotion.pk).update(requested_by=promotion.decisions.last().decided_by)
-    assert say("changes_approved_by_two", world).status == Status.ATTENTION
+    assert say("changes_approved_by_two", world).figures["without"] == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("hours", "status"), [(2, Status.MET), (30, Status.ATTENTION)])
+def test_emergency_is_met_by_the_approvals_that_it_owed_in_time(world: World, hours: int, status: Status) -> None:
+    hotfix = freeze_with_a_patch(world)
+    promotion = approve_all(hurry(world, hotfix, declare(world)), world)
+    deployment = deployed(world, promotion)
+    within, after = NOW + timedelta(hours=1), NOW + timedelta(hours=31)
+    Promotion.objects.filter(pk=promotion.pk).update(was_emergency=True)
+
+    nobody_is_asked = say("changes_approved_by_two", world, now=within)
+    promotion = deploy(promotion)
+    waits = say("changes_approved_by_two", world, now=within)
+    never = say("changes_approved_by_two", world, now=after)
+    promotion.debts.filter(kind="APPROVAL").update(
+        paid_at=NOW + timedelta(hours=hours), paid_by=world.cast.engineering_manager, words="Looked at"
+    )
+    paid = say("changes_approved_by_two", world, now=after)
+
+    assert nobody_is_asked.figures["without"] == 1
+    assert (waits.status, waits.figures["emergencies"], waits.figures["waiting"]) == (Status.MET, 1, 1)
+    assert "Approvals afterwards of 1 are not due yet." in waits.sentence
+    assert (never.status, never.figures["late"]) == (Status.ATTENTION, 1)
+    assert f"owed afterwards: {deployment}." in never.sentence
+    assert (paid.status, paid.figures["without"], paid.figures["waiting"]) == (status, 0, 0)
 
 
 @pytest.mark.django_db
@@ -214,7 +241,10 @@ def test_overdue_debt_of_an_emergency_is_seen(world: World) -> None:
     assert say("incidents_are_followed_up", world).status == Status.MET
     incident_actions.owe(incident, promotion_id=world.release.pk, subject="It", roles=(), now=NOW)
 
-    assert say("incidents_are_followed_up", world, now=NOW + timedelta(days=30)).status == Status.ATTENTION
+    later = NOW + timedelta(days=30)
+    assert say("incidents_are_followed_up", world, now=later).status == Status.ATTENTION
+    incident.debts.update(paid_at=later, paid_by=world.cast.devops, words="wiki/1")
+    assert say("incidents_are_followed_up", world, now=later).figures["late"] == 2
 
 
 def test_erasure_that_nobody_carries_out_is_seen(world: World) -> None:
