@@ -5,6 +5,7 @@ One file, Python 3.9 or newer, nothing to install, no network (but for `witness`
 the portal: it is the check on it. What to get, what to hold yourself and what each finding means: README.md beside it.
 
     verify_audit.py verify BUNDLE [--checkpoint OLD.note]... [--key VKEY]...
+    verify_audit.py dossier DOSSIER.json [--key VKEY]...
     verify_audit.py proof EVENT.json EVENT.tlog-proof [--key VKEY]...
     verify_audit.py show BUNDLE [--entries N]
     verify_audit.py witness --url ADDRESS --state FILE ...
@@ -42,8 +43,9 @@ try:
 except ImportError:
     fast = None  # type: ignore[assignment]
 
-VERSION = "1.0"
+VERSION = "1.1"
 FORMAT = "eaip-audit-bundle/1"
+DOSSIER = "eaip-dossier/1"
 ORIGIN = "eaip-operations/audit/"
 LOG_KEY, WITNESS_KEY = 1, 4
 MAX_LINE = 16 << 20
@@ -56,7 +58,7 @@ LISTED = 20
 
 # The kinds of tampering, the gravest first: of several that are found, the exit code is that of the first.
 KINDS = {
-    "damaged": (26, "The bundle can't be read as one."),
+    "damaged": (26, "The file can't be read as what it is said to be."),
     "tenant-swapped": (17, "Something of another workspace stands in this log."),
     "wrong-key": (20, "Signed by a key that nothing you trust vouches for."),
     "bad-signature": (21, "A signature does not fit what it stands under."),
@@ -75,7 +77,7 @@ KINDS = {
     "opening-altered": (25, "Personal data do not fit the commitment in the entry."),
 }
 PRIORITY = {kind: place for place, kind in enumerate(KINDS)}
-NOT_RUN, UNREACHABLE = 1, 30
+NOT_RUN, UNREACHABLE, UNSEALED = 1, 30, 31
 
 
 class NotRun(Exception):
@@ -505,11 +507,18 @@ class Bundle:
                 yield index, leaf
 
 
-def _json(text: Any, *, what: str) -> Any:
+def _json(text: Any, *, what: str, once: bool = False) -> Any:
+    """With `once`, a name that stands twice in an object is refused: readers would see different things."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_each_once if once else None)
     except (ValueError, RecursionError):
         raise Damaged(f"{what} is not JSON") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
 
 
 class Fact(NamedTuple):
@@ -1177,6 +1186,167 @@ def _months(low: str, high: str) -> list[str]:
     return [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(first, min(last, first + 1200) + 1)]
 
 
+# ---- A dossier: facts about a change, each with the entries of the log that prove it ---------------------------------
+
+ERASED = re.compile(r"Erased [0-9a-f]{8}-[0-9a-f-]{27}")
+PERSON = re.compile(r"person:([0-9a-f]{8}-[0-9a-f-]{27})")
+
+
+class DossierCheck:
+    """One check of a dossier: its digest, the checkpoints that it names, and each entry that it cites."""
+
+    def __init__(self, path: Path, *, keys: list[Key], allowed: timedelta = timedelta(hours=1)) -> None:
+        whole = _json(_text_of(path), what=str(path), once=True)
+        facts = whole.get("facts") if isinstance(whole, dict) else None
+        if not isinstance(facts, dict) or facts.get("format") != DOSSIER:
+            raise Damaged(f"{path} does not say {DOSSIER}: an older or newer verifier may know this file")
+        if "proofs" not in whole:
+            raise Damaged(f"{path} holds no proofs: take the dossier from the portal again")
+        self.facts, self.whole, self.keys, self.allowed = facts, whole, keys, allowed
+        self.findings: list[Finding] = []
+        self.passed: list[str] = []
+        self.notices: list[str] = []
+        self.unsealed: list[str] = []
+        self.notes: dict[str, Note] = {}
+        self.proved: Counter[str] = Counter()
+
+    def find(self, kind: str, text: str, leaf: int | None = None, event: str = "", at: str = "") -> None:
+        self.findings.append(Finding(kind, text, leaf, event, at))
+
+    def run(self) -> DossierCheck:
+        try:
+            self._judge_digest()
+            self._judge_notes()
+            self._judge_entries()
+            self._judge_citations()
+        except Damaged as error:
+            self.find("damaged", f"{error}.")
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            self.find("damaged", f"It has not the form of a dossier ({type(error).__name__}: {error}).")
+        return self
+
+    def outcome(self) -> Outcome:
+        made = self.whole["made"] if isinstance(self.whole.get("made"), dict) else {}
+        head = [
+            f"Dossier  {self.facts.get('title')}",
+            f"Copy     made {made.get('at')} by {made.get('by')}",
+            f"Facts    SHA-256 {made.get('sha256')}: compare it with the page, the paper or the entry dossier.made",
+        ]
+        worst = sorted(self.findings, key=lambda finding: PRIORITY[finding.kind])
+        counts = dict(Counter(finding.kind for finding in worst))
+        return Outcome(worst, str(self.facts.get("title")), head, self.passed, self.notices, counts, self.unsealed)
+
+    def _judge_digest(self) -> None:
+        text = json.dumps(self.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        digest, stated = hashlib.sha256(text.encode()).hexdigest(), self.whole["made"]["sha256"]
+        if digest == stated:
+            self.passed.append("the facts make the SHA-256 that the dossier names")
+        else:
+            self.find("edited", f"The facts make the SHA-256 {digest}, not {stated}, which the dossier names.")
+
+    def _judge_notes(self) -> None:
+        for given in self.whole["seal"]["checkpoints"]:
+            note, workspace = Note.read(given["note"], "the dossier"), given["workspace"]
+            if note.origin != ORIGIN + workspace:
+                self.find("tenant-swapped", f"{note} is of {note.origin!r}, not of workspace {workspace}.")
+            said = given["tree_size"], given["root"], given["signed_at"]
+            if said != (note.size, note.root.hex(), stamp(note.at)) or workspace in self.notes:
+                self.find("edited", f"The dossier names another checkpoint than {note}, whose text it holds.")
+            self.notes[workspace] = note
+            self._judge_signature(note)
+            if moment(self.whole["made"]["at"]) - note.at > STALE:
+                self.find("old-checkpoint", f"The dossier was made much later than {note}; one is due each hour.")
+
+    def _judge_signature(self, note: Note) -> None:
+        # One key signs the logs of all workspaces of a portal, in each under the name of that log.
+        own = [Key(note.origin, LOG_KEY, key.public) for key in self.keys if key.algorithm == LOG_KEY]
+        if not own:
+            offered = [Key.read(text) for text in self.whole["proofs"]["keys"]]
+            own = [key for key in offered if key.name == note.origin]
+            seen = [key.vkey for key, _ in note.signed_by(own)]
+            if seen:
+                self.notices.append(f"No --key was given, so the dossier's own was believed. Compare it: {seen[0]}")
+        fits = note.signed_by(own)
+        if any(not fit for _, fit in fits):
+            self.find("bad-signature", f"{note} is not what was signed.")
+        elif not fits:
+            self.find("wrong-key", f"{note} is signed by none of the keys that you gave.")
+
+    def _judge_entries(self) -> None:
+        proofs, cited = self.whole["proofs"]["entries"], self.facts["entries"]
+        openings = [json.dumps(opening).encode() for opening in self.whole["proofs"]["openings"]]
+        self.openings = Openings(openings)
+        self.names = {each["subject"]: json.loads(each["opening"]) for each in self.whole["proofs"]["openings"]}
+        for number, entry in enumerate(cited, 1):
+            if entry["id"] in proofs:
+                self._judge_entry(f"[{number}]", entry, proofs[entry["id"]])
+            else:
+                self.find("missing", f"[{number}] is cited, and is not here.", None, entry["id"], entry["at"])
+        for event in sorted(proofs.keys() - {entry["id"] for entry in cited}):
+            self.find("inserted", "It is here, and is not cited.", None, event)
+        for workspace, count in self.proved.items():
+            self.passed.append(f"{count} of {len(cited)} entries are held by {self.notes[workspace]}")
+
+    def _judge_entry(self, number: str, cited: dict[str, Any], given: dict[str, Any]) -> None:
+        line, path, leaf = given["entry"].encode(), given["path"], self.whole["seal"]["leaves"][cited["id"]]
+        where = leaf, cited["id"], cited["at"]
+        about, note = fact(line), self.notes.get(cited["workspace"])
+        if about.workspace != cited["workspace"]:
+            self.find("tenant-swapped", f"{number} is an entry of workspace {about.workspace}.", *where)
+        self._judge_words(number, cited, about, where)
+        for subject, commitment in commitments(about.whole):
+            if self.openings.fit(subject, commitment) is False:
+                self.find("opening-altered", f"{number}: the opening of {subject} makes another commitment.", *where)
+        if path is None or leaf is None:
+            if note is not None and moment(about.at) < note.at - self.allowed:
+                self.find("inserted", f"{number} was never sealed, though {note} is much younger.", *where)
+            self.unsealed.append(f"{number} event {cited['id']} of {cited['at']} ({cited['kind']}) is not sealed yet")
+        elif note is None:
+            self.find("old-checkpoint", f"{number} names no checkpoint that holds it.", *where)
+        elif root_by_inclusion(leaf_hash(line), leaf, note.size, [_base64(n, what="proof") for n in path]) != note.root:
+            self.find("edited", f"{number} is not what was sealed there, or the proof is of another: it does not lead "
+                      f"to {note}.", *where)  # fmt: skip
+        else:
+            self.proved[cited["workspace"]] += 1
+
+    def _judge_words(self, number: str, cited: dict[str, Any], about: Fact, where: tuple[int | None, str, str]) -> None:
+        """Hold what the dossier says of an entry against what the entry says."""
+        actor, summary = shown(about.whole, self.names)
+        sealed = {
+            "id": about.event, "at": about.at, "kind": about.whole.get("kind"), "actor": actor, "summary": summary,
+        }  # fmt: skip
+        for name, value in sealed.items():
+            if not _says(cited[name], str(value)):
+                text = f"{number}: the dossier says {name} {cited[name][:80]!r}, the entry {str(value)[:80]!r}."
+                self.find("edited", text, *where)
+
+    def _judge_citations(self) -> None:
+        known = {entry["id"] for entry in self.facts["entries"]}
+        for section in self.facts["sections"]:
+            cited = {event for told in (*section["facts"], *section["rows"]) for event in told["entries"]}
+            for event in sorted(cited - known):
+                self.find("missing", f"{section['title']} cites it, and the dossier does not list it.", None, event)
+
+
+def shown(whole: dict[str, Any], names: dict[str, Any]) -> tuple[str, str]:
+    """Return who did it and the sentence, as the portal shows them; whose name can't be opened is called erased."""
+    actor, target = whole.get("actor", {}), whole.get("target", {})
+    people = {str(part.get("id")): part for part in (target, actor)} | whole.get("people", {})
+    named = {key: _label(key, part, names) for key, part in people.items()}
+    summary = PERSON.sub(lambda token: named.get(token[1], token[0]), str(whole.get("summary")))
+    return _label(str(actor.get("id")), actor, names), summary
+
+
+def _label(key: str, part: dict[str, Any], names: dict[str, Any]) -> str:
+    known = part if "label" in part else names.get(str(part.get("subject")), {})
+    return str(known.get("label", f"Erased {key}"))
+
+
+def _says(told: str, sealed: str) -> bool:
+    """Say whether two texts are one, but for names that were erased in the first."""
+    return told == sealed or bool(re.fullmatch(".+".join(map(re.escape, ERASED.split(told))), sealed, re.DOTALL))
+
+
 # ---- The commands -------------------------------------------------------------------------------------------------
 
 
@@ -1188,15 +1358,19 @@ class Outcome:
     passed: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    unsealed: list[str] = field(default_factory=list)  # what no checkpoint shows, for good or ill
 
     @property
     def code(self) -> int:
-        return KINDS[self.findings[0].kind][0] if self.findings else 0
+        if self.findings:
+            return KINDS[self.findings[0].kind][0]
+        return UNSEALED if self.unsealed else 0
 
     def say(self, took: str) -> None:
         for text in self.head:
             say(text)
         told = [*(("fits ", text) for text in self.passed), *(("note ", text) for text in self.notices)]
+        told += [("OPEN ", text) for text in self.unsealed]
         for mark, text in (*told, *(("FOUND", str(finding)) for finding in self.findings)):
             say(f"  {mark}  {text}")
         for kind, count in self.counts.items():
@@ -1205,14 +1379,17 @@ class Outcome:
         if self.findings:
             kind = self.findings[0].kind
             say(f"NOT VERIFIED ({kind}, exit code {self.code}): {KINDS[kind][1]} [{took}]")
+        elif self.unsealed:
+            many = len(self.unsealed)
+            say(f"VERIFIED but for {many} entries that are not sealed yet (exit code {self.code}) [{took}]")
         else:
             say(f"VERIFIED [{took}]")
 
     def as_json(self) -> str:
         told = {
-            "verified": not self.findings, "code": self.code, "log": self.log, "counts": self.counts,
+            "verified": self.code == 0, "code": self.code, "log": self.log, "counts": self.counts,
             "findings": [finding._asdict() for finding in self.findings],
-            "passed": self.passed, "notices": self.notices,
+            "passed": self.passed, "notices": self.notices, "unsealed": self.unsealed,
         }  # fmt: skip
         return json.dumps(told, indent=2)
 
@@ -1233,6 +1410,17 @@ def verify(arguments: argparse.Namespace) -> int:
         outcome = _outcome(check.run())
         if arguments.save and not outcome.findings and check.notes:
             arguments.save.write_text(check.notes[-1].text, encoding="utf-8")
+    if arguments.json:
+        print(outcome.as_json())
+    else:
+        outcome.say(f"{time.monotonic() - began:.1f} s, signatures by {'cryptography' if fast else 'this file'}")
+    return outcome.code
+
+
+def dossier(arguments: argparse.Namespace) -> int:
+    """The entries that a dossier cites, by their proofs of inclusion: the rest of the log is not needed."""
+    keys, began = read_keys(arguments.key), time.monotonic()
+    outcome = DossierCheck(arguments.dossier, keys=keys).run().outcome()
     if arguments.json:
         print(outcome.as_json())
     else:
@@ -1503,7 +1691,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description="Check the audit trail of EAIP Operations without EAIP Operations.",
         epilog=f"exit codes:\n   0  verified\n   1  the check could not be made\n   2  wrong arguments\n{codes}\n"
-        f"  {UNREACHABLE}  witness: the portal can't be reached",
+        f"  {UNREACHABLE}  witness: the portal can't be reached\n"
+        f"  {UNSEALED}  dossier: all that is sealed fits; some entries are not sealed yet",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=VERSION)
@@ -1522,6 +1711,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--clock-back", type=int, default=3600, metavar="SECONDS", help="how far time may go back")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(run=verify)
+
+    command = commands.add_parser("dossier", parents=[key], help="check the entries that a dossier cites")
+    command.add_argument("dossier", type=Path, help="as JSON; to a PDF it is attached")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(run=dossier)
 
     command = commands.add_parser("proof", parents=[key], help="check one entry by its proof of inclusion")
     command.add_argument("event", type=Path, help="the entry, byte for byte")

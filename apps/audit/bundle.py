@@ -7,7 +7,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -232,7 +232,7 @@ class Bundle:
                 continue
             self.runs.add(index)
             if self.is_opened:
-                self.subjects.update(UUID(found.decode()).bytes for found in SUBJECT.findall(entry))
+                self.subjects |= subjects_of(entry)
             # A line feed can only be there if somebody changed the bytes; the next line must not suffer for it.
             block += entry.replace(b"\n", b" ") + b"\n"
             if len(block) >= BLOCK_BYTES:
@@ -263,12 +263,7 @@ class Bundle:
 
     def _openings(self) -> Iterator[bytes]:
         """Yield what the commitments of the entries open to, but for what was erased."""
-        known = sorted(self.subjects)
-        for first in range(0, len(known), ROWS_AT_ONCE):
-            with connection.cursor() as cursor:
-                some = [str(UUID(bytes=key)) for key in known[first : first + ROWS_AT_ONCE]]
-                cursor.execute(OPENINGS, [self.workspace_id, some])
-                yield from _lines({"subject": key, "salt": salt, "opening": opening} for key, salt, opening in cursor)
+        yield from _lines(openings_of(self.workspace_id, self.subjects))
 
     def _notes(self) -> Iterator[bytes]:
         with connection.cursor() as cursor:
@@ -293,6 +288,22 @@ class Bundle:
 
     def _one(self, statement: str, *parameters: Any) -> Any:
         return self._row(statement, *parameters)[0]
+
+
+def subjects_of(entry: bytes) -> set[bytes]:
+    """This function will return the ids of the commitments to personal data that an entry holds, as bytes."""
+    return {UUID(found.decode()).bytes for found in SUBJECT.findall(entry)}
+
+
+def openings_of(workspace_id: UUID, subjects: Collection[bytes]) -> Iterator[dict[str, str]]:
+    """This function will yield what commitments open to, in the order of their ids, but for what was erased."""
+    known = sorted(subjects)
+    for first in range(0, len(known), ROWS_AT_ONCE):
+        with connection.cursor() as cursor:
+            some = [str(UUID(bytes=key)) for key in known[first : first + ROWS_AT_ONCE]]
+            cursor.execute(OPENINGS, [workspace_id, some])
+            for key, salt, opening in cursor:
+                yield {"subject": str(key), "salt": salt, "opening": opening}
 
 
 def _cut_range(entry: str) -> tuple[int, int]:

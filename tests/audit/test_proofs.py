@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from apps.audit import seals
+from apps.audit import merkle, sealing, seals
 from apps.audit.models import AuditEvent
 from apps.workspaces.scope import workspace_scope
 from tests.audit.real_ledger import CLIENT, Ledger, disable_triggers, verify
@@ -54,6 +57,16 @@ def test_proof_leads_from_an_event_to_a_checkpoint(ledger: Ledger, tmp_path: Pat
         for place, event in enumerate(AuditEvent.objects.order_by("recorded_at")[298:302]):
             (tmp_path / f"{place}.json").write_bytes(bytes(event.canonical))
             (tmp_path / f"{place}.tlog-proof").write_text(seals.proof_of(event, seals.place_of(event)))
+
+    with ledger.from_django(), workspace_scope([workspace]), connection.cursor() as cursor:
+        roots = sealing.roots_of(cursor.cursor, workspace)
+        for size in (1, 256, 257, 512, 600):
+            wanted = {0, 255, 256, 300, 511, size - 1} & set(range(size))
+            with CaptureQueriesContext(connection) as queries:
+                paths = seals.paths_of(workspace, wanted, size)
+            one_by_one = {leaf: merkle.inclusion_proof(roots, leaf, size) for leaf in wanted}
+            assert {leaf: [b64decode(node) for node in path] for leaf, path in paths.items()} == one_by_one
+            assert len(queries) == (1 if size < 256 else 2)
 
     for place in range(4):
         command = [sys.executable, "-I", "-S", str(CLIENT), "proof", f"{place}.json", f"{place}.tlog-proof"]

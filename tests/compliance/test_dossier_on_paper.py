@@ -32,6 +32,10 @@ def make_dossier(*, said: str = "Usual", rows: int = 1, lines: tuple[str, ...] =
     )
 
 
+def make_copy(**said: Any) -> dict[str, Any]:
+    return copy_of(make_dossier(**said), MADE, {"entries": {}, "openings": [], "keys": []})
+
+
 def read(document: bytes) -> PdfReader:
     return PdfReader(io.BytesIO(document))
 
@@ -41,16 +45,16 @@ def text_of(document: bytes) -> str:
 
 
 def test_same_facts_make_the_same_bytes_and_others_do_not() -> None:
-    first = printed(make_dossier(), MADE)
+    first = printed(make_copy())
 
-    assert first == printed(make_dossier(), MADE)
-    assert first != printed(make_dossier(said="Otherwise"), MADE)
+    assert first == printed(make_copy())
+    assert first != printed(make_copy(said="Otherwise"))
 
 
 def test_letters_of_the_world_are_printed_and_no_other_letter_vanishes() -> None:
     words = "Łukasz Prüfer, Привет, Ελλάδα, 田中さくら, 김철수, 张伟, ✓ → “x” a\u202eb \U0001f4a5"
 
-    text = text_of(printed(make_dossier(said=words), MADE))
+    text = text_of(printed(make_copy(said=words)))
 
     for part in ("Łukasz Prüfer", "Привет", "Ελλάδα", "田中さくら", "김철수", "张伟", "✓ →", "a<U+202E>b", "<U+1F4A5>"):
         assert part in text
@@ -59,7 +63,7 @@ def test_letters_of_the_world_are_printed_and_no_other_letter_vanishes() -> None
 def test_long_tables_long_cells_and_long_logs_go_on_overleaf() -> None:
     lines = tuple(f"line {number} " + "x" * (number % 400) for number in range(600))
 
-    book = read(printed(make_dossier(said="word " * 3000, rows=2, lines=lines), MADE))
+    book = read(printed(make_copy(said="word " * 3000, rows=2, lines=lines)))
 
     texts = [page.extract_text() for page in book.pages]
     assert sum(text.count("word") for text in texts) == 3000 * 3
@@ -68,11 +72,12 @@ def test_long_tables_long_cells_and_long_logs_go_on_overleaf() -> None:
 
 
 def test_document_is_archival_and_leads_to_the_ledger() -> None:
-    book = read(printed(make_dossier(), MADE))
+    book = read(printed(make_copy()))
 
     metadata = book.trailer["/Root"]["/Metadata"].get_data().decode()  # type: ignore[index]
     assert "<pdfaid:part>3</pdfaid:part><pdfaid:conformance>U</pdfaid:conformance>" in metadata
     assert hashlib.sha256(book.attachments["facts.json"][0]).hexdigest() == make_dossier().digest
+    assert json.loads(book.attachments["dossier.json"][0]) == make_copy()
     links = [note.get_object()["/A"]["/URI"] for page in book.pages for note in page.get("/Annots", [])]
     assert set(links) == {f"https://portal.example/audit/{ENTRY}/"}
     fonts = {
@@ -84,7 +89,7 @@ def test_document_is_archival_and_leads_to_the_ledger() -> None:
 
 
 def test_facts_that_are_not_those_of_the_digest_are_not_printed() -> None:
-    copy: dict[str, Any] = copy_of(make_dossier(), MADE)
+    copy = make_copy()
     copy["facts"]["title"] = "Another title"
 
     with pytest.raises(pdf.NotPrinted):

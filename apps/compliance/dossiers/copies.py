@@ -3,7 +3,7 @@
 The entry names the digest, and is written when the copy is there: a PDF that takes its time keeps no sealer waiting.
 """
 
-import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor
 from apps.compliance.dossiers.document import Dossier, moment
+from apps.compliance.dossiers.proofs import proofs_of
 from apps.core import pdf
 from apps.core.canonical import canonical
 from apps.core.verdict import Invalid
@@ -41,13 +42,9 @@ def taken(
 
     Raises Invalid: there is no such form. Raises NotPrinted: it took too long.
     """
-    match form:
-        case "pdf":
-            content = printed(dossier, made)
-        case "json":
-            content = canonical(copy_of(dossier, made))
-        case _:
-            raise Invalid("A dossier is made as PDF or JSON.", next_step="Choose one of them on its page.")
+    if form not in FORMS:
+        raise Invalid("A dossier is made as PDF or JSON.", next_step="Choose one of them on its page.")
+    content = FORMS[form](copy_of(dossier, made, proofs_of(dossier)))
     audit.record_export(
         {"sha256": dossier.digest}, form=form, workspaces=workspaces, by=by, kind="dossier.made", target=target,
         what=f"the dossier “{dossier.title}”", entries=len(dossier.entries),
@@ -56,22 +53,25 @@ def taken(
     return content
 
 
-def copy_of(dossier: Dossier, made: Made) -> dict[str, Any]:
+def copy_of(dossier: Dossier, made: Made, proofs: Mapping[str, Any]) -> dict[str, Any]:
     """This function will return what static/schemas/dossier-1.json describes."""
     return {
         "facts": dossier.facts,
         "seal": dossier.seal(),
+        "proofs": proofs,
         "made": {"by": made.by, "at": moment(made.at), "site": made.site, "sha256": dossier.digest},
     }
 
 
-def printed(dossier: Dossier, made: Made) -> bytes:
-    """This function will print a dossier; the same facts, seal and maker make the same bytes.
+def printed(copy: Mapping[str, Any]) -> bytes:
+    """This function will print a copy, and attach its JSON; the same copy makes the same bytes.
 
     Raises NotPrinted: it took too long, or could not be made.
     """
-    given = json.dumps(copy_of(dossier, made), ensure_ascii=True).encode()
-    return pdf.printed_by(PRINTER, given, seconds=SECONDS)
+    return pdf.printed_by(PRINTER, canonical(copy), seconds=SECONDS)
+
+
+FORMS: dict[str, Callable[[Mapping[str, Any]], bytes]] = {"pdf": printed, "json": canonical}
 
 
 def file_name(dossier: Dossier) -> str:

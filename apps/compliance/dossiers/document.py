@@ -101,7 +101,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the ledger, as the dossier cites it. `leaf` is where it is sealed, None while it is not."""
+    """An entry of the ledger, as the dossier cites it. `leaf` is its place in the tree that the dossier's checkpoint
+    signs, None while that does not hold it.
+    """
 
     id: str
     workspace_id: str
@@ -164,6 +166,11 @@ class Dossier:
     @cached_property
     def digest(self) -> str:
         return sha256_of(self.facts)
+
+    @property
+    def unsealed(self) -> tuple[Entry, ...]:
+        """The entries that no checkpoint of it holds."""
+        return tuple(each for each in self.entries if each.leaf is None)
 
     @property
     def numbers(self) -> dict[str, int]:

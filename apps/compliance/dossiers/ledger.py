@@ -73,7 +73,8 @@ def finished(
     told = tuple(sections)
     cited = {key for section in told for key in section.cited()}
     events = [event for event in ledger.events if str(event.pk) in cited]
-    leaves = _leaves(events)
+    seals = _seals({event.workspace_id for event in events} or set(workspaces[:1]))
+    leaves = _leaves(events, seals)
     entries = tuple(
         Entry(
             id=str(event.pk), workspace_id=str(event.workspace_id), at=moment(event.recorded_at), kind=event.kind,
@@ -81,8 +82,7 @@ def finished(
         )
         for event in events
     )  # fmt: skip
-    concerned = {event.workspace_id for event in events} or set(workspaces[:1])
-    return Dossier(subject, title, told, entries, _seals(concerned))
+    return Dossier(subject, title, told, entries, seals)
 
 
 def how_proved(event: AuditEvent | None) -> str:
@@ -116,12 +116,15 @@ def _short(value: object) -> str:
         return str(value)
 
 
-def _leaves(events: Sequence[AuditEvent]) -> dict[UUID, int]:
+def _leaves(events: Sequence[AuditEvent], seals: Sequence[Seal]) -> dict[UUID, int]:
+    """Return the places of those that these trees hold."""
+    statement = """
+        SELECT event_id, leaf_index FROM unnest(%s::uuid[], %s::bigint[]) AS tree (workspace_id, size)
+        JOIN audit_leaf USING (workspace_id) WHERE event_id = ANY (%s) AND leaf_index < size
+    """
+    trees = [UUID(seal.workspace_id) for seal in seals], [seal.tree_size for seal in seals]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_id, leaf_index FROM audit_leaf WHERE workspace_id = ANY (%s) AND event_id = ANY (%s)",
-            [list({event.workspace_id for event in events}), [event.pk for event in events]],
-        )
+        cursor.execute(statement, [*trees, [event.pk for event in events]])
         return dict(cursor.fetchall())
 
 

@@ -109,7 +109,7 @@ class Paper:
         self.font: tuple[str, float] | None = None
         self.y = TOP
 
-    def printed(self) -> bytes:
+    def printed(self, copy: bytes) -> bytes:
         at = datetime.fromisoformat(self.made["at"])
         canonical = json.dumps(self.facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
         digest = hashlib.sha256(canonical).hexdigest()
@@ -125,6 +125,10 @@ class Paper:
         self.pdf.embed_file(
             bytes=canonical, basename="facts.json", mime_type="application/json", modification_date=at,
             associated_file_relationship="Source", desc="The facts; their SHA-256 stands on every page", compress=True,
+        )  # fmt: skip
+        self.pdf.embed_file(
+            bytes=copy, basename="dossier.json", mime_type="application/json", modification_date=at,
+            associated_file_relationship="Data", desc="Facts, entries and proofs, for verify_audit.py", compress=True,
         )  # fmt: skip
         if notes := [each["note"] for each in self.seal["checkpoints"]]:
             self.pdf.embed_file(
@@ -272,7 +276,9 @@ class Paper:
         self._paragraph(
             "Numbers in brackets are entries of the audit ledger, listed at the end with their ids. The facts "
             "themselves are attached to this file as facts.json: its SHA-256 is the one above, and stands in the entry "
-            "of the ledger that tells of this dossier. Times are UTC.", "sans", 7.5, SOFT, gap=3,
+            "of the ledger that tells of this dossier. Attached too is dossier.json, with the entries as they were "
+            "sealed and their proofs: verify_audit.py checks it without the portal. Times are UTC.",
+            "sans", 7.5, SOFT, gap=3,
         )  # fmt: skip
 
     def _section(self, section: dict[str, Any]) -> None:
@@ -427,7 +433,7 @@ class Paper:
         self._section({
             "title": "Entries of the ledger",
             "says": "What proves the lines above, oldest first. A leaf is the entry's place in the tree that the "
-            "checkpoint signs; an entry without one was not sealed yet.",
+            "checkpoint signs; an entry without one is not in it yet.",
             "facts": [], "columns": columns, "rows": rows, "lines": [],
         })  # fmt: skip
 
@@ -483,8 +489,9 @@ def _words(text: str) -> Iterator[str]:
 def main() -> None:
     for limit, most in LIMITS.items():
         resource.setrlimit(limit, (most, most))
-    given = json.loads(sys.stdin.buffer.read())
-    sys.stdout.buffer.write(Paper(given["facts"], given["seal"], given["made"]).printed())
+    copy = sys.stdin.buffer.read()
+    given = json.loads(copy)
+    sys.stdout.buffer.write(Paper(given["facts"], given["seal"], given["made"]).printed(copy))
 
 
 if __name__ == "__main__":
