@@ -1,11 +1,8 @@
-"""The words of what people are told by mail. A link leads to the page, where they decide; no mail decides anything."""
+"""The words of what people are told of a promotion by mail."""
 
-from dataclasses import dataclass
-
-from django.conf import settings
-from django.template.loader import render_to_string
 from django.urls import reverse
 
+from apps.accounts.letters import Letter, letter_to
 from apps.approvals.enums import NoticeKind
 from apps.approvals.models import Notice, Promotion
 
@@ -16,16 +13,14 @@ SUBJECTS = {
 }
 
 
-@dataclass(frozen=True)
-class Letter:
-    to: str
-    subject: str
-    body: str
-
-
 def letter_of(notice: Notice, promotion: Promotion) -> Letter:
     """This function will write the mail of a notice, loaded with its recipient and its requirement's role."""
-    address = settings.PORTAL_URL + reverse("approvals:promotion-detail", args=[promotion.number])
-    context = {"notice": notice, "promotion": promotion, "role": notice.requirement.role, "address": address}
-    subject = f"{SUBJECTS[NoticeKind(notice.kind)]}: {promotion.subject}"
-    return Letter(notice.recipient.email, subject, render_to_string("emails/notice.txt", context))
+    return letter_to(
+        [notice.recipient],
+        f"{SUBJECTS[NoticeKind(notice.kind)]}: {promotion.subject}",
+        "emails/notice.txt",
+        page=reverse("approvals:promotion-detail", args=[promotion.number]),
+        notice=notice,
+        promotion=promotion,
+        role=notice.requirement.role,
+    )

@@ -1,24 +1,20 @@
 """Mails what people were told: outside of any transaction, tried again later when the server does not take it."""
 
-import logging
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 from uuid import UUID
 
-from django.core.mail import EmailMessage
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from apps.accounts.letters import Letter, is_sent
 from apps.approvals.enums import PromotionState
 from apps.approvals.ledger import record
 from apps.approvals.models import Decision, Notice, Promotion
-from apps.approvals.notices import Letter, letter_of
+from apps.approvals.notices import letter_of
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
 from apps.workspaces.scope import workspace_scope
-
-log = logging.getLogger(__name__)
 
 # Until the next try, counted from the one before; after the last it is given up. So is found what a dead worker left.
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 60, 240, 720))
@@ -36,12 +32,7 @@ def mail(workspace_id: UUID, notice_id: UUID) -> bool:
     """This function will try to mail one notice, unless another worker does or nothing waits any more."""
     with workspace_scope([workspace_id]):
         letter = _claim(notice_id, now=timezone.now())
-    if letter is None:
-        return False
-    try:
-        EmailMessage(letter.subject, letter.body, to=[letter.to]).send()
-    except (SMTPException, OSError, ValueError) as error:
-        log.warning("notice %s can't be mailed: %s", notice_id, error)
+    if letter is None or not is_sent(letter):
         return False
     with coming_from(task_source(notice_id=notice_id)), workspace_scope([workspace_id]):
         _mailed(notice_id, now=timezone.now())

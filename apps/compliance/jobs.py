@@ -1,18 +1,14 @@
 """What the sweeper of every worker sees to: owners of reviews are told of them; cuts and erasures go on."""
 
-import logging
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import connection
 from django.db.models import F, Q
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.accounts.letters import is_sent, letter_to
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
@@ -20,8 +16,6 @@ from apps.compliance import cutting
 from apps.compliance.models import Review
 from apps.workspaces import rights
 from apps.workspaces.scope import workspace_scope
-
-log = logging.getLogger(__name__)
 
 AHEAD = timedelta(days=7)
 # Until a mail that was not taken, or whose worker died, is tried again.
@@ -63,16 +57,12 @@ def _claim(workspace_id: UUID, *, now: datetime) -> list[tuple[Review, bool]]:
 
 
 def _tell(review: Review, *, is_overdue: bool) -> None:
+    word = "overdue" if is_overdue else "due"
     with workspace_scope([review.workspace_id]):
         owners = [review.owner] if review.owner else rights.holders(str(review.owner_role_id), review.workspace_id)
-    to = [owner.email for owner in owners if owner.email and owner.is_active]
-    address = settings.PORTAL_URL + reverse("compliance:review-detail", args=[review.pk])
-    body = render_to_string("emails/review.txt", {"review": review, "is_overdue": is_overdue, "address": address})
-    try:
-        if to:
-            EmailMessage(f"Review is {'overdue' if is_overdue else 'due'}: {review}", body, to=to).send()
-    except (SMTPException, OSError, ValueError) as error:
-        log.warning("the owners of review %s can't be mailed: %s", review.pk, error)
+    subject, page = f"Review is {word}: {review}", reverse("compliance:review-detail", args=[review.pk])
+    letter = letter_to(owners, subject, "emails/review.txt", page=page, review=review, is_overdue=is_overdue)
+    if not is_sent(letter):
         return
     with coming_from(task_source()), workspace_scope([review.workspace_id]):
         told = {"chased_for" if is_overdue else "reminded_for": review.next_due_date}
@@ -81,6 +71,6 @@ def _tell(review: Review, *, is_overdue: bool) -> None:
         audit.record(
             "review.reminded", by=SYSTEM, target=review,
             summary=f"Told {', '.join(map(str, owners)) or 'nobody, since nobody owns it now,'} that “{review}” is "
-            f"{'overdue' if is_overdue else 'due'} on {review.next_due_date}",
-            after={"mailed": len(to)}, people=owners,
+            f"{word} on {review.next_due_date}",
+            after={"mailed": len(letter.to)}, people=owners,
         )  # fmt: skip
