@@ -21,7 +21,7 @@ class PromotionQuerySet(TenantQuerySet):
         """Return promotions with release, service, lane and environment, and what runs in the lane, in one query."""
         return self.select_related(
             "release__service",
-            "lane__environment",
+            "lane__environment__workspace",
             "lane__service",
             "lane__live_release",
             "lane__live_configuration",

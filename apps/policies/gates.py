@@ -89,6 +89,14 @@ class GateResult:
         return self.name == Gate.EVENT_COMPATIBILITY and self.outcome != Outcome.NOT_REQUIRED
 
     @property
+    def goes_by_records(self) -> bool:
+        return self.name == Gate.RECOVERY and self.outcome != Outcome.NOT_REQUIRED
+
+    @property
+    def goes_by_requirements(self) -> bool:
+        return self.name == Gate.ENVIRONMENT and self.outcome != Outcome.NOT_REQUIRED
+
+    @property
     def first_clause(self) -> str:
         return self.clause.partition(",")[0]
 

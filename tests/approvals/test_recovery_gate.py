@@ -12,7 +12,7 @@ from tests.approvals.promotions import ask, outcome_of, put_in_force, sentence_o
 from tests.cast import NOW
 from tests.drill import get, text_of
 from tests.environments.recorded import record_all
-from tests.policies.documents import clause
+from tests.policies.documents import REQUIREMENTS, clause
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +37,18 @@ def test_a_deployment_waits_for_backups_and_is_held_once_they_are_stale(world: W
     assert [result.name for result in stale] == ["recovery"]
     assert "the newest is of 2026-11-18 19:00 UTC, which is too old" in stale[0].sentence
     assert actions.settle(promotion, now=LATER).state == "PENDING"
+
+
+def test_the_gate_box_leads_to_the_records_and_the_requirements_that_it_goes_by(world: World) -> None:
+    put_in_force("DEV", "recovery", "environment", requirements=REQUIREMENTS)
+    promotion = ask(world, world.dev, starts_by_itself=False)
+    address = reverse("approvals:promotion-detail", args=[promotion.number])
+
+    shown = text_of(get(world.cast.devops, address))
+
+    place = [world.cast.platform.slug, world.dev.slug]
+    assert f'href="{reverse("environments:recovery-list", args=place)}">Backups of Dev</a>' in shown
+    assert f'href="{reverse("environments:requirement-list", args=place)}">Requirements of Dev</a>' in shown
 
 
 def test_an_environment_that_falls_short_is_red_wherever_it_is_shown(world: World) -> None:
