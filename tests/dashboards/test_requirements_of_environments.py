@@ -43,6 +43,16 @@ def test_each_requirement_shows_what_was_seen_where_and_what_is_asked(world: Wor
     assert "A promotion waits until all are met" in text_of(get(world.cast.auditor, page(world.production)))
 
 
+def test_what_nobody_deployed_yet_says_nothing(world: World) -> None:
+    say(world, world.production, REPLICAS="3")
+
+    assert text_of(get(world.cast.auditor, page(world.production))).count("Nothing is deployed here yet") == 15
+    move(lane_of(world.production, world), world.release, configuration=world.configuration(world.production))
+    shown = text_of(get(world.cast.auditor, page(world.production)))
+    assert "Nothing is deployed here yet" not in shown
+    assert "1 of 16 met" in shown
+
+
 def test_environments_that_nothing_is_asked_of_say_so_and_strangers_see_none(world: World) -> None:
     assert "Nothing is asked of it" in text_of(get(world.cast.auditor, page(world.dev)))
     assert get(world.cast.outsider, page(world.dev)).status_code == 404
