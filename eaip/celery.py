@@ -25,9 +25,9 @@ class Sweep(bootsteps.StartStopStep):
         from apps.compliance.jobs import remind_owners, see_to_retention
         from apps.compliance.streams.run import see_to_streams
         from apps.deployments.sweeper import Sweeper
-        from apps.environments.jobs import remind_of_data
         from apps.health.dependencies import look_at_dependencies
         from apps.health.watcher import Watcher
+        from apps.policies.jobs import remind_of_records
         from apps.releases.runner import see_to_comparisons, see_to_event_checks
 
         self.sweeper = Sweeper(
@@ -37,7 +37,7 @@ class Sweep(bootsteps.StartStopStep):
             see_to_comparisons,
             see_to_event_checks,
             remind_owners,
-            remind_of_data,
+            remind_of_records,
             see_to_exports,
             see_to_streams,
             see_to_retention,

@@ -25,6 +25,7 @@ from apps.deployments import actions as deployment_actions
 from apps.deployments import rollouts
 from apps.deployments.querysets import RolloutQuerySet
 from apps.environments import actions as environment_actions
+from apps.environments.data_rules import USUAL
 from apps.environments.enums import FreezeScope
 from apps.health import actions as health_actions
 from apps.incidents import actions as incident_actions
@@ -119,7 +120,7 @@ def objects(world: World) -> Objects:
             next_due_date=NOW.date(), owner=world.cast.devops, by=world.cast.devops, now=NOW,
         )  # fmt: skip
         refresh, _ = environment_actions.record_refresh(
-            world.staging, kind="ANONYMISED", refreshed_at=NOW, source=world.production,
+            world.staging, rules=USUAL["STAGING"], kind="ANONYMISED", refreshed_at=NOW, source=world.production,
             evidence=environment_actions.Evidence(report=b"A secret reason", name="A secret reason"),
             by=world.cast.devops, now=NOW,
         )  # fmt: skip
@@ -206,7 +207,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
             "environment-detail", "requirement-list", "alert-list",
             "freeze-create", "resource-create", "lane-create", "window-create",
             "environment-destroy", "environment-recreate", "close-watch-create", "data-list", "data-create",
-            "recovery-list", "recovery-create",
+            "data-removal", "recovery-list", "recovery-create",
         )
     },
     "environments:record-evidence": lambda o: [o.world.cast.platform.slug, o.world.staging.slug, o.refresh.pk],
@@ -317,7 +318,8 @@ PROGRAMS = {
     "calendar:feed", "api:admission", "api:releases", "api:evidence", "api:event-consumer", "api:git-webhook",
     "api:alertmanager-webhook", "api:checkpoint", "api:consistency", "api:cosignatures",
     "api:release", "api:exports", "api:export", "api:export-file", "api:deployment-dossier",
-    "api:release-dossier", "metrics:metrics", "api:data-refreshes", "api:recovery-records",
+    "api:release-dossier", "metrics:metrics", "api:data-refreshes", "api:data-removals",
+    "api:recovery-records",
 }  # fmt: skip
 
 SECRETS = (

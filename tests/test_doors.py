@@ -916,6 +916,8 @@ ELSEWHERE = {
     "api:cosignatures": "tests/api/test_witnesses.py",
     "api:exports": "tests/api/test_exports.py",
     "api:data-refreshes": "tests/environments/test_records.py",
+    "api:data-removals": "tests/environments/test_records.py",
+    "environments:data-removal": "tests/environments/test_record_pages.py",
     "api:recovery-records": "tests/environments/test_records.py",
     "api:git-webhook": "tests/api/test_git_webhook.py",
     "api:alertmanager-webhook": "tests/api/test_alertmanager_webhook.py",

@@ -1,4 +1,4 @@
-"""What the jobs tell that refresh an environment's data, back them up, and try to bring them back."""
+"""What the jobs tell that refresh or remove an environment's data, back them up, and try to bring them back."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -14,11 +14,13 @@ from apps.audit.actors import Actor
 from apps.environments import actions
 from apps.environments.actions.records import BACKUP_FIGURES, TEST_FIGURES
 from apps.environments.models import Environment
+from apps.policies.records import rules_in_force
 from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
 
 Recorder = Callable[..., Answer]
 REFRESH_KNOWN = {"kind", "refreshed_at", "source", "evidence"}
+REMOVAL_KNOWN = {"removed_at", "evidence"}
 RECOVERY_KNOWN = {"kind", "done_at", "succeeded", "evidence", *BACKUP_FIGURES, *TEST_FIGURES}
 EVIDENCE_KNOWN = {"link", "sha256"}
 
@@ -34,6 +36,7 @@ def refresh(token: ApiToken, slug: str, body: dict[str, Any], *, by: Actor, now:
     source = field(body, "source", str, "")
     row, is_new = actions.record_refresh(
         environment,
+        rules=rules_in_force(environment.tier),
         kind=field(body, "kind", str),
         refreshed_at=_moment(body, "refreshed_at"),
         source=_named(token, source) if source else None,
@@ -42,6 +45,20 @@ def refresh(token: ApiToken, slug: str, body: dict[str, Any], *, by: Actor, now:
         now=now,
     )
     said = {"kind": row.kind, "source": source, "refreshed_at": row.refreshed_at.isoformat()}
+    return Answer(201 if is_new else 200, {"id": str(row.pk), "environment": slug, **said})
+
+
+@transaction.atomic
+def removal(token: ApiToken, slug: str, body: dict[str, Any], *, by: Actor, now: datetime) -> Answer:
+    """This function will record that data were removed. Shapes: `body` as docs/reference/api.md says.
+
+    Raises FieldInvalid, UnknownEnvironment, and whatever `record_removal` refuses.
+    """
+    environment = _environment(token, slug, by)
+    _require_known(body, REMOVAL_KNOWN)
+    removed_at, evidence = _moment(body, "removed_at"), _evidence(body)
+    row, is_new = actions.record_removal(environment, removed_at=removed_at, evidence=evidence, by=by, now=now)
+    said = {"removed_at": row.refreshed_at.isoformat()}
     return Answer(201 if is_new else 200, {"id": str(row.pk), "environment": slug, **said})
 
 

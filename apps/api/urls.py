@@ -11,6 +11,7 @@ urlpatterns = [
     path("v1/audit/cosignatures", views.cosignatures, name="cosignatures"),
     path("v1/environments/<slug:slug>/recovery", views.recovery_records, name="recovery-records"),
     path("v1/environments/<slug:slug>/refreshes", views.data_refreshes, name="data-refreshes"),
+    path("v1/environments/<slug:slug>/removals", views.data_removals, name="data-removals"),
     path("v1/exports", views.exports, name="exports"),
     path("v1/exports/<uuid:export_id>", views.export, name="export"),
     path("v1/exports/<uuid:export_id>/file", views.export_file, name="export-file"),

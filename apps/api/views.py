@@ -195,6 +195,12 @@ def data_refreshes(request: HttpRequest, slug: str) -> HttpResponse:
 
 @csrf_exempt
 @login_not_required
+def data_removals(request: HttpRequest, slug: str) -> HttpResponse:
+    return _record(request, slug, records.removal)
+
+
+@csrf_exempt
+@login_not_required
 def recovery_records(request: HttpRequest, slug: str) -> HttpResponse:
     return _record(request, slug, records.recovery)
 

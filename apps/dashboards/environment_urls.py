@@ -19,6 +19,7 @@ urlpatterns = [
     path("<slug:workspace>/<slug:slug>/alerts/", alerts.alert_list, name="alert-list"),
     path("<slug:workspace>/<slug:slug>/data/", records.data_list, name="data-list"),
     path("<slug:workspace>/<slug:slug>/data/new/", records.data_create, name="data-create"),
+    path("<slug:workspace>/<slug:slug>/data/removals/new/", records.data_removal, name="data-removal"),
     path("<slug:workspace>/<slug:slug>/recovery/", records.recovery_list, name="recovery-list"),
     path("<slug:workspace>/<slug:slug>/recovery/new/", records.recovery_create, name="recovery-create"),
     path("<slug:workspace>/<slug:slug>/evidence/<uuid:record_id>/", records.evidence, name="record-evidence"),

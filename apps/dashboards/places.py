@@ -10,22 +10,18 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from apps.core.platform import PLATFORM_WORKSPACE_ID
-from apps.environments.data_rules import DataState, data_state
+from apps.environments.data_rules import DataRules, DataState, is_held
 from apps.environments.enums import FreezeScope, Tier
-from apps.environments.models import DataRefresh, Environment, Freeze, RecoveryRecord, Window
+from apps.environments.models import Environment, Freeze, Window
 from apps.environments.windows import WindowRule, WindowState, window_state
-from apps.policies.clauses import Gate, Owner, When
-from apps.policies.facts import RecordFacts
+from apps.policies import records
+from apps.policies.clauses import Gate, When
 from apps.policies.models import PolicyVersion
-from apps.policies.recovery import Measure, measures
+from apps.policies.recovery import Measure
 
 ICONS = {Tier.LOCAL: "monitor", Tier.DEV: "sprout", Tier.QA: "flask-conical", Tier.STAGING: "git-compare",
          Tier.PRODUCTION: "shield"}  # fmt: skip
 NO_TIME = timedelta(0)
-FIGURES = (
-    "kind", "succeeded", "point_in_time", "reach_hours", "kept_daily", "kept_monthly", "rpo_minutes", "rto_minutes",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Place:
     """An environment with the policy document of its tier (None when none is in force), its windows and its freeze.
 
     `measures` hold its backups against the policy, empty where that asks for none; `data` says how its data stand, None
-    where nothing is asked of them.
+    where nothing is asked of them, and `holds_data` whether there are any, by the records.
     """
 
     environment: Environment
@@ -43,11 +39,17 @@ class Place:
     state: WindowState | None
     measures: tuple[Measure, ...] = ()
     data: DataState | None = None
+    holds_data: bool = False
 
     @property
     def lacks(self) -> tuple[Measure, ...]:
         """What keeps it from being ready for a deployment: what its backups fall short of."""
         return tuple(measure for measure in self.measures if not measure.is_met)
+
+    @property
+    def data_rules(self) -> DataRules:
+        """What data its tier may hold, by the policy in force."""
+        return records.rules_of(self.environment.tier, self.document)
 
     @property
     def id(self) -> UUID:
@@ -93,15 +95,7 @@ def _with_rules(environments: "QuerySet[Environment]") -> "QuerySet[Environment]
         kind="kind", weekdays="weekdays", starts_at="starts_at", ends_at="ends_at", zone="zone", label="label"
     )
     windows = Window.objects.filter(environment=OuterRef("pk")).order_by("pk").annotate(rule=rule).values("rule")
-    told = RecoveryRecord.objects.counting().filter(environment=OuterRef("pk"))
-    told = told.annotate(record=JSONObject(at="done_at", **{name: name for name in FIGURES}))
-    refreshed = DataRefresh.objects.filter(environment=OuterRef("pk")).order_by("-refreshed_at").values("refreshed_at")
-    return environments.annotate(
-        policy=Subquery(policy),
-        rules=ArraySubquery(windows),
-        records=ArraySubquery(told.values("record")),
-        refreshed_at=Subquery(refreshed[:1]),
-    )
+    return records.with_records(environments).annotate(policy=Subquery(policy), rules=ArraySubquery(windows))
 
 
 def place_of(environment: Any, freezes: Sequence[Freeze], *, now: datetime) -> Place:
@@ -114,26 +108,9 @@ def place_of(environment: Any, freezes: Sequence[Freeze], *, now: datetime) -> P
         rules,
         freeze,
         state,
-        _measures(environment, now),
-        data_state(environment.tier, created_at=environment.created_at, refreshed_at=environment.refreshed_at, now=now),
-    )
-
-
-def _measures(environment: Any, now: datetime) -> tuple[Measure, ...]:
-    owner = Owner.PLATFORM if environment.workspace_id == PLATFORM_WORKSPACE_ID else Owner.CUSTOMER
-    clauses = (environment.policy or {}).get("clauses", ())
-    asked = next((row for row in clauses if _asks_for_backups(row, owner)), None)
-    if asked is None:
-        return ()
-    records = [RecordFacts(**{**raw, "at": datetime.fromisoformat(raw["at"])}) for raw in environment.records]
-    return measures(asked["settings"], records, now)
-
-
-def _asks_for_backups(row: Mapping[str, Any], owner: Owner) -> bool:
-    return (
-        row["gate"] == Gate.RECOVERY
-        and row.get("owner", Owner.ALL) in (Owner.ALL, owner)
-        and row.get("when") != When.EMERGENCY
+        records.backups_of(environment, environment.policy, now),
+        records.data_of(environment, environment.policy, now),
+        is_held(environment.refreshed_at, environment.removed_at),
     )
 
 

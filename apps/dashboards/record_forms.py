@@ -8,8 +8,8 @@ from django.core.files.uploadedfile import UploadedFile
 from apps.core.form_fields import LineField, set_choices
 from apps.environments.actions import Evidence
 from apps.environments.actions.records import BACKUP_FIGURES, LIMIT, LONGEST_FIGURE, MOST_KEPT, TEST_FIGURES
-from apps.environments.data_rules import KINDS
-from apps.environments.enums import RecordKind
+from apps.environments.data_rules import DataRules
+from apps.environments.enums import DataKind, RecordKind
 from apps.environments.models import Environment
 
 
@@ -50,15 +50,23 @@ class RefreshForm(EvidencedForm):
     refreshed_at = _moment("Refreshed")
     field_order = ("kind", "source", "refreshed_at", "report", "link", "sha256")
 
-    def __init__(self, *args: Any, environment: Environment, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, environment: Environment, rules: DataRules, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         others = Environment.objects.standing().filter(workspace_id=environment.workspace_id)
         self.fields["source"].queryset = others.exclude(pk=environment.pk)  # type: ignore[attr-defined]
-        set_choices(self, "kind", [(kind.value, str(kind.label)) for kind in KINDS[environment.tier]])
+        set_choices(self, "kind", [(kind, DataKind(kind).label) for kind in rules.kinds])
 
     def wanted(self) -> dict[str, Any]:
         names = ("kind", "source", "refreshed_at")
         return {**{name: self.cleaned_data[name] for name in names}, "evidence": self.evidence()}
+
+
+class RemovalForm(EvidencedForm):
+    removed_at = _moment("Removed")
+    field_order = ("removed_at", "report", "link", "sha256")
+
+    def wanted(self) -> dict[str, Any]:
+        return {"removed_at": self.cleaned_data["removed_at"], "evidence": self.evidence()}
 
 
 class RecoveryForm(EvidencedForm):

@@ -33,11 +33,12 @@ class DataClass(models.TextChoices):
 
 
 class DataKind(models.TextChoices):
-    """What a data set was made of, and what was done to it on the way."""
+    """What a data set was made of, and what was done to it on the way; or that it is gone."""
 
     SYNTHETIC = "SYNTHETIC", "Synthetic"
     MASKED = "MASKED", "Masked"
     ANONYMISED = "ANONYMISED", "Anonymised"
+    REMOVED = "REMOVED", "Removed"
 
 
 class RecordKind(models.TextChoices):

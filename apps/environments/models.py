@@ -44,11 +44,7 @@ def person(**options: Any) -> models.ForeignKey:
 
 
 class Environment(TenantModel):
-    """A place where releases run, with its own configuration, data stores and event channels.
-
-    `data_told_for` is the moment at which its data became overdue or expired, of which its owners were told last; no
-    mail about that is tried before `data_mail_after`.
-    """
+    """A place where releases run, with its own configuration, data stores and event channels."""
 
     slug = models.SlugField(max_length=40)
     name = models.CharField(max_length=60)
@@ -62,8 +58,6 @@ class Environment(TenantModel):
     created_by = person(null=True, blank=True)
     destroyed_at = models.DateTimeField(null=True, blank=True)
     destroyed_by = person(null=True, blank=True)
-    data_told_for = models.DateTimeField(null=True, blank=True)
-    data_mail_after = models.DateTimeField(null=True, blank=True)
 
     objects = EnvironmentQuerySet.as_manager()
 
@@ -363,10 +357,11 @@ def evidence_bound(name: str) -> models.CheckConstraint:
 
 
 class DataRefresh(Evidenced):
-    """That an environment got a data set, made there or taken from `source`.
+    """That an environment got a data set at `refreshed_at`, made there or taken from `source`; or, REMOVED, has none.
 
     `tier` and `source_tier` are those of the two environments, by a foreign key: so the database itself refuses what
-    comes from Production without evidence. Production takes no data set: its data is what its users enter.
+    comes from Production without evidence. Production takes no data set: its data is what its users enter. What else
+    a tier may hold is its policy's.
     """
 
     tier = models.CharField(max_length=10, choices=Tier)
@@ -378,20 +373,20 @@ class DataRefresh(Evidenced):
     class Meta:
         ordering = ["-refreshed_at"]
         constraints = [
-            models.CheckConstraint(
-                name="refresh_kind_fits_tier",
-                condition=Q(tier__in=[Tier.LOCAL, Tier.DEV], kind=DataKind.SYNTHETIC)
-                | Q(tier=Tier.QA, kind__in=[DataKind.SYNTHETIC, DataKind.MASKED])
-                | Q(tier=Tier.STAGING, kind=DataKind.ANONYMISED),
-            ),
+            models.CheckConstraint(name="refresh_kind_known", condition=Q(kind__in=DataKind.values)),
+            models.CheckConstraint(name="refresh_never_in_production", condition=~Q(tier=Tier.PRODUCTION)),
             models.CheckConstraint(
                 name="refresh_from_production_proved",
                 condition=~Q(source_tier=Tier.PRODUCTION) | ~Q(evidence_sha256=""),
             ),
             models.CheckConstraint(
                 name="refresh_source_whole",
-                condition=Q(kind=DataKind.SYNTHETIC, source=None, source_tier="")
-                | (Q(source__isnull=False, source_tier__in=Tier.values) & ~Q(source=F("environment"))),
+                condition=Q(kind__in=[DataKind.SYNTHETIC, DataKind.REMOVED], source=None, source_tier="")
+                | (
+                    Q(source__isnull=False, source_tier__in=Tier.values)
+                    & ~Q(kind=DataKind.REMOVED)
+                    & ~Q(source=F("environment"))
+                ),
             ),
             evidence_bound("refresh_evidence_bound"),
             models.UniqueConstraint(name="refresh_once", fields=["environment", "refreshed_at"]),
@@ -399,6 +394,23 @@ class DataRefresh(Evidenced):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} data"
+
+
+class RecordReminder(TenantModel):
+    """Of what its owners were told that the records of an environment lack: `told` names what is lacking still.
+
+    What is mended is taken off, so that its next lack is told of anew. Nobody looks at it before `look_after`.
+    """
+
+    environment = models.OneToOneField(Environment, on_delete=models.PROTECT, related_name="+")
+    told = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    look_after = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(name="record_reminder_due", fields=["look_after"])]
+
+    def __str__(self) -> str:
+        return ", ".join(self.told)
 
 
 class RecoveryRecord(Evidenced):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from apps.environments.data_rules import DataRules
 from apps.policies.needs import Need
 from apps.policies.reminders import Reminders
 from apps.policies.verification import Terms
@@ -118,7 +119,7 @@ class TierPolicy:
     `ready_lasts` from becoming ready (None: as long as the decision). `verification` is how a release is watched
     right after the switch, `reminders` when people hear of an approval that nobody gives. `trait_paths` say by which
     changed files a release has a trait; `spared` are the clauses that ask nothing of a change without their traits.
-    `needs` are the requirements of the environments themselves.
+    `needs` are the requirements of the environments themselves, `data` what they may hold.
     """
 
     tier: str
@@ -133,6 +134,7 @@ class TierPolicy:
     trait_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     spared: tuple[Clause, ...] = ()
     needs: tuple[Need, ...] = ()
+    data: DataRules = field(default_factory=DataRules)
 
     def for_owner(self, owner: Owner, *, in_emergency: bool = False) -> "TierPolicy":
         """Return the policy with only the clauses that apply to environments of this owner, as usual or then."""

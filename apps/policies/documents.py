@@ -8,12 +8,15 @@ from typing import Any
 
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
+from apps.environments.data_rules import USUAL, DataRules
 from apps.environments.enums import Tier
 from apps.policies.checklists import Phase
 from apps.policies.clauses import Clause, Gate, Owner, TierPolicy, When
 from apps.policies.needs import MOST_NEEDS, Rule, need_of
 from apps.policies.reminders import Reminders, problem_of
 from apps.policies.settings import (
+    DATA,
+    DATA_DAYS,
     NEED,
     NEED_OPTIONAL,
     OPTIONAL_SETTINGS,
@@ -26,7 +29,9 @@ from apps.policies.settings import (
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, Terms, WithoutTraffic
 
 SCHEMA = 1
-FIELDS = ("schema", "tier", "strategy", "limits", "verification", "reminders", "traits", "requirements", "clauses")
+FIELDS = (
+    "schema", "tier", "strategy", "limits", "verification", "reminders", "traits", "data", "requirements", "clauses",
+)  # fmt: skip
 STRATEGIES = ("BLUE_GREEN",)
 LIMITS = ("request_days", "decision_days", "ready_hours")
 # These stand between a release and a target in every tier; a document explains them, but can't leave them out.
@@ -54,8 +59,9 @@ def parse(document: object) -> TierPolicy:
     "ready_hours" (may be null)}, "clauses": [{"id", "gate", "text", "source", "owner" (default ALL),
     "when" (default ALWAYS), "settings"}],
     "verification", "reminders" (may be missing, as each of their fields, which are those of `Terms`, `Reminders`),
-    "traits" (may be missing: by which changed files a release has a trait), "requirements" (may be missing: [{"id",
-    "text", "source", one field of `needs.Rule`, "key" and "each" except for `least_tls`}])}.
+    "traits" (may be missing: by which changed files a release has a trait), "data" (may be missing, then as everywhere:
+    {"kinds", "refreshed_days", "kept_days"}, of which days may be missing, then nothing is asked), "requirements" (may
+    be missing: [{"id", "text", "source", one field of `needs.Rule`, "key" and "each" except for `least_tls`}])}.
     Raises InvalidPolicy: with every mistake that was found.
     """
     if not isinstance(document, Mapping):
@@ -75,6 +81,7 @@ def parse(document: object) -> TierPolicy:
         reminders=Reminders(**document.get("reminders", {})),
         trait_paths={trait: tuple(paths) for trait, paths in document.get("traits", {}).items()},
         needs=tuple(map(need_of, document.get("requirements", ()))),
+        data=data_rules_of(document.get("data"), document["tier"]),
     )
 
 
@@ -82,6 +89,13 @@ def terms_of(row: Mapping[str, Any]) -> Terms:
     """This function will read the terms of a verification; what isn't said is as everywhere."""
     rule = WithoutTraffic(row.get("without_traffic", Terms().without_traffic))
     return Terms(**{**row, "without_traffic": rule})
+
+
+def data_rules_of(row: Mapping[str, Any] | None, tier: str) -> DataRules:
+    """This function will read what a tier asks of data; None, which no policy says, is as everywhere."""
+    if row is None:
+        return USUAL[tier]
+    return DataRules(tuple(row["kinds"]), row.get("refreshed_days"), row.get("kept_days"))
 
 
 def _clause(row: Mapping[str, Any]) -> Clause:
@@ -107,6 +121,8 @@ def _problems(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _problems_of_verification(document.get("verification", {}), document.get("tier"))
     yield from _problems_of_reminders(document.get("reminders", {}))
     yield from _problems_of_traits(document.get("traits", {}))
+    if "data" in document:
+        yield from _problems_of_data(document["data"], document.get("tier"))
     yield from _problems_of_needs(document.get("requirements", []))
 
 
@@ -160,6 +176,21 @@ def _problems_of_traits(row: object) -> Iterator[str]:
     yield from _unknown("traits.", row, set(TRAIT_PATHS))
     wrong = [name for name, setting in TRAIT_PATHS.items() if name in row and not setting.accepts(row[name])]
     yield from (f"traits.{name}: expected {TRAIT_PATHS[name].words}." for name in wrong)
+
+
+def _problems_of_data(row: object, tier: object) -> Iterator[str]:
+    if not isinstance(row, Mapping):
+        yield "data: expected an object."
+        return
+    yield from _unknown("data.", row, {*DATA, *DATA_DAYS})
+    given = {name: setting for name, setting in DATA_DAYS.items() if name in row}
+    for name, setting in {**DATA, **given}.items():
+        if not setting.accepts(row.get(name)):
+            yield f"data.{name}: expected {setting.words}."
+    if row.get("kinds") == []:
+        yield from (f"data.{name}: expected only beside some kinds." for name in given)
+    elif tier == Tier.PRODUCTION:
+        yield "data.kinds: expected none in PRODUCTION, which holds what its users enter."
 
 
 def _problems_of_needs(rows: object) -> Iterator[str]:

@@ -27,7 +27,12 @@ class Line:
 def policy_page(document: Mapping[str, Any]) -> dict[str, Any]:
     """This function will put a kept document into what its page shows."""
     policy = documents.parse(document)
-    facts = (*words.limits_of(policy), words.terms_of(policy.verification)[0], *words.traits_of(policy))
+    facts = (
+        *words.limits_of(policy),
+        words.terms_of(policy.verification)[0],
+        *words.traits_of(policy),
+        *words.data_of(policy),
+    )
     return {"clauses": shown_clauses(policy, _roles()), "facts": facts}
 
 

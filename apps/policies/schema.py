@@ -7,7 +7,17 @@ from apps.policies import documents
 from apps.policies.checklists import Phase
 from apps.policies.clauses import Gate, Owner, When
 from apps.policies.needs import MOST_NEEDS, Rule
-from apps.policies.settings import NEED, NEED_OPTIONAL, OPTIONAL_SETTINGS, REMINDERS, RULES, SETTINGS, TRAIT_PATHS
+from apps.policies.settings import (
+    DATA,
+    DATA_DAYS,
+    NEED,
+    NEED_OPTIONAL,
+    OPTIONAL_SETTINGS,
+    REMINDERS,
+    RULES,
+    SETTINGS,
+    TRAIT_PATHS,
+)
 from apps.policies.verification import AT_MOST, LONGEST_SECONDS, WithoutTraffic
 
 _COUNT = {"type": "integer", "minimum": 1}
@@ -46,12 +56,25 @@ def policy_schema() -> dict[str, Any]:
                 "verification": verification,
                 "reminders": reminders,
                 "traits": traits,
+                "data": _data(),
                 "requirements": _requirements(),
             },
             required=tuple(fields),
         ),
-        "allOf": [_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()],
+        "allOf": [*(_shorter(tier, most) for tier, most in LONGEST_SECONDS.items()), _none_in_production()],
     }
+
+
+def _data() -> dict[str, Any]:
+    settings = {name: dict(setting.schema) for name, setting in {**DATA, **DATA_DAYS}.items()}
+    empty = {"properties": {"kinds": {"maxItems": 0}}}
+    without = {"not": {"anyOf": [{"required": [name]} for name in DATA_DAYS]}}
+    return {**_object(settings, required=tuple(DATA)), "if": empty, "then": without}
+
+
+def _none_in_production() -> dict[str, Any]:
+    none = {"properties": {"kinds": {"maxItems": 0}}}
+    return {"if": {"properties": {"tier": {"const": Tier.PRODUCTION}}}, "then": {"properties": {"data": none}}}
 
 
 def _requirements() -> dict[str, Any]:

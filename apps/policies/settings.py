@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.configuration import secrecy
+from apps.environments.data_rules import BROUGHT
 from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
@@ -38,14 +39,14 @@ def one_of(known: Sequence[str]) -> Setting:
     return Setting(f"one of {', '.join(known)}", lambda value: value in known, {"enum": list(known)})
 
 
-def some_of(known: Sequence[str]) -> Setting:
+def some_of(known: Sequence[str], least: int = 1) -> Setting:
     def accepts(value: object) -> bool:
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or len(value) < least:
             return False
         return all(word in known for word in value) and len({*value}) == len(value)
 
-    schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(known)}}
-    return Setting(f"a list of some of {', '.join(known)}, each once", accepts, schema)
+    schema = {"type": "array", "minItems": least, "uniqueItems": True, "items": {"enum": list(known)}}
+    return Setting(f"a list of {'some' if least else 'any'} of {', '.join(known)}, each once", accepts, schema)
 
 
 def some_texts(most: int) -> Setting:
@@ -148,6 +149,9 @@ REMINDERS: Mapping[str, Setting] = {
 }
 # By which changed files a release has a trait: patterns in which `*` stands for anything, `/` too.
 TRAIT_PATHS: Mapping[str, Setting] = {trait.value: some_texts(50) for trait in Trait if trait != Trait.MAJOR}
+# What data the tier's environments may hold: `kinds` has to be said, and no days are asked where none are said.
+DATA: Mapping[str, Setting] = {"kinds": some_of(BROUGHT, least=0)}
+DATA_DAYS: Mapping[str, Setting] = dict.fromkeys(("refreshed_days", "kept_days"), whole(1, 3650))
 # What an environment has to be: what each requirement says, what it may say, and its one rule with the limit.
 NEED: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "source": text(LONGEST_TEXT)}
 NEED_OPTIONAL: Mapping[str, Setting] = {"key": KEY, "each": FLAG}

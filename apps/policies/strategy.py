@@ -141,6 +141,7 @@ def tier_section(policy: TierPolicy, clauses: Sequence[ShownClause]) -> Section:
             Section(f"{slug}-verification", "Verification and rollback", facts=words.terms_of(policy.verification)),
             Section(f"{slug}-limits", "How long things count", facts=words.limits_of(policy)),
             *((Section(f"{slug}-traits", "Traits of a release", facts=traits),) if traits else ()),
+            Section(f"{slug}-data", "Data of the environment", facts=words.data_of(policy)),
             *((Section(f"{slug}-needs", "Requirements of the environment", facts=needs),) if needs else ()),
         ),
     )

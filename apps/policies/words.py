@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from apps.environments.data_rules import days
+from apps.environments.enums import Tier
 from apps.policies.checklists import asked_in_words
 from apps.policies.clauses import Clause, Gate, Owner, StepUp, TierPolicy, When
 from apps.policies.evidence import SUITES
@@ -122,6 +124,23 @@ def limits_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
 def needs_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
     """This function will say what the tier asks of its environments: each with its limit and who says it."""
     return tuple((need.text, f"{need.limit_words} ({_said_by(need)}; {need.source})") for need in policy.needs)
+
+
+def data_of(policy: TierPolicy) -> tuple[tuple[str, str], ...]:
+    """This function will say what data the tier's environments may hold, and for how long."""
+    rules = policy.data
+    if not rules.kinds:
+        real = "what its users enter; " if policy.tier == Tier.PRODUCTION else ""
+        return (("Data", f"{real}no data set is brought there"),)
+    asked = (
+        ("Refreshed", f"every {days(rules.refreshed_days)} at the latest" if rules.refreshed_days else ""),
+        ("Kept", f"for {days(rules.kept_days)} at most, then removed or replaced" if rules.kept_days else ""),
+    )
+    return (
+        ("Data", f"{either([kind.lower() for kind in rules.kinds])} alone"),
+        ("From Production", "only with a report that proves what was done to them"),
+        *((name, said) for name, said in asked if said),
+    )
 
 
 def _said_by(need: Need) -> str:

@@ -56,6 +56,7 @@ EXEMPT = {
     "django_session": "`session.*` events say who signed in and out; its key is a secret",
     "environments_admissiondenial": "what `admission.denied` told, counted",
     "environments_datarefresh": "can't be changed; each row is born with its event",
+    "environments_recordreminder": "what owners were told; `data.reminded` and `recovery.reminded` say so",
     "environments_recoveryrecord": "can't be changed; each row is born with its event",
     "guardian_groupobjectpermission": "closed",
     "guardian_userobjectpermission": "closed",

@@ -13,6 +13,7 @@ from tests.approvals.promotions import lane_of, move
 from tests.browser.axe import findings_in_every_form
 from tests.browser.conftest import SignIn
 from tests.cast import NOW
+from tests.environments.recorded import refresh
 from tests.processes import WebServer
 from tests.world import World
 
@@ -32,6 +33,7 @@ def test_requirements_and_support_are_fit_for_everyone(
         world.next_release("1.1.0")
         check = health_actions.create_check(lane, name="Front", url="tls://a.example", by=world.cast.devops, now=NOW)
         EndpointCheck.objects.filter(pk=check.pk).update(tls="1.2", checked_at=timezone.now())
+        refresh(world)
     page, plain = open_page(), open_page(java_script_enabled=False)
     sign_in(page.context, world.cast.devops)
     sign_in(plain.context, world.cast.release_engineer)
@@ -48,6 +50,7 @@ def test_requirements_and_support_are_fit_for_everyone(
     pages = {
         "requirements": f"{portal.url}/environments/{world.cast.platform.slug}/production/requirements/",
         "environment": f"{portal.url}/environments/{world.cast.platform.slug}/production/",
+        "data": f"{portal.url}/environments/{world.cast.platform.slug}/staging/data/",
         "environments": f"{portal.url}/environments/",
         "support": support,
         "releases": f"{portal.url}/releases/",

@@ -5,6 +5,7 @@ from typing import Any
 
 from apps.environments import actions
 from apps.environments.models import DataRefresh, RecoveryRecord
+from apps.policies.records import rules_in_force
 from tests.cast import NOW
 from tests.world import World
 
@@ -18,7 +19,14 @@ def refresh(world: World, *, at: datetime = NOW, **fields: Any) -> DataRefresh:
     """Bring anonymised data of Production to Staging, or what else is said."""
     values = {"kind": "ANONYMISED", "source": world.production, "evidence": PROOF, "by": world.cast.devops, **fields}
     place = values.pop("place", world.staging)
-    return actions.record_refresh(place, refreshed_at=at, **{"now": at, **values})[0]
+    rules = rules_in_force(place.tier)
+    return actions.record_refresh(place, rules=rules, refreshed_at=at, **{"now": at, **values})[0]
+
+
+def remove(world: World, *, at: datetime = NOW, **fields: Any) -> DataRefresh:
+    """Remove the data set of Staging, or what else is said."""
+    values = {"by": world.cast.devops, "now": at, **fields}
+    return actions.record_removal(values.pop("place", world.staging), removed_at=at, **values)[0]
 
 
 def record(world: World, kind: str = "BACKUP", *, at: datetime = NOW, **fields: Any) -> RecoveryRecord:

@@ -1,4 +1,4 @@
-"""Refreshes of data, backups and tests of them: recorded once, by people and by jobs, with what proves them."""
+"""Refreshes and removals of data, backups and tests of them: recorded once, by people and by jobs, with their proof."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +12,13 @@ from apps.audit.models import AuditEvent
 from apps.core.verdict import Refusal
 from apps.environments import actions
 from apps.environments.models import DataRefresh, RecoveryRecord
+from apps.policies import actions as policy_actions
+from apps.policies import sources
 from tests.approvals.test_races import at_once
 from tests.cast import NOW
-from tests.environments.recorded import BACKUP, LINK, TESTED, record, record_all, refresh
+from tests.environments.recorded import BACKUP, LINK, PROOF, TESTED, record, record_all, refresh, remove
 from tests.monitoring import make_token
+from tests.policies.proposals import activate, in_force
 from tests.world import World, last_event
 
 NONE = actions.Evidence()
@@ -84,7 +87,18 @@ def test_what_may_not_be_is_refused(world: World, place: str, fields: Any, code:
         ({}, ""),
         ({"evidence_sha256": "", "evidence_link": ""}, "refresh_from_production_proved"),
         ({"source_tier": "QA", "evidence_sha256": "", "evidence_link": ""}, "source_is_of_its_tier"),
-        ({"kind": "MASKED"}, "refresh_kind_fits_tier"),
+        ({"kind": "REAL"}, "refresh_kind_known"),
+        (
+            {
+                "tier": "PRODUCTION",
+                "environment": "production",
+                "source_id": None,
+                "source_tier": "",
+                "kind": "SYNTHETIC",
+            },
+            "refresh_never_in_production",
+        ),
+        ({"kind": "REMOVED"}, "refresh_source_whole"),
         ({"tier": "QA", "kind": "MASKED"}, "environment_is_of_its_tier"),
         ({"source_id": None, "source_tier": ""}, "refresh_source_whole"),
         ({"evidence_sha256": "a"}, "refresh_evidence_bound"),
@@ -97,8 +111,12 @@ def test_the_database_refuses_as_well(world: World, fields: Any, rule: str) -> N
         "recorded_at": NOW, "recorded_by_label": "A program", "evidence_sha256": "a" * 64, "evidence_link": LINK,
     }  # fmt: skip
 
+    told |= fields
+    if isinstance(told["environment"], str):
+        told["environment"] = getattr(world, told["environment"])
+
     with world.everything(), pytest.raises(Error, match=rule or "can not be changed"):
-        write_and_change(told | fields)
+        write_and_change(told)
 
 
 @transaction.atomic
@@ -107,6 +125,62 @@ def write_and_change(columns: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
     DataRefresh.objects.filter(pk=row.pk).update(kind="MASKED")
+
+
+@pytest.mark.django_db
+def test_what_a_tier_may_hold_is_what_its_policy_in_force_says(world: World) -> None:
+    with world.everything():
+        version = in_force("QA")
+        changed = {**version.document, "data": {"kinds": ["ANONYMISED"]}}
+        proposal = policy_actions.propose(
+            sources.written(changed, schema_url="s"), tier="QA", reason="Another", by=world.cast.devops, now=NOW
+        )
+        activate(proposal, by=world.cast.security, comment="")
+
+        assert refresh(world, place=world.qa, kind="ANONYMISED").kind == "ANONYMISED"
+        with pytest.raises(actions.DataNotAllowed, match="holds anonymised data alone"):
+            refresh(world, place=world.qa, kind="MASKED")
+        with pytest.raises(actions.EvidenceMissing):
+            refresh(world, place=world.qa, kind="ANONYMISED", at=NOW - DAY, evidence=NONE)
+
+
+@pytest.mark.django_db
+def test_a_removal_is_on_record_once_with_its_event(world: World) -> None:
+    with world.everything():
+        refresh(world, at=NOW - DAY * 31)
+        first, again = (remove(world, evidence=PROOF) for _ in range(2))
+
+        assert (first, first.evidence_sha256) == (again, "a" * 64)
+        event = last_event("data.removed")
+        assert event.summary == ("Anonymised data of 2026-10-18 19:00 UTC removed from Staging on 2026-11-18 19:00 UTC")
+        assert AuditEvent.objects.filter(kind="data.removed").count() == 1
+        for at, sentence in (
+            (NOW - DAY, "It is on record that its data set was removed on 2026-11-18 19:00 UTC."),
+            (NOW + DAY, "It is on record that its data set was removed on 2026-11-18 19:00 UTC."),
+            (NOW - DAY * 40, "No data set of Staging is on record before"),
+        ):
+            with pytest.raises(actions.NothingToRemove, match=sentence):
+                remove(world, at=at)
+        with pytest.raises(Refusal, match="is still to come"):
+            remove(world, at=NOW + DAY, now=NOW)
+        with pytest.raises(Refusal, match="Your roles in this workspace do not let you"):
+            remove(world, by=world.cast.auditor)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_removals_told_at_once_one_is_kept_with_its_event(world: World) -> None:
+    with world.everything():
+        refresh(world, at=NOW - DAY * 31)
+
+    results = at_once(
+        world, *[lambda hours=hours: remove(world, at=NOW + timedelta(hours=hours)) for hours in range(4)]
+    )
+
+    kept = [row for row in results if isinstance(row, DataRefresh)]
+    assert [type(row) for row in results if row not in kept] == [actions.NothingToRemove] * 3
+    with world.everything():
+        assert DataRefresh.objects.filter(kind="REMOVED").get() == kept[0]
+        assert AuditEvent.objects.filter(kind="data.removed").count() == 1
 
 
 @pytest.mark.django_db
@@ -173,6 +247,11 @@ def test_a_job_tells_of_refreshes_and_backups(world: World) -> None:
     assert (refused.status_code, refused.json()["code"]) == (422, "evidence_missing")
     assert [first.status_code, again.status_code, kept.status_code] == [201, 200, 201]
     assert first.json() == again.json()
+    gone = {"removed_at": "2026-11-18T04:10:00Z"}
+    removed = [send(token, "removals", body) for body in (gone, gone, {"removed_at": "2026-11-18T05:10:00Z"})]
+    assert [answer.status_code for answer in removed] == [201, 200, 409]
+    assert removed[0].json() == removed[1].json() == {**removed[0].json(), "removed_at": "2026-11-18T04:10:00+00:00"}
+    assert removed[2].json()["code"] == "nothing_to_remove"
     assert kept.json()["done_at"] == "2026-11-18T03:10:00+01:00"
     assert send(other, "recovery", backup, "production").status_code == 403
     assert Client().post("/api/v1/environments/qa/recovery", backup, content_type="application/json").status_code == 401
@@ -192,6 +271,7 @@ def test_a_job_tells_of_refreshes_and_backups(world: World) -> None:
         ("recovery", {"evidence": {"url": ""}}, "production", (422, "There is no field url.")),
         ("recovery", {}, "north-bank", (404, "no environment north-bank")),
         ("refreshes", {}, "staging", (422, "There is no field done_at")),
+        ("removals", {}, "staging", (422, "There is no field done_at")),
     ],
 )
 def test_a_job_that_tells_it_wrongly_is_told_what(world: World, what: str, more: Any, slug: str, answer: Any) -> None:

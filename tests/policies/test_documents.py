@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.environments.data_rules import USUAL, DataRules
 from apps.policies.clauses import Gate, Owner
 from apps.policies.documents import InvalidPolicy, parse
 from apps.policies.reminders import Reminders, problem_of
@@ -156,6 +157,20 @@ def _two(*cases):
         (make_document(verification={"breaches": 6}), "verification.breaches: expected at most as many as samples."),
         (make_document(verification={"most_p95_percent": 100}), "verification.most_p95_percent: expected above 100"),
         (make_document(verification={"without_traffic": "?"}), "verification.without_traffic: expected one of PASS"),
+        (make_document(data=[]), "data: expected an object."),
+        (
+            make_document(tier="QA", data={"kinds": ["REAL"]}),
+            "data.kinds: expected a list of any of SYNTHETIC, MASKED,",
+        ),
+        (
+            make_document(tier="QA", data={"kinds": [], "kept_days": 3}),
+            "data.kept_days: expected only beside some kinds.",
+        ),
+        (
+            make_document(tier="QA", data={"kinds": ["MASKED"], "kept_days": 0}),
+            "data.kept_days: expected a whole number",
+        ),
+        (make_document(data={"kinds": ["MASKED"]}), "data.kinds: expected none in PRODUCTION, which holds"),
         (make_document(reminders=[]), "reminders: expected an object."),
         (make_document(reminders={"mood": 1}), "reminders.mood: unknown."),
         (
@@ -199,6 +214,13 @@ def test_the_verification_is_as_the_document_says_and_else_as_everywhere():
 
     assert (told.limit_seconds, told.without_traffic, told.samples) == (60, "HOLD", 5)
     assert parse(make_document()).verification == Terms()
+
+
+def test_data_are_as_the_document_says_and_else_as_everywhere():
+    told = {"kinds": ["MASKED"], "kept_days": 3}
+
+    assert parse(make_document(tier="QA", data=told)).data == DataRules(("MASKED",), None, 3)
+    assert {tier: parse(make_document(tier=tier)).data for tier in USUAL} == USUAL
 
 
 def test_reminders_are_as_the_document_says_and_else_as_everywhere():

@@ -28,9 +28,11 @@ WHOLE = make_document(
     verification=TERMS,
     reminders=REMINDERS,
     requirements=REQUIREMENTS,
+    tier="STAGING",
+    data={"kinds": ["ANONYMISED"], "refreshed_days": 7, "kept_days": 30},
 )
 WHOLE["clauses"].append(clause(30, "checklist", settings=AFTERWARDS))
-WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "POST", "window", "hold", "UNIT"]
+WORDS = ["", " ", "x", "PROD-9", "CUSTOMER", "POST", "window", "hold", "UNIT", "PRODUCTION"]
 VALUES = [None, True, 0, -1, 1.5, 5, 101, 121, 10**7, "KEY", *WORDS, [], ["UNIT"], {}]
 
 

@@ -13,6 +13,7 @@ from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments import actions
 from apps.environments.enums import DataKind, RecordKind
 from apps.environments.models import DataRefresh, Environment, RecoveryRecord
+from apps.policies.records import rules_in_force
 
 JOB = Actor("SYSTEM", "demonstration-backups", "Backup job of the demonstration")
 FIGURES: Mapping[RecordKind, Mapping[str, Any]] = {
@@ -46,11 +47,14 @@ def report(now: datetime) -> None:
     for slug, made in DATA.items():
         if slug not in places:
             continue  # a visitor has destroyed it
+        rules = rules_in_force(places[slug].tier)
+        if made not in rules.kinds:
+            continue  # a visitor has changed the policy
         refresh = DataRefresh.objects.filter(environment=places[slug]).order_by("-refreshed_at").first()
         if refresh is None or refresh.refreshed_at + REFRESHED_EVERY <= now:
             evidence = _evidence(made.lower(), {"columns": 48, "changed": 48})
             told: dict[str, Any] = {"kind": made, "refreshed_at": now, "source": production, "evidence": evidence}
-            actions.record_refresh(places[slug], **told, by=JOB, now=now)
+            actions.record_refresh(places[slug], rules=rules, **told, by=JOB, now=now)
 
 
 def _evidence(name: str, figures: Mapping[str, Any]) -> actions.Evidence:

@@ -13,51 +13,71 @@ from apps.core.keyset import page_of
 from apps.core.pages import render_page
 from apps.core.verdict import Refusal
 from apps.dashboards import places
-from apps.dashboards.record_forms import EvidencedForm, RecoveryForm, RefreshForm
+from apps.dashboards.places import Place
+from apps.dashboards.record_forms import EvidencedForm, RecoveryForm, RefreshForm, RemovalForm
 from apps.dashboards.views.environments import visible_environment
 from apps.environments import actions, permissions
-from apps.environments.data_rules import KINDS
-from apps.environments.models import DataRefresh, Environment, RecoveryRecord
+from apps.environments.enums import DataKind
+from apps.environments.models import DataRefresh, RecoveryRecord
 from apps.integrations.artifact_store import ArtifactStore
+
+# Two forms of one page: the fields of each have their own ids.
+REMOVAL_IDS = "id_removal_%s"
 
 
 @require_safe
 def data_list(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = visible_environment(request, workspace, slug)
-    return _data(request, environment, RefreshForm(environment=environment))
+    return _data(request, _place(request, workspace, slug))
 
 
 @require_POST
 def data_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = visible_environment(request, workspace, slug)
-    permissions.may_record(request.user, environment).require()
-    form = RefreshForm(request.POST, request.FILES, environment=environment)
+    place = _place(request, workspace, slug)
+    permissions.may_record(request.user, place.environment).require()
+    rules = place.data_rules
+    form = RefreshForm(request.POST, request.FILES, environment=place.environment, rules=rules)
     if not form.is_valid():
-        return _data(request, environment, form)
+        return _data(request, place, form)
     try:
-        actions.record_refresh(environment, **form.wanted(), by=request.user, now=timezone.now())
+        actions.record_refresh(place.environment, rules=rules, **form.wanted(), by=request.user, now=timezone.now())
     except Refusal as refusal:
-        return _data(request, environment, form, status=_told(request, form, refusal))
+        return _data(request, place, form, status=_told(request, form, refusal))
     messages.success(request, "The refresh is on record.")
+    return redirect("environments:data-list", workspace, slug)
+
+
+@require_POST
+def data_removal(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
+    place = _place(request, workspace, slug)
+    permissions.may_record(request.user, place.environment).require()
+    form = RemovalForm(request.POST, request.FILES, auto_id=REMOVAL_IDS)
+    if not form.is_valid():
+        return _data(request, place, removal=form, status=422)
+    try:
+        actions.record_removal(place.environment, **form.wanted(), by=request.user, now=timezone.now())
+    except Refusal as refusal:
+        return _data(request, place, removal=form, status=_told(request, form, refusal))
+    messages.success(request, "The removal is on record.")
     return redirect("environments:data-list", workspace, slug)
 
 
 @require_safe
 def recovery_list(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    return _recovery(request, visible_environment(request, workspace, slug), RecoveryForm())
+    return _recovery(request, _place(request, workspace, slug), RecoveryForm())
 
 
 @require_POST
 def recovery_create(request: AuthedRequest, workspace: str, slug: str) -> HttpResponse:
-    environment = visible_environment(request, workspace, slug)
+    place = _place(request, workspace, slug)
+    environment = place.environment
     permissions.may_record(request.user, environment).require()
     form = RecoveryForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _recovery(request, environment, form)
+        return _recovery(request, place, form)
     try:
         record, _is_new = actions.record_recovery(environment, **form.wanted(), by=request.user, now=timezone.now())
     except Refusal as refusal:
-        return _recovery(request, environment, form, status=_told(request, form, refusal))
+        return _recovery(request, place, form, status=_told(request, form, refusal))
     messages.success(request, f"{record}: on record. Deployments that waited for it start by themselves.")
     return redirect("environments:recovery-list", workspace, slug)
 
@@ -82,29 +102,42 @@ def _told(request: AuthedRequest, form: EvidencedForm, refusal: Refusal) -> int:
     return refusal.status
 
 
-def _data(request: AuthedRequest, environment: Environment, form: RefreshForm, status: int = 200) -> HttpResponse:
-    refreshes = DataRefresh.objects.filter(environment=environment).select_related("source")
+def _place(request: AuthedRequest, workspace: str, slug: str) -> Place:
+    return places.one(visible_environment(request, workspace, slug), [], now=timezone.now())
+
+
+def _data(
+    request: AuthedRequest,
+    place: Place,
+    form: RefreshForm | None = None,
+    removal: RemovalForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    rules = place.data_rules
+    refreshes = DataRefresh.objects.filter(environment=place.environment).select_related("source")
     context = {
-        **_shown(request, environment, form),
+        **_shown(request, place, form or RefreshForm(environment=place.environment, rules=rules)),
+        "removal": removal or RemovalForm(auto_id=REMOVAL_IDS),
         "page": page_of(refreshes, request.GET, moment="refreshed_at"),
-        "allowed": [kind.label for kind in KINDS[environment.tier]],
+        "rules": rules,
+        "allowed": [DataKind(kind).label for kind in rules.kinds],
     }
     return render_page(request, "dashboards/data.html", context, part="refreshes", status=status)
 
 
-def _recovery(request: AuthedRequest, environment: Environment, form: RecoveryForm, status: int = 200) -> HttpResponse:
-    records = RecoveryRecord.objects.filter(environment=environment)
+def _recovery(request: AuthedRequest, place: Place, form: RecoveryForm, status: int = 200) -> HttpResponse:
+    records = RecoveryRecord.objects.filter(environment=place.environment)
     context = {
-        **_shown(request, environment, form),
+        **_shown(request, place, form),
         "page": page_of(records, request.GET, moment="done_at"),
     }
     return render_page(request, "dashboards/recovery.html", context, part="records", status=status)
 
 
-def _shown(request: AuthedRequest, environment: Environment, form: EvidencedForm) -> dict[str, Any]:
+def _shown(request: AuthedRequest, place: Place, form: EvidencedForm) -> dict[str, Any]:
     return {
-        "environment": environment,
-        "place": places.one(environment, [], now=timezone.now()),
-        "may_record": permissions.may_record(request.user, environment),
+        "environment": place.environment,
+        "place": place,
+        "may_record": permissions.may_record(request.user, place.environment),
         "form": form,
     }

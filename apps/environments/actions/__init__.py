@@ -33,10 +33,12 @@ from apps.environments.actions.records import (
     Evidence,
     EvidenceMissing,
     EvidenceStoreFull,
+    NothingToRemove,
     RecordDiffers,
     RecordInvalid,
     record_recovery,
     record_refresh,
+    record_removal,
 )
 from apps.environments.actions.resources import (
     ResourceInvalid,
@@ -52,11 +54,11 @@ from apps.environments.actions.windows import WindowInvalid, remove_window, set_
 __all__ = [
     "CloseWatchInvalid", "CloseWatchOver", "DataNotAllowed", "EnvironmentBusy", "EnvironmentExists", "EnvironmentGone",
     "EnvironmentInvalid", "Evidence", "EvidenceMissing", "EvidenceStoreFull", "FeedEnded", "FreezeInvalid",
-    "FreezeOver", "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid", "LaneOccupied", "NoPortLeft", "PortTaken",
-    "RecordDiffers", "RecordInvalid", "ResourceInvalid", "ResourceReleased", "ResourceTaken", "TooManyClaims",
-    "WindowInvalid", "claim_resource", "create_environment", "create_lane", "destroy_environment", "end_close_watch",
-    "end_feed", "freeze", "lift_freeze", "lift_hold", "open_feed", "prune_denials",
-    "reader_of",  "record_recovery", "record_refresh",
+    "FreezeOver", "HoldLifted", "LaneExists", "LaneGone", "LaneInvalid", "LaneOccupied", "NoPortLeft",
+    "NothingToRemove", "PortTaken", "RecordDiffers", "RecordInvalid", "ResourceInvalid", "ResourceReleased",
+    "ResourceTaken", "TooManyClaims", "WindowInvalid", "claim_resource", "create_environment",
+    "create_lane", "destroy_environment", "end_close_watch", "end_feed", "freeze", "lift_freeze", "lift_hold",
+    "open_feed", "prune_denials", "reader_of",  "record_recovery", "record_refresh", "record_removal",
     "recreate_environment", "release_resource", "remove_lane", "remove_window", "set_close_watch",
     "set_hold", "set_window", "tell_denial",
 ]  # fmt: skip

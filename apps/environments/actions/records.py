@@ -1,4 +1,4 @@
-"""What is told of an environment's data: that they were refreshed, backed up, and tried to be brought back."""
+"""What is told of an environment's data: that they were refreshed, removed, backed up, and tried to be brought back."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid, Refusal
 from apps.environments import permissions
 from apps.environments.actions.standing import standing
-from apps.environments.data_rules import KINDS
+from apps.environments.data_rules import BROUGHT, DataRules
 from apps.environments.enums import DataKind, RecordKind, Tier
 from apps.environments.models import DataRefresh, Environment, Evidenced, RecoveryRecord
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
@@ -43,6 +43,11 @@ class RecordInvalid(Invalid):
 class DataNotAllowed(Invalid):
     code = "data_not_allowed"
     next_step = "Nothing was recorded. Bring data that this environment may hold, and record those."
+
+
+class NothingToRemove(Conflict):
+    code = "nothing_to_remove"
+    next_step = "Nothing was recorded. Record first the refresh that brought what was removed."
 
 
 class EvidenceMissing(Invalid):
@@ -81,6 +86,7 @@ NONE = Evidence()
 def record_refresh(
     environment: Environment,
     *,
+    rules: DataRules,
     kind: str,
     refreshed_at: datetime,
     source: Environment | None = None,
@@ -90,15 +96,15 @@ def record_refresh(
 ) -> tuple[DataRefresh, bool]:
     """This function will record that an environment got a data set; told again, it answers again.
 
-    Shapes: `source` is where it was taken from, None for data that were made up; returns the record, and whether it is
-    new. Raises DataNotAllowed: a kind that the tier may not hold, and any in Production. Raises EvidenceMissing: it
-    comes from Production, without evidence. Raises RecordInvalid. Raises RecordDiffers: another refresh of that moment
-    is on record. Raises EnvironmentGone, EvidenceStoreFull.
+    Shapes: `rules` are those of its tier's policy in force; `source` is where it was taken from, None for data that
+    were made up; returns the record, and whether it is new. Raises DataNotAllowed: a kind that the tier may not hold,
+    and any in Production. Raises EvidenceMissing: it comes from Production, without evidence. Raises RecordInvalid.
+    Raises RecordDiffers: something else is on record of that moment. Raises EnvironmentGone, EvidenceStoreFull.
     """
     environment = standing(environment)
     permissions.may_record(by, environment).require()
     _require_moment(refreshed_at, now)
-    _require_allowed(environment, kind)
+    _require_allowed(environment, rules, kind)
     if source is None and kind != DataKind.SYNTHETIC:
         raise RecordInvalid(f"{DataKind(kind).label} data come from somewhere: name the environment.")
     if source is not None and (source.pk == environment.pk or source.workspace_id != environment.workspace_id):
@@ -119,6 +125,42 @@ def record_refresh(
         after = {"refreshed_at": refreshed_at, "kind": kind, "source": source.slug if source else ""}
         _tell("data.refreshed", refresh, environment, summary, after, by=by)
     return refresh, is_new
+
+
+@transaction.atomic
+def record_removal(
+    environment: Environment,
+    *,
+    removed_at: datetime,
+    evidence: Evidence = NONE,
+    by: User | Actor,
+    now: datetime,
+) -> tuple[DataRefresh, bool]:
+    """This function will record that an environment's data set was removed; told again, it answers again.
+
+    Shapes: returns the record, and whether it is new. Raises NothingToRemove: there was none then, by the records.
+    Raises RecordInvalid. Raises RecordDiffers: something else is on record of that moment. Raises EnvironmentGone,
+    EvidenceStoreFull.
+    """
+    environment = standing(environment)
+    permissions.may_record(by, environment).require()
+    _require_moment(removed_at, now)
+    removed = _held(environment, removed_at)
+    told = {
+        "tier": environment.tier,
+        "kind": DataKind.REMOVED,
+        "source_id": None,
+        "source_tier": "",
+        **_evidence(evidence),
+    }
+    removal, is_new = _keep(DataRefresh, environment, {"refreshed_at": removed_at}, told, by=by, now=now)
+    if is_new:
+        summary = (
+            f"{removed} of {_moment(removed.refreshed_at)} removed from {environment.name} on {_moment(removed_at)}"
+        )
+        after = {"removed_at": removed_at, "kind": removed.kind, "refreshed_at": removed.refreshed_at}
+        _tell("data.removed", removal, environment, summary, after, by=by)
+    return removal, is_new
 
 
 @transaction.atomic
@@ -164,15 +206,28 @@ def _require_moment(moment: datetime, now: datetime) -> None:
         raise RecordInvalid(f"{_moment(moment)} is still to come; only what is done is recorded.")
 
 
-def _require_allowed(environment: Environment, kind: str) -> None:
-    allowed = KINDS[environment.tier]
-    if kind in allowed:
-        return
+def _require_allowed(environment: Environment, rules: DataRules, kind: str) -> None:
     if environment.is_production:
         raise DataNotAllowed(f"{environment} holds what its users enter; no data set is brought there.")
-    words = " or ".join(each.label.lower() for each in allowed)
-    real = " Real data belong in Production alone." if kind not in DataKind.values else ""
-    raise DataNotAllowed(f"{environment} is {Tier(environment.tier).label}, which holds {words} data alone.{real}")
+    if kind in rules.kinds:
+        return
+    words = " or ".join(DataKind(each).label.lower() for each in rules.kinds)
+    held = f"holds {words} data alone" if words else "holds no data set, by its policy"
+    real = " Real data belong in Production alone." if kind not in BROUGHT else ""
+    raise DataNotAllowed(f"{environment} is {Tier(environment.tier).label}, which {held}.{real}")
+
+
+def _held(environment: Environment, moment: datetime) -> DataRefresh:
+    """Return what the environment held just before the moment."""
+    found = DataRefresh.objects.filter(environment=environment)
+    before = found.filter(refreshed_at__lt=moment).order_by("-refreshed_at").first()
+    after = found.filter(refreshed_at__gt=moment).order_by("refreshed_at").first()
+    gone = next((each for each in (before, after) if each and each.kind == DataKind.REMOVED), None)
+    if gone is not None:
+        raise NothingToRemove(f"It is on record that its data set was removed on {_moment(gone.refreshed_at)}.")
+    if before is None:
+        raise NothingToRemove(f"No data set of {environment} is on record before {_moment(moment)}.")
+    return before
 
 
 def _figures(kind: str, figures: Mapping[str, Any], *, succeeded: bool) -> dict[str, Any]:
