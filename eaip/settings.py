@@ -242,6 +242,9 @@ ENGINE_START_BY = env.seconds("ENGINE_START_BY_SECONDS", 900)
 ENGINE_CANCEL_LIMIT = env.seconds("ENGINE_CANCEL_LIMIT_SECONDS", 60)
 ENGINE_UNKNOWN_ALARM = env.seconds("ENGINE_UNKNOWN_ALARM_SECONDS", 120)
 ENGINE_RECONCILE = env.seconds("ENGINE_RECONCILE_SECONDS", 60)
+# How often what a lane could go back to is asked for where that is taken from; how soon again after no or a bad answer.
+ARTIFACTS_EVERY = env.seconds("ARTIFACTS_EVERY_SECONDS", 1800)
+ARTIFACTS_SOON = env.seconds("ARTIFACTS_SOON_SECONDS", 300)
 # An alert of one of these severities this soon after a deployment rolls it back.
 ENGINE_WATCH = env.seconds("ENGINE_WATCH_SECONDS", 900)
 ALERT_SEVERITIES = frozenset(env.words("EAIP_ALERT_SEVERITIES", "critical"))

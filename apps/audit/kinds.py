@@ -138,6 +138,7 @@ KINDS: dict[str, str] = {
     "lane.reconciled": "made the proxy match the record",
     "lane.drifted": "saw something else run than was deployed",
     "lane.drift_ended": "saw again what was deployed",
+    "artifact.answered": "heard something else of a release where its lane takes it from",
     "lane.health_changed": "changed a health verdict",
     "alert.fired": "was alerted",
     "alert.resolved": "saw an alert end",

@@ -5,20 +5,23 @@ from statistics import median
 from typing import Any
 
 from django.conf import settings
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from apps.accounts.models import User
+from apps.approvals.actions.facts import order_of
 from apps.approvals.checklists import by_phase, shown_checklists
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Waiver
 from apps.configuration.difference import changed_keys
 from apps.deployments import actions, permissions, watching
+from apps.deployments.clock import clock_in
 from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.forms import RollbackForm
 from apps.deployments.measured import alerts_around, measured_context
 from apps.deployments.models import Deployment, Step
 from apps.deployments.progress import last_tries, progress_of, usual_of
 from apps.environments import permissions as environment_permissions
-from apps.environments.models import Hold, Lane
+from apps.environments.models import ArtifactAnswer, Hold, Lane
 from apps.health import links
 from apps.health.links import Link
 from apps.incidents import permissions as incident_permissions
@@ -57,7 +60,17 @@ def rollback_offer(lane: Lane) -> dict[str, Any]:
         "target": target if target else None,
         "no_target": None if target else target,
         "rollback_took": median(took) if took else None,
+        "kept_releases": _kept_releases(lane),
     }
+
+
+def _kept_releases(lane: Lane) -> list[ArtifactAnswer]:
+    """Return what was said of the last releases where the lane takes them from, what runs first; `is_old` of answers
+    that should have been given anew long ago.
+    """
+    old = ExpressionWrapper(Q(answered_at__lt=clock_in(-2 * settings.ARTIFACTS_EVERY)), output_field=BooleanField())
+    rows = ArtifactAnswer.objects.filter(lane=lane).select_related("release").annotate(is_old=old)
+    return sorted(rows, key=lambda row: (row.release_id == lane.live_release_id, order_of(row.release)), reverse=True)
 
 
 def progress_context(deployment: Deployment, *, now: datetime) -> dict[str, Any]:

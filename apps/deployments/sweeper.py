@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
 from apps.deployments import runner
-from apps.deployments.engine import lease, reconciliation, sweep_lease
+from apps.deployments.engine import answers, lease, reconciliation, sweep_lease
 from apps.environments import actions as environment_actions
 from apps.health import alerts
 from apps.health import checks as health_checks
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 CHECKS_AT_ONCE = 8
 # Whoever is due after these is asked in the next turn, which follows at once.
 CHECKS_A_TURN = 1000
+# Registries and services that wait long are not to hold up those that answer.
+ARTIFACTS_AT_ONCE = 4
 # What was found is looked at more often than anything is due, so that a check is never a whole sweep late.
 TICK_SECONDS = 0.5
 # While the pool is full, there is room again after about so long.
@@ -90,12 +92,14 @@ class Sweeper:
         self._over = threading.Event()
         self._deployments = Pool(settings.ENGINE_SWEEPER_THREADS, "sweeper")
         self._checks = Pool(CHECKS_AT_ONCE, "health")
+        self._artifacts = Pool(ARTIFACTS_AT_ONCE, "artifacts")
         self._threads = [
             threading.Thread(target=self._every, args=(period, work), name=name, daemon=True)
             for name, period, work in (
                 ("sweeper", settings.ENGINE_SWEEP.total_seconds() * TRY_EVERY, self.sweep),
                 ("health", min(TICK_SECONDS, settings.HEALTH_INTERVAL.total_seconds()), self.check_health),
                 ("reconciler", settings.ENGINE_RECONCILE.total_seconds(), self.reconcile),
+                ("artifacts", settings.ENGINE_SWEEP.total_seconds(), self.ask_for_artifacts),
                 *((other.__name__, settings.ENGINE_SWEEP.total_seconds(), other) for other in others),
             )
         ]
@@ -112,6 +116,7 @@ class Sweeper:
             thread.join(timeout=2)
         self._deployments.stop()
         self._checks.stop()
+        self._artifacts.stop()
 
     def sweep(self) -> None:
         """See to all that is due and that nobody took, if it is this worker's turn."""
@@ -133,10 +138,25 @@ class Sweeper:
     def check_health(self) -> None:
         """Ask the lanes that are due, as many at the same time as the pool takes."""
         for workspace_id, check_id in health.due(CHECKS_A_TURN):
-            while not self._checks.room:
-                if self._over.wait(FULL_SECONDS):
-                    return
+            if not self._has_room(self._checks):
+                return
             self._checks.submit(check_id, partial(health.sample, workspace_id, check_id))
+
+    def ask_for_artifacts(self) -> None:
+        """Ask for what lanes could go back to, where they take it from."""
+        if not sweep_lease.take("artifacts", self._token, settings.ENGINE_SWEEP * TURN):
+            return
+        for workspace_id, lane_id in answers.due(CHECKS_A_TURN):
+            if not self._has_room(self._artifacts):
+                return
+            self._artifacts.submit(lane_id, partial(answers.ask_for, workspace_id, lane_id))
+
+    def _has_room(self, pool: Pool) -> bool:
+        """Wait until the pool has room; False when the process ends."""
+        while not pool.room:
+            if self._over.wait(FULL_SECONDS):
+                return False
+        return True
 
     def reconcile(self) -> None:
         """Make the target match the rows: once when this worker starts, then whenever it is its turn."""

@@ -73,6 +73,18 @@ class Slot(models.TextChoices):
     GREEN = "GREEN", "Green"
 
 
+class Answer(models.TextChoices):
+    """Whether a release is to be had where its lane takes it from."""
+
+    HELD = "HELD", "There"
+    MISSING = "MISSING", "Not there"
+    UNKNOWN = "UNKNOWN", "Not known"
+
+    @property
+    def tone(self) -> str:
+        return {"HELD": "ok", "MISSING": "bad", "UNKNOWN": "idle"}[self.value]
+
+
 class Health(models.TextChoices):
     HEALTHY = "HEALTHY", "Healthy"
     FAULTY = "FAULTY", "Faulty"

@@ -9,6 +9,7 @@ from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from apps.environments import addresses
 from apps.environments.enums import (
+    Answer,
     DataClass,
     DataKind,
     FreezeScope,
@@ -206,6 +207,52 @@ class Lane(TenantModel):
 
     def is_watched_closely(self, now: datetime) -> bool:
         return self.close_watch_until is not None and self.close_watch_until > now
+
+
+class ArtifactAnswer(TenantModel):
+    """What was said last of a release where a lane takes it from: of what runs there, and of the five before it.
+
+    Only `apps.deployments` writes it. `answer` and `detail` are of `answered_at`, when somebody who knows said so: None
+    until then. `trouble` says why nobody did at `asked_at`, when worker `asked_by` asked last. It is asked again at
+    `due_at`; who asks puts that off and writes only while `turn` is theirs.
+    """
+
+    lane = models.ForeignKey(Lane, on_delete=models.PROTECT, related_name="answers")
+    release = models.ForeignKey("releases.Release", on_delete=models.PROTECT, related_name="+")
+    digest = models.CharField(max_length=71)
+    answer = models.CharField(max_length=7, choices=Answer, default=Answer.UNKNOWN)
+    detail = models.CharField(max_length=300, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    asked_at = models.DateTimeField(null=True, blank=True)
+    asked_by = models.CharField(max_length=150, blank=True)
+    trouble = models.CharField(max_length=300, blank=True)
+    due_at = models.DateTimeField()
+    turn = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="artifact_answer_once", fields=["lane", "release"]),
+            models.CheckConstraint(name="artifact_answer_known", condition=Q(answer__in=Answer.values)),
+            models.CheckConstraint(
+                name="artifact_answer_said", condition=Q(answered_at__isnull=False) | Q(answer=Answer.UNKNOWN)
+            ),
+            models.CheckConstraint(
+                name="artifact_answer_asked_whole",
+                condition=Q(asked_at=None, asked_by="") | (Q(asked_at__isnull=False) & ~Q(asked_by="")),
+            ),
+        ]
+        indexes = [models.Index(name="artifact_answer_due", fields=["lane", "due_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.release}: {self.label.lower()}"
+
+    @property
+    def label(self) -> str:
+        return Answer(self.answer).label
+
+    @property
+    def tone(self) -> str:
+        return Answer(self.answer).tone
 
 
 class Freeze(TenantModel):

@@ -144,12 +144,33 @@ class TierPassed:
 
 
 @dataclass(frozen=True)
+class AnswerFacts:
+    """What was said last of a release where the lane takes it from, in a word of `environments.Answer`.
+
+    `at` is when whoever knows said so, None where nobody has yet; `trouble` is why nobody did when it was `asked_at`.
+    """
+
+    answer: str
+    detail: str
+    at: datetime | None
+    asked_by: str = ""
+    asked_at: datetime | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class FallbackFacts:
-    """A release that the lane could go back to, best first: what runs now, then what ran before."""
+    """A release that the lane could go back to, best first: what runs now, then what ran before.
+
+    One that `is_elsewhere` is taken from outside of this installation's store, and goes by `answer`: None where nobody
+    has asked yet.
+    """
 
     release: ReleaseFacts
     artifact: ArtifactFacts | None
     configuration: str
+    is_elsewhere: bool = False
+    answer: AnswerFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from apps.policies import (
     provenance,
     recovery,
     requirements,
+    ways_back,
 )
 from apps.policies.clauses import REPORTED, WAIVABLE, Clause, Gate, TierPolicy
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
-    ArtifactFacts,
     Facts,
-    FallbackFacts,
     ReleaseFacts,
     RequirementFacts,
     TierPassed,
@@ -273,28 +272,6 @@ def _quarantine(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judg
             return Judgement(Outcome.FAILED, f"{release.version} is not sealed yet.", who=ENGINEERS)
 
 
-def _rollback_readiness(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
-    if clause is None:
-        return not_asked(policy, "for a way back")
-    if not facts.fallbacks:
-        return Judgement(
-            Outcome.NOT_REQUIRED, f"Nothing runs in {facts.environment} yet: a first deployment has no way back."
-        )
-    lacks = [(fallback.release.version, _lack(fallback)) for fallback in facts.fallbacks]
-    ready = next((version for version, lack in lacks if not lack), None)
-    evidence = tuple(f"{version}: {lack or 'ready'}" for version, lack in lacks)
-    if ready is None:
-        return Judgement(
-            Outcome.FAILED,
-            f"There is no way back: {lacks[0][0]}, which runs there, {lacks[0][1]}.",
-            evidence,
-            who=OPERATORS,
-        )
-    limit = clause.number("limit_minutes")
-    words = f"{ready} can run again: artifact and configuration are there. Limit: {limit} min."
-    return Judgement(Outcome.PASSED, f"{words} {data_migrations.way_back(facts)}".strip(), evidence)
-
-
 def _freeze(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     if not facts.freezes:
         return Judgement(Outcome.PASSED, "Nothing is frozen here.")
@@ -389,7 +366,7 @@ RULES: dict[Gate, Rule] = {
     Gate.EVENT_COMPATIBILITY: compatibility.events,
     Gate.VERSION_ORDER: _version_order,
     Gate.QUARANTINE: _quarantine,
-    Gate.ROLLBACK_READINESS: _rollback_readiness,
+    Gate.ROLLBACK_READINESS: ways_back.readiness,
     Gate.RECOVERY: recovery.recovery,
     Gate.FREEZE: _freeze,
     Gate.HOLD: _hold,
@@ -412,20 +389,6 @@ def _named(gate: Gate, policy: TierPolicy, judgement: Judgement) -> GateResult:
         next_open=judgement.next_open,
         clause=", ".join(clause.id for clause in policy.clauses_of(gate)),
     )
-
-
-def _lack(fallback: FallbackFacts) -> str:
-    if fallback.release.state != "SEALED":
-        return f"is {fallback.release.state.lower()}"
-    if fallback.artifact is None:
-        return "has no artifact"
-    if not fallback.artifact.is_stored:
-        return f"is not whole in the artifact store ({_held(fallback.artifact)})"
-    return "" if fallback.configuration else "has no configuration"
-
-
-def _held(artifact: ArtifactFacts) -> str:
-    return f"{artifact.stored} of {artifact.parts} files"
 
 
 def _version(release: ReleaseFacts | None) -> str:

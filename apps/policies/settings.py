@@ -12,6 +12,7 @@ from apps.policies.clauses import WAIVABLE, Gate, StepUp
 from apps.policies.evidence import LONGEST_ACCEPTED_DAYS, SUITES, TOLERATED
 from apps.policies.needs import INTERVALS, TLS_VERSIONS, Rule
 from apps.policies.reminders import LONGEST_HOURS
+from apps.policies.ways_back import UNKNOWN
 from apps.releases.traits import Trait
 
 
@@ -170,6 +171,7 @@ RULES: Mapping[str, Setting] = {
 # What a clause may leave out, so that documents of before stay what they were: without minutes no soak is asked for,
 # without a word on sunsets a major release may take away what it likes, without a step-up nobody confirms who they are,
 # without traits an approval is asked for with every change.
+# what nobody can say is there to go back to passes, and is said;
 # provenance may come from any builder, signed or not, and a service that measures nothing needs no benchmarks; of
 # backups only their age is asked.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
@@ -186,6 +188,7 @@ OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
         **dict.fromkeys(("restore_test_days", "recovery_test_days"), whole()),
         **dict.fromkeys(("rpo_minutes", "rto_minutes"), whole()),
     },
+    Gate.ROLLBACK_READINESS: {"unknown": one_of(UNKNOWN), "fresh_minutes": whole(), "waived_by": TEXT},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
     Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
 }

@@ -50,6 +50,7 @@ _SETTINGS: Mapping[str, str] = {
     "role": "{}",
     "least_percent": "at least {} % of the lines",
     "limit_minutes": "within {} min",
+    "fresh_minutes": "an answer from elsewhere counts for {} min",
     "limit_percent": "slower by {} % at most",
     "builders": "built by {}",
     "tolerated": "no finding above {}",
@@ -82,6 +83,8 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("reported", False): "no report is needed while nothing is measured",
     ("signed", True): "with a signature that is verified",
     ("signed", False): "signed or not",
+    ("unknown", "passes"): "where nobody can say so, it passes",
+    ("unknown", "waits"): "where nobody can say so, it waits",
     ("step_up", StepUp.SECOND_FACTOR): "confirmed with a second factor",
     ("step_up", StepUp.SECOND_FACTOR_OR_PASSWORD): "confirmed with a second factor, or the password of who has none",
 }

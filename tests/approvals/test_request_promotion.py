@@ -2,6 +2,8 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
@@ -11,10 +13,12 @@ from apps.configuration import actions as configuration_actions
 from apps.core.texts import TextInvalid
 from apps.core.verdict import Denied
 from apps.environments import actions as environment_actions
+from apps.environments.enums import Answer
+from apps.environments.models import ArtifactAnswer, Lane
 from apps.integrations.artifact_store import ArtifactStore
 from apps.policies.models import PolicyVersion
 from apps.releases import actions as release_actions
-from tests.approvals.promotions import ask, ask_for_production, bring, lane_of, move, outcome_of, store
+from tests.approvals.promotions import ask, ask_for_production, bring, lane_of, move, outcome_of, sentence_of, store
 from tests.approvals.test_replanning import put_in_force
 from tests.cast import NOW
 from tests.world import last_event, make_manifest, make_service, sealed_release
@@ -289,6 +293,38 @@ def test_a_way_back_is_asked_for_once_something_runs(world):
     promotion = ask_for_production(world, newer)
 
     assert outcome_of(promotion, "rollback_readiness") == "PASSED"
+
+
+def test_a_way_back_through_a_registry_goes_by_what_was_heard_of_it(world):
+    bring(world, world.production)
+    newer = world.next_release("1.1.0")
+    bring(world, world.staging, newer)
+    lane = lane_of(world.production, world)
+    with CaptureQueriesContext(connection) as of_store:
+        promotion = ask(world, world.production, newer)
+    Lane.objects.filter(pk=lane.pk).update(executor="helm", address={"cluster": "one", "namespace": "greeter"})
+    ArtifactStore(settings.ARTIFACT_DIR).path(world.release.artifact.manifest["wheels"][0]["sha256"]).unlink()
+
+    def judged() -> tuple[str, str]:
+        seen = actions.settle(Promotion.objects.get(pk=promotion.pk), now=NOW)
+        return outcome_of(seen, "rollback_readiness"), sentence_of(seen, "rollback_readiness")
+
+    unasked = judged()
+    answer = ArtifactAnswer.objects.create(
+        workspace=lane.workspace, lane=lane, release=world.release, digest=world.release.artifact_digest, due_at=NOW,
+        answer=Answer.HELD, detail="r.example has it.", answered_at=NOW, asked_at=NOW, asked_by="worker-1",
+    )  # fmt: skip
+    held = judged()
+    ArtifactAnswer.objects.filter(pk=answer.pk).update(answer=Answer.MISSING, detail="It is gone.")
+    gone = judged()
+
+    assert unasked[0] == "PASSED"
+    assert "Not known whether 1.0.0 can run again: it was not asked for yet where it is taken from." in unasked[1]
+    assert held[0] == "PASSED"
+    assert held[1].startswith("1.0.0 can run again: artifact and configuration are there.")
+    assert gone[0] == "FAILED"
+    assert gone[1].endswith("UTC: It is gone.")
+    assert not [row for row in of_store.captured_queries if "artifactanswer" in row["sql"]], "the store is here"
 
 
 def test_no_way_back_when_the_store_lost_what_runs(world):

@@ -55,6 +55,7 @@ EXEMPT = {
     "django_migrations": "names of migrations",
     "django_session": "`session.*` events say who signed in and out; its key is a secret",
     "environments_admissiondenial": "what `admission.denied` told, counted",
+    "environments_artifactanswer": "what was heard elsewhere; `artifact.answered` tells of each change",
     "environments_datarefresh": "can't be changed; each row is born with its event",
     "environments_recordreminder": "what owners were told; `data.reminded` and `recovery.reminded` say so",
     "environments_recoveryrecord": "can't be changed; each row is born with its event",

@@ -47,6 +47,7 @@ from apps.deployments.executors.contract import (
     StepKind,
     StepPlan,
     StepResult,
+    Stores,
     TargetRef,
     TargetUntouched,
 )
@@ -176,7 +177,9 @@ class Place:
 
 
 class FileTarget:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True)
+    can = Abilities(
+        probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True, stores=Stores.ALL
+    )
 
     def __init__(self) -> None:
         self._cancelled: dict[UUID, threading.Event] = {}

@@ -132,6 +132,23 @@ def test_what_a_killed_process_left_is_tidied_away(store: ArtifactStore) -> None
     assert files_below(store.root) == [kept]
 
 
+def test_tidying_keeps_every_release_however_old(store: ArtifactStore) -> None:
+    """The last five releases, and all before them, can be brought back (REL-10): nothing of ours takes them away."""
+    contents = [f"release {number}".encode() for number in range(7)]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    for content, digest in zip(contents, digests, strict=True):
+        store.put([content], sha256=digest)
+        with store.folder("installed", digest) as draft:
+            (draft / "program").write_bytes(content)
+    for path in files_below(store.root):
+        os.utime(path, (0, 0))
+
+    assert store.tidy(older_than_seconds=0) == 0
+
+    assert [store.verify(digest).read_bytes() for digest in digests] == contents
+    assert [(store.root / "installed" / digest / "program").read_bytes() for digest in digests] == contents
+
+
 def test_a_damaged_file_is_noticed(store: ArtifactStore) -> None:
     path = store.put([CONTENT], sha256=SHA256)
     path.chmod(0o600)

@@ -10,6 +10,7 @@ from apps.policies.clauses import REPORTED, WAIVABLE, Gate
 from apps.policies.enums import Outcome
 from apps.policies.evidence import SUITES
 from apps.policies.facts import (
+    AnswerFacts,
     ApiFacts,
     ArtifactFacts,
     BaselineFacts,
@@ -85,7 +86,7 @@ POSSIBLE = {
     },
     Gate.VERSION_ORDER: {Outcome.PASSED, Outcome.FAILED},
     Gate.QUARANTINE: {Outcome.PASSED, Outcome.FAILED},
-    Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
+    Gate.ROLLBACK_READINESS: {Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_REQUIRED},
     Gate.RECOVERY: {Outcome.PASSED, Outcome.FAILED, Outcome.NOT_REQUIRED},
     Gate.FREEZE: {Outcome.PASSED, Outcome.WAITING},
     Gate.HOLD: {Outcome.PASSED, Outcome.WAITING},
@@ -96,6 +97,15 @@ POSSIBLE = {
     Gate.APPROVALS: {Outcome.PASSED, Outcome.WAITING, Outcome.NOT_REQUIRED},
 }  # fmt: skip
 
+ANSWERS = (
+    None,
+    AnswerFacts("UNKNOWN", "", None),
+    AnswerFacts("UNKNOWN", "", None, trouble="away"),
+    AnswerFacts("UNKNOWN", "nobody can tell", AT),
+    AnswerFacts("MISSING", "gone", AT),
+    AnswerFacts("HELD", "there", AT - timedelta(days=1), trouble="away"),
+    AnswerFacts("HELD", "there", AT),
+)
 texts = st.text(max_size=20)
 moments = st.integers(-50_000, 50_000).map(lambda minutes: AT + timedelta(minutes=minutes))
 digests = st.sampled_from(["sha256:" + letter * 64 for letter in "ab"])
@@ -249,7 +259,15 @@ all_facts = st.builds(
     path=st.lists(tiers, max_size=3).map(tuple),
     live=st.none() | releases,
     fallbacks=st.lists(
-        st.builds(FallbackFacts, release=releases, artifact=st.none() | artifacts, configuration=texts), max_size=2
+        st.builds(
+            FallbackFacts,
+            release=releases,
+            artifact=st.none() | artifacts,
+            configuration=texts,
+            is_elsewhere=st.booleans(),
+            answer=st.sampled_from(ANSWERS),
+        ),
+        max_size=2,
     ).map(tuple),
     freezes=st.lists(
         st.builds(FreezeFacts, scope=texts, reason=texts, by=texts, ends_at=st.none() | moments), max_size=2

@@ -4,9 +4,11 @@ from datetime import timedelta
 import pytest
 
 from apps.policies.clauses import REPORTED, Gate
+from apps.policies.documents import parse
 from apps.policies.enums import Outcome
 from apps.policies.facts import (
     AcceptedFacts,
+    AnswerFacts,
     ArtifactFacts,
     EmergencyFacts,
     FallbackFacts,
@@ -70,6 +72,14 @@ def hotfix(origin: Origin | None) -> dict[str, EmergencyFacts]:
 
 def fallback(**fields):
     return (replace(FALLBACK, **fields),)
+
+
+def elsewhere(release=LIVE, **changes):
+    """Return a release that is taken from a registry, which said ten minutes ago that it has it."""
+    said = AnswerFacts("HELD", "r.example has it.", AT - timedelta(minutes=10), "worker-1", AT - timedelta(minutes=10))
+    # The store of this installation has none of it, and is not asked.
+    nowhere = replace(HALF, stored=0)
+    return (FallbackFacts(release, nowhere, "version 2", is_elsewhere=True, answer=replace(said, **changes)),)
 
 
 def reported(*reports):
@@ -198,6 +208,49 @@ TABLE = [
     ),
     ("rollback_readiness", {"fallbacks": fallback(artifact=None)}, Outcome.FAILED, "has no artifact"),
     ("rollback_readiness", {"fallbacks": fallback(configuration="")}, Outcome.FAILED, "has no configuration"),
+    ("rollback_readiness", {"fallbacks": elsewhere()}, Outcome.PASSED, "1.0.0 can run again: artifact and"),
+    (
+        "rollback_readiness",
+        {"fallbacks": elsewhere(answer="MISSING", detail="r.example/a@sha256:1 is gone.")},
+        Outcome.FAILED,
+        "1.0.0, which runs there, was not to be had at 2026-11-18 18:50 UTC: r.example/a@sha256:1 is gone.",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": (*elsewhere(answer="MISSING"), *elsewhere(BEFORE))},
+        Outcome.PASSED,
+        "0.9.0 can run again",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": elsewhere(answer="UNKNOWN", detail="No images are named.")},
+        Outcome.PASSED,
+        "1.0.0 can run again: it can't be asked for: No images are named. The policy of Production lets that pass.",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": elsewhere(at=AT - timedelta(hours=3), trouble="r.example does not answer.")},
+        Outcome.PASSED,
+        "it was there at 2026-11-18 16:00 UTC, which is over 120 min ago; since then: r.example does not answer. The",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": elsewhere(at=None, answer="UNKNOWN", trouble="r.example does not answer.")},
+        Outcome.PASSED,
+        "it could not be asked for: r.example does not answer.",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": fallback(is_elsewhere=True)},
+        Outcome.PASSED,
+        "it was not asked for yet where it is taken from.",
+    ),
+    (
+        "rollback_readiness",
+        {"fallbacks": fallback(is_elsewhere=True, artifact=replace(WHOLE, digest="sha256:" + "b" * 64))},
+        Outcome.FAILED,
+        "is not what was sealed",
+    ),
     (
         "rollback_readiness",
         {"fallbacks": fallback(release=replace(LIVE, state="QUARANTINED"))},
@@ -504,3 +557,19 @@ def test_every_gate_that_stands_open_says_who_can_change_it_or_when_time_does_un
         if not outcome.lets_pass and outcome != Outcome.RUNNING:
             result = judge(gate, **fields)
             assert result.who or result.next_open, (gate, fields)
+
+
+def test_policy_decides_whether_what_nobody_can_say_waits() -> None:
+    rows = make_document("rollback_readiness", roles=("DEVOPS",))["clauses"]
+    row = next(row for row in rows if row["gate"] == "rollback_readiness")
+    row["settings"] |= {"unknown": "waits", "fresh_minutes": 5}
+    policy = parse(make_document("rollback_readiness", roles=("DEVOPS",)) | {"clauses": rows})
+
+    young = judge("rollback_readiness", policy, fallbacks=elsewhere(at=AT - timedelta(minutes=4)))
+    old = judge("rollback_readiness", policy, fallbacks=elsewhere())
+    lost = judge("rollback_readiness", policy, fallbacks=elsewhere(answer="MISSING"))
+
+    assert [each.outcome for each in (young, old, lost)] == [Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED]
+    assert old.sentence.startswith("Not known whether 1.0.0 can run again: it was there at 2026-11-18 18:50 UTC, ")
+    said = f"{DIGEST} was there at 2026-11-18 18:56 UTC, asked by worker-1. r.example has it."
+    assert young.evidence == (f"1.0.0: {said}",)

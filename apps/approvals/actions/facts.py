@@ -20,8 +20,9 @@ from apps.approvals.plan import Plan, hash_of, plan_of
 from apps.approvals.traits import traits_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.verdict import Conflict
+from apps.environments import addresses
 from apps.environments.enums import FreezeScope, Tier
-from apps.environments.models import Freeze, Hold, Lane, RecoveryRecord, Window
+from apps.environments.models import ArtifactAnswer, Freeze, Hold, Lane, RecoveryRecord, Window
 from apps.environments.windows import WindowRule, window_state
 from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
@@ -30,6 +31,7 @@ from apps.policies.checklists import Phase
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
     AcceptedFacts,
+    AnswerFacts,
     ApiFacts,
     BaselineFacts,
     DecisionFacts,
@@ -121,6 +123,7 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
     }
     store = ArtifactStore(settings.ARTIFACT_DIR)
     configuration = str(lane.live_configuration) if lane.live_configuration else ""
+    answers = _answers(case)
     return Facts(
         at=now,
         service=lane.service.name,
@@ -137,7 +140,13 @@ def collect(case: Case, requirements: list[Requirement], decisions: list[Decisio
         path=path_of(release, lane.environment.tier),
         live=release_facts(lane.live_release) if lane.live_release else None,
         fallbacks=tuple(
-            FallbackFacts(release_facts(found), artifact_facts(found, artifacts.get(found.pk), store), configuration)
+            FallbackFacts(
+                release_facts(found),
+                artifact_facts(found, artifacts.get(found.pk), store),
+                configuration,
+                is_elsewhere=lane.executor != addresses.LOCAL,
+                answer=answers.get(found.pk),
+            )
             for found in fallbacks
         ),
         records=_records(case),
@@ -182,6 +191,19 @@ def _origin(promotion: Promotion, production: str, own: str) -> Origin | None:
     if not production or not own or not repository_of(promotion.release.service).path.is_dir():
         return Origin.UNTOLD
     return Origin(promotion.origin) if promotion.cut_from == production else None
+
+
+def _answers(case: Case) -> dict[UUID, AnswerFacts]:
+    """Return what was said of releases where the lane takes them from, by the release's id: where a clause asks, of a
+    lane that takes them from elsewhere (one query).
+    """
+    lane = case.promotion.lane
+    if lane.executor == addresses.LOCAL or case.policy.clause_of(Gate.ROLLBACK_READINESS) is None:
+        return {}
+    return {
+        row.release_id: AnswerFacts(row.answer, row.detail, row.answered_at, row.asked_by, row.asked_at, row.trouble)
+        for row in ArtifactAnswer.objects.filter(lane=lane)
+    }
 
 
 def _environment(case: Case) -> EnvironmentFacts | None:

@@ -12,6 +12,7 @@ from apps.deployments.models import Deployment, Step
 from apps.health.reach import policy_of
 from apps.integrations.oci_registry import Differs, Gone, Reference, Registries, RegistryProblem
 from apps.releases import manifests
+from apps.releases.models import Release
 from apps.workspaces.models import Workspace
 from apps.workspaces.scope import workspace_scope
 
@@ -49,9 +50,14 @@ def check_before(deployment: Deployment) -> Check | None:
     with workspace_scope([deployment.workspace_id]):
         if Step.objects.filter(deployment=deployment, seq=1, verdict=StepVerdict.DONE).exists():
             return None
-    with workspace_scope([deployment.release.workspace_id]):
-        owner = Workspace.objects.get(pk=deployment.release.workspace_id)
-    return Check(references, Registries(policy_of(owner.slug), settings.REGISTRIES))
+    return Check(references, registries_for(deployment.release))
+
+
+def registries_for(release: Release) -> Registries:
+    """This function will return registries as the workspace of the release may ask them."""
+    with workspace_scope([release.workspace_id]):
+        owner = Workspace.objects.get(pk=release.workspace_id)
+    return Registries(policy_of(owner.slug), settings.REGISTRIES)
 
 
 def references_of(manifest: Mapping[str, Any]) -> tuple[Reference, ...]:

@@ -16,9 +16,10 @@ from apps.deployments import transitions, wording
 from apps.deployments.clock import clock_in
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
-from apps.deployments.executors.contract import Readiness
+from apps.deployments.executors.contract import Readiness, Stores
 from apps.deployments.models import Deployment
-from apps.environments.models import Lane
+from apps.environments.enums import Answer
+from apps.environments.models import ArtifactAnswer, Lane
 from apps.releases import data_migrations
 from apps.releases.enums import ReleaseState
 from apps.releases.models import DataMigration, Release
@@ -171,7 +172,18 @@ def candidates(lane: Lane, to: Release | None = None) -> list[Deployment]:
     if to is not None:
         return list(_succeeded(lane).filter(release=to)[:1])
     live = live_deployment(lane)
-    return [live, *_earlier(lane)] if live and is_adrift(lane) else _earlier(lane)
+    return [live, *earlier(lane)] if live and is_adrift(lane) else earlier(lane)
+
+
+def earlier(lane: Lane) -> list[Deployment]:
+    """This function will find the attempts that brought the last five other releases that ran well, newest first."""
+    seen = {lane.live_release_id, lane.rolled_back_from_id}
+    found: list[Deployment] = []
+    for deployment in _succeeded(lane)[: DEPTH * 4]:
+        if deployment.release_id not in seen and len(found) < DEPTH:
+            seen.add(deployment.release_id)
+            found.append(deployment)
+    return found
 
 
 def is_adrift(lane: Lane) -> bool:
@@ -217,7 +229,17 @@ def _is_eligible(lane: Lane, release: Release) -> Verdict:
         return refused("quarantined", f"{release.version} is quarantined: {release.quarantine_reason}")
     if not executor_of(lane).can.roll_back:
         return refused("no_way_back", f"What runs by the executor “{lane.executor}” can't be rolled back.")
+    if lost := _lost(lane, release):
+        return refused("artifact_gone", f"{release.version} is not where it is taken from: {lost}")
     return ALLOWED
+
+
+def _lost(lane: Lane, release: Release) -> str:
+    """Return what was missing of a release that is taken from elsewhere; in the store it is looked for now."""
+    if executor_of(lane).can.stores == Stores.ALL:
+        return ""
+    found = ArtifactAnswer.objects.filter(lane=lane, release=release, answer=Answer.MISSING)
+    return found.values_list("detail", flat=True).first() or ""
 
 
 def _readiness(lane: Lane, release: Release, configuration: ConfigurationVersion) -> Readiness:
@@ -234,16 +256,6 @@ def _crossed(lane: Lane, release: Release, *others: Release | None) -> tuple[Dat
 def live_deployment(lane: Lane) -> Deployment | None:
     """This function will find the attempt that brought what runs now."""
     return _succeeded(lane).first()
-
-
-def _earlier(lane: Lane) -> list[Deployment]:
-    seen = {lane.live_release_id, lane.rolled_back_from_id}
-    found: list[Deployment] = []
-    for deployment in _succeeded(lane)[: DEPTH * 4]:
-        if deployment.release_id not in seen and len(found) < DEPTH:
-            seen.add(deployment.release_id)
-            found.append(deployment)
-    return found
 
 
 def _succeeded(lane: Lane):  # type: ignore[no-untyped-def]  # django-stubs can't name the manager's own queryset

@@ -6,7 +6,7 @@ What it can do
 and a person decides what became of it; without `cancel` a running attempt can't be cancelled; without `roll_back`
 nothing is brought back by itself, and a person is called; without `keep_warm` there are no slots: `StepResult.slot` and
 `Observation.live_slot` stay empty, `retire` finds nothing and `traffic` may be empty; without `observe` what was
-changed by hand is not seen, and the pages say so.
+changed by hand is not seen, and the pages say so. What `stores` leaves out is looked for at registries (ADR 0117).
 
 How the engine calls it
 -----------------------
@@ -100,6 +100,14 @@ class Standing(StrEnum):
     UNREACHABLE = "UNREACHABLE"  # proxy or supervisor don't answer
 
 
+class Stores(StrEnum):
+    """What of a release an executor takes from this installation's store; the rest comes from where that is named."""
+
+    ALL = "ALL"
+    CHART = "CHART"
+    NOTHING = "NOTHING"
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
     probe: bool
@@ -114,6 +122,8 @@ class Abilities:
     """May the engine try once more by itself when `probe` says that it isn't applied?"""
     observe: bool
     """Does `reconcile` see what runs, so that a version changed by hand is flagged?"""
+    stores: Stores = Stores.NOTHING
+    """Of this, `readiness` says whether it is there; of the rest its registries do, where the manifest names it."""
 
 
 @dataclass(frozen=True, slots=True)

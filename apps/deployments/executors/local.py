@@ -34,6 +34,7 @@ from apps.deployments.executors.contract import (
     StepKind,
     StepPlan,
     StepResult,
+    Stores,
     TargetRef,
     TargetUntouched,
 )
@@ -61,7 +62,9 @@ class Clocks:
 
 
 class LocalExecutor:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True)
+    can = Abilities(
+        probe=True, cancel=True, roll_back=True, keep_warm=True, repeat=True, observe=True, stores=Stores.ALL
+    )
 
     def __init__(self, slots: Slots, clocks: Clocks | None = None) -> None:
         self.slots = slots

@@ -41,6 +41,7 @@ from apps.deployments.executors.contract import (
     StepKind,
     StepPlan,
     StepResult,
+    Stores,
     TargetRef,
     TargetUntouched,
 )
@@ -80,7 +81,9 @@ class Clocks:
 
 
 class HelmExecutor:
-    can = Abilities(probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=True)
+    can = Abilities(
+        probe=True, cancel=True, roll_back=True, keep_warm=False, repeat=True, observe=True, stores=Stores.CHART
+    )
 
     def __init__(
         self,
