@@ -132,6 +132,7 @@ KINDS: dict[str, str] = {
     "rollout.part_held": "held a workspace's part in a roll-out",
     "rollout.part_resumed": "let a workspace's part in a roll-out go on",
     "rollout.part_left": "took a workspace out of a roll-out",
+    "rollout.guest_moved": "heard how far a guest of a roll-out is",
     "rollout.completed": "completed a roll-out",
     "rollout.stopped": "stopped a roll-out",
     "lane.switched": "changed what runs",

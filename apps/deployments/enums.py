@@ -92,4 +92,21 @@ class RolloutLaneState(models.TextChoices):
     LEFT = "LEFT", "Left"
 
 
+class GuestState(models.TextChoices):
+    """How far the part of a guest is, as who steers the roll-out may know it: the worst of its environments."""
+
+    FAILED = "FAILED", "Failed"
+    UNDER_WAY = "UNDER_WAY", "Deploying"
+    ASKED = "ASKED", "Waits for its own people"
+    WAITING = "WAITING", "Waits for its wave"
+    HELD = "HELD", "Held"
+    DONE = "DONE", "Runs it"
+    LEFT = "LEFT", "Left"
+
+    @property
+    def tone(self) -> str:
+        tones = {"FAILED": "bad", "UNDER_WAY": "run", "ASKED": "wait", "HELD": "wait", "DONE": "ok"}
+        return tones.get(self.value, "idle")
+
+
 OPEN_ROLLOUT = (RolloutState.RUNNING, RolloutState.PAUSED)

@@ -13,6 +13,7 @@ from apps.deployments.enums import (
     OPEN_ROLLOUT,
     DeploymentKind,
     DeploymentState,
+    GuestState,
     RolloutLaneState,
     RolloutState,
     StepVerdict,
@@ -352,6 +353,37 @@ class RolloutLane(TenantModel):
 
     def __str__(self) -> str:
         return f"wave {self.wave}"
+
+
+class GuestPart(TenantModel):
+    """How far a guest is, in words that name nothing of it: a row of the workspace that steers, for who is no member.
+
+    `guest` is the workspace's id, which the roll-out holds, too; `since` is when `state` or `sentence` changed last.
+    """
+
+    rollout = models.ForeignKey(Rollout, on_delete=models.PROTECT, related_name="guest_parts")
+    guest = models.UUIDField()
+    state = models.CharField(max_length=9, choices=GuestState)
+    sentence = models.CharField(max_length=200)
+    since = models.DateTimeField()
+
+    class Meta:
+        ordering = ["rollout", "guest"]
+        constraints = [
+            models.UniqueConstraint(name="guest_part_once", fields=["rollout", "guest"]),
+            models.CheckConstraint(name="guest_part_state_known", condition=Q(state__in=GuestState.values)),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def label(self) -> str:
+        return GuestState(self.state).label
+
+    @property
+    def tone(self) -> str:
+        return GuestState(self.state).tone
 
 
 class SweepLease(models.Model):

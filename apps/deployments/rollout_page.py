@@ -11,7 +11,7 @@ from apps.accounts.enums import Capability
 from apps.accounts.models import User
 from apps.deployments import permissions, rollouts, waves
 from apps.deployments.enums import RolloutLaneState
-from apps.deployments.models import Deployment, Rollout, RolloutLane
+from apps.deployments.models import Deployment, GuestPart, Rollout, RolloutLane
 from apps.deployments.release_page import asks_of, stops_of
 from apps.deployments.waves import Move, Place, Progress, Step
 from apps.environments.models import Lane
@@ -122,6 +122,7 @@ def progress_context(rollout: Rollout, *, workspaces: tuple[UUID, ...], now: dat
         "owners": owners,
         "done": everything.done,
         "total": everything.total,
+        "others": _others(rollout, workspaces),
         "move": _move(rollout, [found.place for found in shown], workspaces, now),
     }
 
@@ -153,6 +154,13 @@ def owners_of(lanes: Sequence[Lane], owner_id: UUID) -> list[Workspace]:
 def _owners(rollout: Rollout, workspaces: tuple[UUID, ...]) -> list[Workspace]:
     found = Workspace.objects.visible_in(workspaces).filter(pk__in=rollout.workspaces)
     return sorted(found, key=lambda workspace: (workspace.pk != rollout.workspace_id, workspace.name))
+
+
+def _others(rollout: Rollout, workspaces: tuple[UUID, ...]) -> list[tuple[str, GuestPart]]:
+    """Return how far the guests are that the viewer sees nothing of, by number; none to who does not steer."""
+    parts = GuestPart.objects.visible_in(workspaces).filter(rollout=rollout).order_by("guest")
+    numbered = [(f"Guest {number}", part) for number, part in enumerate(parts, 1)]
+    return [(name, part) for name, part in numbered if part.guest not in workspaces]
 
 
 def _decides(rights: Rights, workspace_id: UUID) -> bool:

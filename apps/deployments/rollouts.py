@@ -22,8 +22,8 @@ from apps.core import hints
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid, Refusal
 from apps.deployments import permissions, waves
-from apps.deployments.enums import RolloutLaneState, RolloutState
-from apps.deployments.models import Rollout, RolloutLane
+from apps.deployments.enums import GuestState, RolloutLaneState, RolloutState
+from apps.deployments.models import GuestPart, Rollout, RolloutLane
 from apps.deployments.rollout_transitions import advance, record
 from apps.deployments.waves import Place, Progress, Step
 from apps.environments.models import Lane
@@ -144,6 +144,7 @@ def stop_rollout(rollout: Rollout, *, reason: str, by: User, now: datetime) -> R
     reason = one_line(reason, name="The reason", limit=300)
     with _steered(rollout, by) as rollout:
         advance(rollout, RolloutState.STOPPED, by=by, now=now, why=f"Stopped by {by}: {reason}", reason=reason)
+        _tell_home(rollout, now=now)  # what is withdrawn below is no failure of a guest's
         why = f"{by} stopped roll-out {rollout}: {reason}"[:300]
         for promotion in Promotion.objects.filter(rollout_lane__rollout=rollout, state__in=WAITING).order_by("pk"):
             with suppress(approval_actions.NotWaiting):  # it has just begun to deploy, and goes on
@@ -165,8 +166,18 @@ def go_on(rollout_id: UUID, *, now: datetime) -> None:
         _ask(rollout, move.wave, now)
         # One that could not even be asked for is a failure: it stops the roll-out here, not a sweep later.
         move = next_move(rollout, now=now)
+    _tell_home(rollout, now=now)
     if move.step in ENDS:
         _end(rollout, move, now)
+
+
+@transaction.atomic
+def tell_home(rollout_id: UUID, *, now: datetime) -> None:
+    """This function will write down for who steers a roll-out how far its guests are, whatever its own state.
+
+    The caller stands in a scope of all its workspaces.
+    """
+    _tell_home(_lock(rollout_id), now=now)
 
 
 def next_move(rollout: Rollout, *, now: datetime) -> waves.Move:
@@ -275,8 +286,39 @@ def _end(rollout: Rollout, move: waves.Move, now: datetime) -> None:
     if not rollout.guests:
         advance(rollout, to, by=SYSTEM, now=now, why=move.sentence)
         return
-    told: dict[UUID, list[Place]] = {}
-    for row in rollout.lanes.in_order():
-        told.setdefault(row.workspace_id, []).append(place_of(row, rollout.release))
-    own = {workspace: waves.failures(places) for workspace, places in told.items()}
+    own = {workspace: waves.failures(places) for workspace, places in _places_by_workspace(rollout).items()}
     advance(rollout, to, by=SYSTEM, now=now, why=why, told=own)
+
+
+def _places_by_workspace(rollout: Rollout) -> dict[UUID, list[Place]]:
+    found: dict[UUID, list[Place]] = {}
+    for row in rollout.lanes.in_order():
+        found.setdefault(row.workspace_id, []).append(place_of(row, rollout.release))
+    return found
+
+
+def _tell_home(rollout: Rollout, *, now: datetime) -> None:
+    """Write down, for who steers a locked roll-out, how far each guest is; nothing where none moved."""
+    if not rollout.guests:
+        return
+    places = _places_by_workspace(rollout)
+    known = {part.guest: part for part in GuestPart.objects.filter(rollout=rollout)}
+    for guest in sorted(places.keys() & set(rollout.guests)):
+        progress, sentence = waves.part_in_words(places[guest])
+        before = known.get(guest)
+        if before is None or (before.state, before.sentence) != (progress.value, sentence):
+            _tell_of(rollout, guest, before=before, to=GuestState(progress.value), sentence=sentence, now=now)
+
+
+def _tell_of(
+    rollout: Rollout, guest: UUID, *, before: GuestPart | None, to: GuestState, sentence: str, now: datetime
+) -> None:
+    GuestPart.objects.update_or_create(
+        rollout=rollout,
+        guest=guest,
+        defaults={"workspace_id": rollout.workspace_id, "state": to, "sentence": sentence, "since": now},
+    )
+    if before is None:
+        return  # that it begins has been told
+    words = {rollout.workspace_id: f"has a guest that is now: {to.label.lower()}. {sentence}"}
+    record(rollout, "rollout.guest_moved", words, by=SYSTEM)

@@ -138,9 +138,13 @@ def _run(workspace_id: UUID, deployment_id: UUID) -> None:
     _judge(workspace_id, lane_id)
     with workspace_scope([workspace_id]):
         promotion = Deployment.objects.filter(pk=deployment_id).values("promotion_id")
-        part_of = RolloutLane.objects.filter(promotion_id__in=promotion).values_list("rollout_id", flat=True).first()
-    if part_of is not None:
-        roll_out(part_of)  # in a scope of all its workspaces, and what goes wrong there is nothing of this attempt
+        part = RolloutLane.objects.filter(promotion_id__in=promotion).select_related("rollout").first()
+    if part is None:
+        return
+    # In a scope of all its workspaces, and what goes wrong there is nothing of this attempt.
+    roll_out(part.rollout_id)
+    with _alone(rollout_id=part.rollout_id), workspace_scope(part.rollout.workspaces):
+        rollouts.tell_home(part.rollout_id, now=clock.now())  # also where it has ended, or is paused
 
 
 def _lapse(workspace_id: UUID, deployment_id: UUID) -> None:

@@ -21,6 +21,19 @@ class Progress(StrEnum):
     FAILED = "FAILED"
 
 
+# What is said of a guest to others, what matters most first.
+_PARTS = {
+    Progress.FAILED: "It did not take the release, gave it back or is not well with it; its own people see why.",
+    Progress.UNDER_WAY: "The release is being deployed there.",
+    Progress.ASKED: "It waits for its own approvals, windows or other gates.",
+    Progress.WAITING: "Its wave has not begun.",
+    Progress.HELD: "Its own people hold it; nobody waits for it.",
+    Progress.DONE: "It runs the release.",
+    Progress.LEFT: "It left the roll-out.",
+}
+_SETTLED = (Progress.DONE, Progress.LEFT)
+
+
 @dataclass(frozen=True)
 class Place:
     """One environment of a roll-out, as it is now. `done_at` is given when it is done.
@@ -84,6 +97,17 @@ def next_move(places: Sequence[Place], *, pause: timedelta, released: int, now: 
 def failures(places: Sequence[Place]) -> str:
     """This function will say which places failed and why; nothing where none did."""
     return " ".join(f"{place.name}: {place.why}" for place in places if place.progress == Progress.FAILED)
+
+
+def part_in_words(places: Sequence[Place]) -> tuple[Progress, str]:
+    """This function will say how far a guest is, for who may know nothing else of it: no name and no reason.
+
+    Shapes: the progress that matters most of its places, of which there is one at least.
+    """
+    found = {place.progress for place in places}
+    worst = next(progress for progress in _PARTS if progress in found)
+    some = " Some of it runs the release." if Progress.DONE in found and worst not in _SETTLED else ""
+    return worst, f"{_PARTS[worst]}{some}"
 
 
 def _is_passed(place: Place, released: int) -> bool:

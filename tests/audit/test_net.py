@@ -46,6 +46,7 @@ EXEMPT = {
     "compliance_identitychange": "the same, of accounts",
     "compliance_streamletter": "the engine's own; `stream.entry_refused` and `stream.replayed` tell of each",
     "deployments_databaseepoch": "names the database",
+    "deployments_guestpart": "what a roll-out's home may know; `rollout.guest_moved` tells of each change",
     "deployments_logchunk": "can't be changed; written many times a second",
     "deployments_step": "the engine's journal under a fence; the deployment it belongs to is governed",
     "deployments_sweeplease": "the engine's turns",

@@ -16,8 +16,8 @@ from apps.audit.actors import SYSTEM
 from apps.audit.models import AuditEvent
 from apps.core.verdict import Denied
 from apps.deployments import rollout_parts, rollouts, runner
-from apps.deployments.enums import RolloutLaneState, RolloutState
-from apps.deployments.models import Rollout, RolloutLane
+from apps.deployments.enums import GuestState, RolloutLaneState, RolloutState
+from apps.deployments.models import GuestPart, Rollout, RolloutLane
 from apps.environments import actions as environment_actions
 from apps.environments.enums import Tier, WindowKind
 from apps.environments.models import Lane
@@ -28,6 +28,7 @@ from apps.workspaces.scope import workspace_scope
 from tests.approvals.promotions import put_in_force
 from tests.deployments.conftest import Stage
 from tests.deployments.test_rollouts import NONE, Fleet
+from tests.drill import get, text_of
 from tests.world import make_environment, make_lane
 
 LEFT, HELD, IN = RolloutLaneState.LEFT, RolloutLaneState.HELD, RolloutLaneState.IN
@@ -114,6 +115,31 @@ def test_what_fails_in_one_workspace_stops_later_waves_and_nothing_else(fleet: F
         held = [bool(lane.holds.filter(lifted_at=None)) for lane in fleet.lanes]
     assert release.state == ReleaseState.SEALED
     assert held == [False, True, False, False]
+
+
+def test_who_steers_is_told_how_far_guests_are_and_nothing_else_of_them(fleet: Fleet) -> None:
+    cast, stage = fleet.stage.world.cast, fleet.stage
+    stage.judge.behave(v1_1_0={"CHECK_GREEN": "fail", "lane": fleet.lanes[1].target_key})
+    rollout = fleet.start(stage.release("1.1.0"), waves=(2, 1, 1, 2))
+
+    fleet.work()
+
+    with workspace_scope([cast.platform.pk]):
+        parts = {part.guest: part for part in GuestPart.objects.all()}
+        assert set(RolloutLane.objects.values_list("workspace_id", flat=True)) == {cast.platform.pk}
+        assert not Promotion.objects.filter(lane=fleet.lanes[1]).exists()
+    assert (parts[cast.customer.pk].state, parts[cast.elsewhere.pk].state) == (GuestState.FAILED, GuestState.WAITING)
+    assert parts[cast.elsewhere.pk].sentence == "Its wave has not begun. Some of it runs the release."
+    with workspace_scope([cast.customer.pk, cast.elsewhere.pk]):
+        assert not GuestPart.objects.exists()
+    heard = [words for kind, words in told(fleet, cast.platform) if kind == "rollout.guest_moved"]
+    assert any("has a guest that is now: failed. It did not take the release" in words for words in heard)
+    page = get(cast.devops, f"/deployments/roll-outs/{rollout.number}/")
+    shown = text_of(page)
+    assert "Guest" in shown
+    assert "its own people see why" in shown
+    assert not [name for name in (cast.customer.name, cast.elsewhere.name, "Vault", "did not start") if name in shown]
+    assert "Other workspaces" not in text_of(get(cast.customer_operator, f"/deployments/roll-outs/{rollout.number}/"))
 
 
 def test_the_database_shows_a_guest_the_roll_out_and_its_own_lanes_alone(fleet: Fleet) -> None:
@@ -291,3 +317,5 @@ def test_two_workers_ask_in_each_workspace_once(fleet: Fleet) -> None:
     with fleet.stage.everything():
         assert Promotion.objects.count() == 4
         assert AuditEvent.objects.filter(kind="rollout.wave_begun").count() == 3
+        assert GuestPart.objects.count() == 2
+        assert not AuditEvent.objects.filter(kind="rollout.guest_moved").exists()
