@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from apps.api import runner
 from apps.api.identities import webhook_secret
 from apps.approvals.models import Promotion
 from apps.audit.models import AuditEvent
+from apps.deployments.executors.configured import artifact_store
 from apps.integrations.git_repository import GitRepository
 from apps.releases.enums import PushState, ReleaseKind, ReleaseState
 from apps.releases.models import PushedCommit, Release
@@ -264,6 +266,14 @@ def test_it_goes_on_to_staging_and_never_to_production(world: World, repository:
         places = Promotion.objects.order_by("number").values_list("lane__environment__slug", flat=True)
         assert list(places) == ["dev", "qa", "staging"]
         assert row.followed_at is not None
+
+
+def test_what_is_built_is_where_gates_look_for_it(settings, tmp_path: Path) -> None:
+    """Whoever asked for the store first must not decide where it is for everybody after: a build went there alone."""
+    before = artifact_store().root
+    settings.ARTIFACT_DIR = tmp_path
+
+    assert artifact_store().root == tmp_path != before
 
 
 def test_it_stops_where_a_promotion_does_not_get_through(world: World, repository: GitRepository) -> None:

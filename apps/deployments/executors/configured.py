@@ -27,7 +27,6 @@ Remote = TypeVar("Remote", bound=RemoteExecutor)
 AT_ONCE, IN_A_QUEUE = 5.0, 60.0
 
 
-@cache
 def artifact_store() -> ArtifactStore:
     return ArtifactStore(settings.ARTIFACT_DIR)
 
