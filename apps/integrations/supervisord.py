@@ -3,6 +3,7 @@
 One program is one file in the folder that supervisord includes; so what was running comes back with supervisord.
 """
 
+import configparser
 import http.client
 import re
 import shlex
@@ -17,7 +18,7 @@ from apps.core.crashpoints import crashpoint
 from apps.integrations.atomic_file import write_atomically
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
-_BAD_NAME, _NOT_RUNNING, _ALREADY_ADDED = 10, 70, 90
+_BAD_NAME, _NOT_RUNNING, _ALREADY_ADDED, _CANT_REREAD = 10, 70, 90, 92
 
 
 class SupervisorError(Exception):
@@ -62,7 +63,7 @@ class Supervisor:
         write_atomically(self._file(name), text)
         crashpoint("program_written")
         try:
-            self._call("reloadConfig")
+            self._reload(name)
             crashpoint("program_read")
             self._call("addProcessGroup", name)
             crashpoint("program_added")
@@ -108,6 +109,17 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             raise SupervisorError(f"supervisord can't start {name}: {fault.faultString}") from fault
 
+    def _reload(self, name: str) -> None:
+        """Let supervisord read a program's file. While the folder of another's log is gone, it reads none."""
+        try:
+            self._call("reloadConfig")
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != _CANT_REREAD:
+                raise
+            for path in {*self.config_dir.glob("*.conf")} - {self._file(name)}:
+                _log_file(path).parent.mkdir(parents=True, exist_ok=True)
+            self._call("reloadConfig")
+
     def _file(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise ValueError(f"not a name for a program: {name!r}")
@@ -143,6 +155,13 @@ def _program(name: str, argv: Sequence[str], *, folder: Path, log_file: Path, en
     values["stdout_logfile"] = values["stdout_logfile"].replace("%", "%%")
     lines = [f"{key}={value}" for key, value in values.items() if value]
     return "\n".join([f"[program:{name}]", *lines, *_KEPT_ALIVE]) + "\n"
+
+
+def _log_file(path: Path) -> Path:
+    """Return where the program of a file that _program wrote logs to."""
+    known = configparser.RawConfigParser()
+    known.read_string(path.read_text())
+    return Path(known[f"program:{path.stem}"]["stdout_logfile"].replace("%%%%", "%"))
 
 
 _KEPT_ALIVE = (

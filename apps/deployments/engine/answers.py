@@ -1,7 +1,7 @@
 """Is what a lane could go back to still where it is taken from? Asked time and again, and what was said is kept.
 
 Gates and pages read what was kept: nobody outside is asked while somebody waits for a page, or anything is locked
-(ADR 0117).
+(ADR 0118).
 """
 
 import socket

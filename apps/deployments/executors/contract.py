@@ -6,7 +6,7 @@ What it can do
 and a person decides what became of it; without `cancel` a running attempt can't be cancelled; without `roll_back`
 nothing is brought back by itself, and a person is called; without `keep_warm` there are no slots: `StepResult.slot` and
 `Observation.live_slot` stay empty, `retire` finds nothing and `traffic` may be empty; without `observe` what was
-changed by hand is not seen, and the pages say so. What `stores` leaves out is looked for at registries (ADR 0117).
+changed by hand is not seen, and the pages say so. What `stores` leaves out is looked for at registries (ADR 0118).
 
 How the engine calls it
 -----------------------

@@ -13,7 +13,7 @@ TABLE = "environments_artifactanswer"
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("environments", "0018_data_and_backups"),
+        ("environments", "0019_data_by_policy"),
         ("releases", "0019_ends_of_life"),
         ("workspaces", "0002_tenancy"),
     ]
