@@ -16,7 +16,14 @@ FOLDER = Path(__file__).resolve().parents[2] / "tests" / "documents"
 BENCHMARK = "tests/test_storage/{}_b87b9aae14ff14a7887a6bbaa9731b9a8760555d_20150814_{}_uncommitted-changes.json"
 # source distribution -> (licence, files we take)
 SDISTS = {
-    "spdx-tools==0.8.5": ("Apache-2.0", ["tests/spdx/data/SPDXJSONExample-v2.3.spdx.json"]),
+    "spdx-tools==0.8.5": (
+        "Apache-2.0",
+        ["tests/spdx/data/SPDXJSONExample-v2.3.spdx.json", "tests/spdx/data/SPDXTagExample-v2.3.spdx"],
+    ),
+    "ntia-conformance-checker==6.0.0": (
+        "Apache-2.0",
+        ["tests/data/SPDXSBOMExampleTests/photon.spdx.tag", "tests/data/spdx3/has_sbom.json"],
+    ),
     "pypi-attestations==0.0.30": ("Apache-2.0", ["test/assets/pypi_attestations-0.0.19.tar.gz.slsa.attestation"]),
     "pytest-benchmark==5.3.1": (
         "BSD-2-Clause",

@@ -64,6 +64,81 @@ def test_files_of_an_spdx_document_are_not_read() -> None:
     assert reports.read(K.SPDX, spdx(package("a"), files=[{"nonsense": 1}], annotations=[{"nonsense": 1}]))["parts"]
 
 
+TAGS = """\ufeff# Written by hand, as allowed
+SPDXVersion: SPDX-2.2
+DataLicense: CC0-1.0
+SPDXID: SPDXRef-DOCUMENT
+DocumentName: greeter
+DocumentNamespace: https://example.com/greeter
+Creator: Tool: hand
+Created: 2026-11-18T10:00:00Z
+DocumentComment: <text>PackageName: not a package,
+PackageName: but what somebody wrote of one</text>
+
+PackageName: greeter
+SPDXID: SPDXRef-greeter
+PackageDownloadLocation: NOASSERTION
+FileName: ./greeter.py
+SPDXID: SPDXRef-file
+LicenseConcluded: GPL-3.0-only
+
+PackageName: Django
+SPDXID: SPDXRef-django
+PackageVersion: 5.2.1
+PackageDownloadLocation: NOASSERTION
+PackageLicenseConcluded: NOASSERTION
+PackageLicenseDeclared: BSD-3-Clause
+ExternalRef: PACKAGE-MANAGER purl pkg:pypi/django@5.2.1
+Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-greeter
+RelationshipComment: <text>It is the release.</text>
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_tag_value_document_is_read_as_its_json(end: str) -> None:
+    told = reports.read(K.SPDX, TAGS.replace("\n", end).encode())
+
+    assert told["subject"].strip() == "greeter"
+    assert told["parts"] == [Listed("pkg:pypi/django", "Django", "5.2.1", "BSD-3-Clause")]
+
+
+def test_an_spdx_3_document_is_read_with_its_licences() -> None:
+    def element(kind: str, name: str, **more: Any) -> dict[str, Any]:
+        return {"type": kind, "spdxId": f"urn:{name}", "name": name, **more}
+
+    def has(kind: str, part: str, *licences: str) -> dict[str, Any]:
+        ends = {"from": f"urn:{part}", "to": licences}
+        return element("Relationship", f"{kind} of {part}", relationshipType=kind, **ends)
+
+    purl = {"externalIdentifierType": "packageUrl", "identifier": "pkg:pypi/django@5.2.1"}
+    graph = [
+        element("SpdxDocument", "document", rootElement=["urn:bom"]),
+        element("software_Sbom", "bom", rootElement=["urn:greeter"]),
+        element("software_Package", "greeter", software_packageVersion="1.0.0"),
+        element("software_Package", "django", software_packageVersion="5.2.1", externalIdentifier=[purl]),
+        element("software_Package", "celery", software_packageUrl="pkg:pypi/celery@5.5"),
+        element("ai_AIPackage", "model"),
+        element("simplelicensing_LicenseExpression", "bsd", simplelicensing_licenseExpression="BSD-3-Clause"),
+        element("expandedlicensing_DisjunctiveLicenseSet", "either",
+                expandedlicensing_member=["urn:bsd", "https://spdx.org/licenses/MIT", "urn:either"]),
+        has("hasDeclaredLicense", "django", "https://spdx.org/licenses/MIT"),
+        has("hasConcludedLicense", "django", "urn:bsd", "urn:bsd"),
+        has("hasConcludedLicense", "celery", "expandedlicensing_NoAssertionLicense"),
+        has("hasDeclaredLicense", "celery", "urn:either"),
+        has("hasDeclaredLicense", "model", "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoneLicense"),
+    ]  # fmt: skip
+
+    context = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
+    told = reports.read(K.SPDX, json.dumps({"@context": context, "@graph": graph}).encode())
+
+    assert (told["subject"], told["without_licence"]) == ("greeter 1.0.0", 1)
+    assert told["parts"] == [
+        Listed("pkg:pypi/celery", "celery", "5.5", "BSD-3-Clause OR MIT OR either"),
+        Listed("pkg:pypi/django", "django", "5.2.1", "BSD-3-Clause"),
+        Listed("model", "model", "", ""),
+    ]
+
+
 def test_a_part_is_the_same_in_both_formats_and_within_others() -> None:
     nested = json.loads(cyclonedx(django="5.2.1"))
     outer = {"type": "library", "group": "org", "name": "a", "version": "1", "components": nested["components"]}

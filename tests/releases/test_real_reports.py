@@ -45,6 +45,26 @@ def test_the_example_of_spdx_lists_three_packages_beside_the_one_it_describes() 
     ]
 
 
+def test_the_same_example_says_the_same_as_tag_value() -> None:
+    assert read(K.SPDX, "spdx-tools@*/*Tag*v2.3.spdx") == read(K.SPDX, "spdx-tools@*/*v2.3.spdx.json")
+
+
+def test_what_tern_found_in_an_image_is_37_packages_of_which_its_layer_has_no_licence() -> None:
+    told = read(K.SPDX, "ntia-*/photon.spdx.tag")
+
+    assert (told["subject"], told["components"], told["without_licence"]) == ("photon 3.0", 37, 1)
+    assert Part("zlib", "zlib", "1.2.11-3.ph3", "Zlib") in told["parts"]  # as SPDX writes it
+
+
+def test_an_application_in_spdx_3_has_three_dependencies() -> None:
+    told = read(K.SPDX, "ntia-*/has_sbom.json")
+
+    assert (told["subject"], told["components"], told["without_licence"]) == ("Acme Application 1.3", 3, 3)
+    assert [(part.name, part.version[:6]) for part in told["parts"]] == [
+        ("alpine:latest", "69665d"), ("npm-elliptic", "6.5.2"), ("openssl", "3.0.4"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("asked", "commit", "repository", "expected"),
     [

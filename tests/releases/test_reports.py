@@ -303,6 +303,7 @@ def test_coverage_is_never_rounded_up() -> None:
 
 
 BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><testsuite>&b;</testsuite>'
+SPDX_3 = b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": '
 HOSTILE = [
     (K.JUNIT, b"", "empty"),
     (K.JUNIT, b"<testsuite>", "not XML"),
@@ -350,14 +351,31 @@ HOSTILE = [
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),
     (K.SPDX, b"{}", "not SPDX 2.2 or 2.3"),
-    (K.SPDX, b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}', "SPDX 3, which is not"),
+    (K.SPDX, b"{}", "SPDX 2.2 and 2.3 are read in JSON or as tag-value, and SPDX 3.0 in JSON"),
+    (K.SPDX, b'{"@context": "https://spdx.org/rdf/3.1/spdx-context.jsonld", "@graph": []}', "not SPDX 3.0"),
+    (K.SPDX, b'{"@context": ["https://spdx.org/rdf/3.0.1/spdx-context.jsonld", {}]}', "not SPDX 3.0"),
+    (K.SPDX, SPDX_3 + b"[]}", "no SpdxDocument"),
+    (K.SPDX, SPDX_3 + b"7}", "@graph: expected a list"),
+    (K.SPDX, SPDX_3 + b"[" * 100_000, "nested too deeply"),
+    (
+        K.SPDX,
+        SPDX_3 + b'[{"type": "software_Package"}' + b', {"type": "software_Package"}' * 20_000 + b"]}",
+        "lists 20,001 components",
+    ),
     (K.SPDX, b'{"spdxVersion": "SPDX-2.3"}', "not an SPDX document"),
     (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": 7}', "packages: expected a list"),
     (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": [{"name": 7}]}', "not an SPDX document"),
     (K.SPDX, b'{"spdxVersion": "SPDX-2.3", "packages": [', "not JSON"),
     (K.SPDX, b'{"packages":' * 100_000, "nested too deeply"),
-    (K.SPDX, b"SPDXVersion: SPDX-2.3", "not JSON"),
     (K.SPDX, b"\xff\xfe", "not JSON in UTF-8"),
+    (K.SPDX, b"<rdf:RDF/>", "not JSON.*as tag-value"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3", "not an SPDX document"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.1", "not SPDX 2.2 or 2.3"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3\nnonsense", "Line 2 is no tag with a value: nonsense"),
+    (K.SPDX, b"# by hand\nSPDXVersion: SPDX-2.3\nDocumentComment: <text>a\nb\n", "Line 3: <text> is never closed"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3\nPackageName: a\nPackageVersion: 1\nPackageVersion: 2", "Line 4: .* twice"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3\n" + b"PackageName: a\n" * 20_001, "lists 20,001 components"),
+    (K.SPDX, b"SPDXVersion: SPDX-2.3\nDocumentName: \xff", "not text in UTF-8"),
 ]
 
 
@@ -381,12 +399,20 @@ def test_what_is_no_report_is_told_with_its_reason(kind: K, report: bytes, why: 
                              "site", "@version", "alerts", "instances", "spdxVersion", "packages", "relationships",
                              "SPDXID", "creationInfo", "_type", "predicateType", "predicate", "subject", "builder",
                              "payload", "payloadType", "signatures", "benchmarks", "machine_info", "context", "stats",
-                             "real_time", "run_type"]),
+                             "real_time", "run_type", "@context", "@graph", "type", "spdxId", "rootElement", "from",
+                             "to", "relationshipType", "externalIdentifier", "expandedlicensing_member"]),
             inner | st.sampled_from(["2.1.0", "CycloneDX", "3.1.0", 2, "HIGH", "PASS", "SPDX-2.3", "e30=",
                                      "https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1",
-                                     "application/vnd.in-toto+json"]), max_size=4),
+                                     "application/vnd.in-toto+json", "SpdxDocument", "software_Package",
+                                     "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "hasDeclaredLicense"]),
+            max_size=4),
         max_leaves=20,
-    ).map(lambda value: json.dumps(value).encode()),
+    ).map(lambda value: json.dumps(value).encode())
+    | st.lists(
+        st.sampled_from(["PackageName: a", "SPDXID: SPDXRef-a", "FileName: a", "ExternalRef: a purl", "Creator: a",
+                         "Relationship: a DESCRIBES", "DocumentName: <text>a", "b</text>", "#", ":", "Created: b"]),
+        max_size=6,
+    ).map(lambda lines: "\n".join(["SPDXVersion: SPDX-2.3", *lines]).encode()),
 )  # fmt: skip
 def test_nothing_else_than_unreadable_is_ever_raised_and_figures_can_be_stored(kind: K, report: bytes) -> None:
     with contextlib.suppress(Unreadable):

@@ -31,6 +31,14 @@ def make(purl: PackageURL | None, name: str, version: str | None, licence: str) 
     )
 
 
+def purl_of(text: str) -> PackageURL | None:
+    """This function will read a package URL; None where it is none."""
+    try:
+        return PackageURL.from_string(text)
+    except ValueError:
+        return None
+
+
 def figures_of(subject: str, parts: list[Part]) -> dict[str, Any]:
     """This function will count components and their licences. Raises Unreadable: there are too many."""
     require_few(parts)
