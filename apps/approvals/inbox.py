@@ -130,7 +130,7 @@ class GateBox:
 
 
 def inbox(user: User, workspaces: tuple[UUID, ...], *, now: datetime) -> "QuerySet[Promotion]":
-    """This function will return the promotions that this person may decide on now, with their subjects.
+    """This function will return the promotions that this person may decide on now, with their names.
 
     Shapes: a filter for lists, to be paged by `requested_at`; whether a decision is taken is asked of `may_decide`.
     The frame of every page counts the same in SQL of its own.
@@ -152,17 +152,28 @@ def inbox(user: User, workspaces: tuple[UUID, ...], *, now: datetime) -> "QueryS
         ~Exists(standing.filter(requirement_id=OuterRef("pk"))),
         promotion_id=OuterRef("pk"),
     )
-    own = Promotion.objects.filter(_part_of(user.pk), pk=OuterRef("pk"))
     return (
         Promotion.objects.visible_in(workspaces)
-        .with_subject()
+        .named()
         .filter(
             Exists(mine),
-            ~Exists(own),
+            ~_part_of(user.pk),
             ~Exists(standing.filter(_counts(user.pk), promotion_id=OuterRef("pk"))),
             state=PromotionState.PENDING,
         )
     )
+
+
+def waiting_for_others(
+    awaited: "QuerySet[Promotion]", workspaces: tuple[UUID, ...], *, among: int
+) -> "QuerySet[Promotion]":
+    """This function will return what waits and is not in somebody's inbox, which is `awaited`, newest first.
+
+    Shapes: with names. Units: of so many that wait, the newest, or whoever decides on all would have all read.
+    """
+    newest = Promotion.objects.visible_in(workspaces).waiting().order_by("-requested_at", "-pk")
+    read = newest.filter(pk__in=newest.values("pk")[:among])
+    return read.exclude(Exists(awaited.order_by().filter(pk=OuterRef("pk")))).named()
 
 
 def told_to(user: User, workspaces: tuple[UUID, ...]) -> "QuerySet[Notice]":
@@ -203,7 +214,7 @@ def _counts(person: UUID | OuterRef) -> Q:
 def inbox_entries(promotions: Iterable[Promotion], user: User, *, now: datetime) -> list[InboxEntry]:
     """This function will say of each promotion who may decide what (four queries, however many there are).
 
-    Shapes: the promotions come `with_subject`, in the order that they keep.
+    Shapes: the promotions come `named`, in the order that they keep.
     """
     shown = list(promotions)
     rows = requirement_rows(shown, user, now=now)

@@ -77,7 +77,17 @@ class Promotion(TenantModel):
                 | (~Q(state__in=OPEN_PROMOTION) & Q(ended_at__isnull=False)),
             ),
         ]
-        indexes = [models.Index(name="promotion_waiting", fields=["state"], condition=Q(state__in=OPEN_PROMOTION))]
+        indexes = [
+            # What waits is listed newest first, of one workspace and of several, and read no further than it is shown.
+            models.Index(
+                name="promotion_waiting",
+                fields=["workspace", "-requested_at", "-id"],
+                condition=Q(state__in=OPEN_PROMOTION),
+            ),
+            models.Index(
+                name="promotion_newest_waiting", fields=["-requested_at", "-id"], condition=Q(state__in=OPEN_PROMOTION)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"promotion #{self.number}"

@@ -31,6 +31,16 @@ class PromotionQuerySet(TenantQuerySet):
             "requested_by",
         )
 
+    def named(self) -> Self:
+        """Return promotions with what lists say of them, and rules of who may decide, in one query: nothing else of
+        release, service and environment is loaded.
+        """
+        own = ("workspace", "number", "state", "plan", "starts_by_itself", "reason", "requested_at", "requested_by",
+               "requested_by_label", "lane__environment__name")  # fmt: skip
+        release = ("version", "source", "author", "committer", "created_by", "service__name")
+        related = self.select_related("release__service", "lane__environment")
+        return related.only(*own, *(f"release__{name}" for name in release))
+
     def judged_by(self, then: datetime) -> Self:
         """Return those that nobody judged after `then`, the least recently judged first."""
         never_or_before = Q(gates_at=None) | Q(gates_at__lte=then)

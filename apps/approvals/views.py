@@ -26,7 +26,7 @@ from apps.approvals.forms import (
     WaiverForm,
     WithdrawalForm,
 )
-from apps.approvals.inbox import inbox, inbox_entries, told_to
+from apps.approvals.inbox import inbox, inbox_entries, told_to, waiting_for_others
 from apps.approvals.models import ChecklistLine, Promotion, Tick, Waiver
 from apps.approvals.page import changes_in, promotion_page, shown_box
 from apps.approvals.preview import preview
@@ -48,6 +48,8 @@ from apps.releases.traits import Trait
 from apps.workspaces import rights
 
 OTHERS_SHOWN = 50
+# Of so many that wait, those that wait for others are shown.
+OTHERS_READ = 200
 TOLD_SHOWN = 10
 # Of so many lines the checklists are told.
 LINES_READ = 200
@@ -58,16 +60,18 @@ def inbox_page(request: AuthedRequest) -> HttpResponse:
     now = timezone.now()
     awaited = inbox(request.user, request.workspaces, now=now)
     mine = page_of(awaited, request.GET, moment="requested_at")
-    waiting = Promotion.objects.visible_in(request.workspaces).waiting().with_subject().order_by("-requested_at")
-    others = list(waiting.exclude(pk__in=awaited.values("pk"))[: OTHERS_SHOWN + 1])
+    others = list(waiting_for_others(awaited, request.workspaces, among=OTHERS_READ)[: OTHERS_SHOWN + 1])
     entries = inbox_entries([*mine.rows, *others], request.user, now=now)
     context = {
         "page": mine,
         "to_tick": mine_in(request.user, request.workspaces, now=now, most=LINES_READ)[:OTHERS_SHOWN],
         "told": page_of(told_to(request.user, request.workspaces), QueryDict(), moment="told_at", size=TOLD_SHOWN),
         "mine": entries[: len(mine.rows)],
+        "count": f"{len(mine.rows)}+" if mine.older else len(mine.rows),
         "others": entries[len(mine.rows) :][:OTHERS_SHOWN],
         "is_cut": len(others) > OTHERS_SHOWN,
+        # Fewer wait, as far as this tells, than are read.
+        "read": OTHERS_READ if mine.older or mine.newer else None,
         "stream": live.stream("navigation"),
     }
     return render_page(request, "approvals/inbox.html", context, part="inbox")

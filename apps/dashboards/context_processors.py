@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.dashboards.navigation import Navigation, navigation_of
+from apps.dashboards.navigation import Navigation, counted, navigation_of
 from apps.environments.actions.freezes import scope_in_words
 from apps.environments.models import Freeze
 
@@ -17,7 +17,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     shown = navigation_of(request)
     return {
         "counts": lambda: {
-            "approvals": sum(workspace.awaiting_me for workspace in shown.workspaces),
+            "approvals": counted(sum(workspace.awaiting_me for workspace in shown.workspaces)),
             "deployments": sum(workspace.deploying for workspace in shown.workspaces),
         },
         "workspaces": lambda: _entries(shown),

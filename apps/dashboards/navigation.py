@@ -21,11 +21,13 @@ from apps.releases.enums import ReleaseSource
 
 # SQL, since every page asks it, and the same through the ORM takes longer to write out than all else that a refusal
 # does. What one may decide is `approvals.inbox`, counted: tests/dashboards/test_navigation.py holds one to the other.
+# It is counted no further than it is shown, or every page would take longer the more waits.
+MOST_COUNTED = 100
 FRAME = """
 SELECT workspace.id, workspace.name,
     (SELECT count(*) FROM deployments_deployment deployment
      WHERE deployment.workspace_id = workspace.id AND deployment.state IN ({open})),
-    (SELECT count(*) FROM approvals_promotion promotion
+    (SELECT count(*) FROM (SELECT FROM approvals_promotion promotion
      JOIN releases_release release ON release.id = promotion.release_id
      WHERE promotion.workspace_id = workspace.id AND promotion.state = '{pending}'
         AND promotion.requested_by_id IS DISTINCT FROM %(me)s::uuid
@@ -57,7 +59,8 @@ SELECT workspace.id, workspace.name,
                                 WHERE decision.requirement_id = requirement.id AND decision.voided_at IS NULL))
         AND NOT EXISTS (SELECT FROM approvals_decision decision
                         WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
-                            AND %(me)s::uuid IN (decision.decided_by_id, decision.on_behalf_of_id))),
+                            AND %(me)s::uuid IN (decision.decided_by_id, decision.on_behalf_of_id))
+     LIMIT {most}) awaiting),
     EXISTS (SELECT FROM environments_freeze frozen
             WHERE (frozen.workspace_id = ANY (%(workspaces)s::uuid[]) OR frozen.scope = 'ALL')
                 AND frozen.lifted_at IS NULL AND frozen.frozen_at <= %(now)s::timestamptz
@@ -72,7 +75,13 @@ ORDER BY workspace.name
     pending=PromotionState.PENDING,
     api=ReleaseSource.API,
     lacking=outages.LACKING,
+    most=MOST_COUNTED + 1,
 )
+
+
+def counted(count: int) -> int | str:
+    """Return what is shown of a count that goes no further than one above the most."""
+    return count if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 class Workspace(NamedTuple):

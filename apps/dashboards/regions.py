@@ -11,6 +11,7 @@ from apps.approvals.models import Promotion
 from apps.core import live
 from apps.dashboards import attention, catalogue, matrix, page, places
 from apps.dashboards.matrix import Filters
+from apps.dashboards.navigation import counted
 from apps.dashboards.querysets import Changed, cells
 from apps.deployments.models import Deployment
 from apps.releases.models import Service
@@ -94,13 +95,13 @@ def _counts(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
     running = Deployment.objects.visible_in(ask.workspaces).open().count()
 
     def tell(viewer: live.Viewer) -> live.Answer:
-        counts = {"approvals": len(awaited.get(viewer.user_id, [])), "deployments": running}
+        counts = {"approvals": counted(len(awaited.get(viewer.user_id, []))), "deployments": running}
         return [live.Part(f"#nav-count-{name}", _count(name, count)) for name, count in counts.items()]
 
     return tell
 
 
-def _count(name: str, count: int) -> str:
+def _count(name: str, count: int | str) -> str:
     shown: dict[str, Any] = {"name": name, "count": count}
     return render_to_string("components/nav_count.html", shown)
 

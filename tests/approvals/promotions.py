@@ -8,7 +8,7 @@ from django.conf import settings
 from apps.accounts.models import User
 from apps.approvals import actions
 from apps.approvals.enums import Choice, PromotionState
-from apps.approvals.models import ChecklistLine, Delegation, Promotion
+from apps.approvals.models import ChecklistLine, Delegation, Promotion, Requirement
 from apps.audit.actors import SYSTEM
 from apps.core.canonical import sha256_of
 from apps.core.platform import PLATFORM_WORKSPACE_ID
@@ -127,6 +127,21 @@ def ask_for_production(world: World, release: Release | None = None, **fields: A
     """Bring a release up to Staging, and ask for Production."""
     bring(world, world.staging, release)
     return ask(world, world.production, release, **fields)
+
+
+def beside(promotion: Promotion, release: Release) -> Promotion:
+    """Let another release wait for the same lane and the same people: asked for by an action, it would replace it."""
+    left_out = ("id", "number", "release_id")
+    fields = {field.attname: getattr(promotion, field.attname) for field in Promotion._meta.concrete_fields}
+    other = Promotion.objects.create(
+        **{name: value for name, value in fields.items() if name not in left_out}, release=release
+    )
+    for asked in promotion.requirements.standing():
+        Requirement.objects.create(
+            workspace_id=other.workspace_id, promotion=other, role_id=asked.role_id, position=asked.position,
+            reason=asked.reason, clause=asked.clause,
+        )  # fmt: skip
+    return other
 
 
 def outcome_of(promotion: Promotion, gate: str) -> str:

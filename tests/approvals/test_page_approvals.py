@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -7,12 +8,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from apps.approvals import actions
+from apps.approvals import actions, views
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Promotion
 from apps.configuration import actions as configuration_actions
 from apps.core import live
-from tests.approvals.promotions import approve_all, ask, ask_for_production, bring, lane_of, move, say
+from tests.approvals.promotions import approve_all, ask, ask_for_production, beside, bring, lane_of, move, say
 from tests.cast import NOW, PASSWORD
 from tests.drill import HTMX, get, post, signed_in, text_of
 from tests.world import HOSTILE, World
@@ -83,10 +84,27 @@ def test_the_inbox_costs_the_same_for_one_promotion_and_many(world, promotion):
     with world.everything():
         for patch in range(1, 5):
             ask(world, world.dev, world.next_release(f"1.0.{patch}"), starts_by_itself=False)
+            beside(promotion, world.next_release(f"1.1.{patch}"))
     with CaptureQueriesContext(connection) as many:
-        client.get(INBOX)
+        page = text_of(client.get(INBOX))
 
     assert len(many) == len(one)
+    assert page.count("You decide as DevOps") == 5
+
+
+def test_what_waits_for_others_is_looked_for_among_the_newest(world, promotion, monkeypatch):
+    monkeypatch.setattr(views, "OTHERS_READ", 2)
+    for version in ("1.1.0", "1.2.0"):
+        beside(promotion, world.next_release(version))
+    say(promotion, "ENGINEERING_MANAGER", world.cast.engineering_manager)
+    Promotion.objects.filter(pk=promotion.pk).update(requested_at=NOW - timedelta(hours=1))
+    decided = f'href="{address(promotion)}"'
+
+    theirs = text_of(get(world.cast.engineering_manager, INBOX))
+    monkeypatch.setattr(views, "OTHERS_READ", 3)
+
+    assert decided not in theirs
+    assert decided in text_of(get(world.cast.engineering_manager, INBOX))
 
 
 def test_asking_shows_what_will_happen_and_asks_once(world):

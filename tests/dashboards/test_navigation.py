@@ -7,11 +7,12 @@ import pytest
 from apps.accounts.models import User
 from apps.approvals.inbox import inbox
 from apps.audit.actors import SYSTEM
+from apps.dashboards import navigation
 from apps.dashboards.navigation import Navigation
 from apps.environments import actions as environment_actions
 from apps.workspaces import actions as workspace_actions
 from apps.workspaces.models import Membership
-from tests.approvals.promotions import ask, ask_for_production, bring, lend, say
+from tests.approvals.promotions import ask, ask_for_production, beside, bring, lend, say
 from tests.cast import NOW, make_person
 from tests.drill import get, text_of
 from tests.world import World
@@ -62,6 +63,22 @@ def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> 
     assert (decided[cast.second_devops.username], decided[cast.engineering_manager.username]) == (1, 1)
     assert ended[cast.security.username] == 0
     assert ended["second-operator"] == 1
+
+
+def test_what_awaits_a_person_is_counted_no_further_than_it_is_shown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(navigation, "MOST_COUNTED", 1)
+    monkeypatch.setattr(navigation, "FRAME", navigation.FRAME.replace("LIMIT 101", "LIMIT 2"))
+    first = ask_for_production(world)
+    for version in ("1.1.0", "1.2.0"):
+        beside(first, world.next_release(version))
+
+    counted = {workspace.pk: workspace.awaiting_me for workspace in frame(world, world.cast.devops).workspaces}
+
+    assert counted[world.cast.platform.pk] == 2
+    page = text_of(get(world.cast.devops, "/approvals/delegations/"))
+    assert '1+<span class="visually-hidden"> waiting for you' in page
 
 
 def test_freezes_are_asked_for_only_while_one_is_in_force(world: World, django_assert_num_queries) -> None:
