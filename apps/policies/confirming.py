@@ -8,7 +8,6 @@ from apps.accounts.models import User
 from apps.accounts.proving import ProofAsk, proof_ask
 from apps.accounts.requests import AuthedRequest
 from apps.environments.enums import Tier
-from apps.policies import documents
 from apps.policies.clauses import StepUp
 from apps.policies.models import PolicyVersion
 
@@ -21,7 +20,7 @@ def step_up_of_production() -> StepUp | None:
     What changes the rules, or says that a finding may stay, reaches Production without being asked for there.
     """
     version = PolicyVersion.objects.in_force(Tier.PRODUCTION).first()
-    return documents.parse(version.document).strictest_step_up if version else None
+    return version.rules.strictest_step_up if version else None
 
 
 def confirmed_with(

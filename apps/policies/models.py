@@ -1,8 +1,12 @@
+from functools import lru_cache
+
 from django.db import models
 from django.db.models import F, Q
 
 from apps.environments.enums import Tier
 from apps.environments.models import person
+from apps.policies import documents
+from apps.policies.clauses import TierPolicy
 from apps.policies.enums import ProposalState
 from apps.policies.querysets import PolicyQuerySet, ProposalQuerySet
 from apps.workspaces.models import TenantModel
@@ -37,6 +41,16 @@ class PolicyVersion(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.tier} policy {self.number}"
+
+    @property
+    def rules(self) -> TierPolicy:
+        """What the document says. It never changes, so it is read once in a process."""
+        return _rules_of(self)
+
+
+@lru_cache(maxsize=64)
+def _rules_of(version: PolicyVersion) -> TierPolicy:
+    return documents.parse(version.document)
 
 
 class PolicyProposal(TenantModel):

@@ -64,8 +64,7 @@ def _edition(version: PolicyVersion) -> Edition:
     # Only the platform's people see proposals, and so who made them.
     proposal = getattr(version, "proposal", None)
     people = (str(version.created_by), str(proposal.decided_by)) if proposal else ("", "")
-    policy = documents.parse(version.document)
-    return Edition(policy, version.number, version.digest, version.created_at, version.reason, *people)
+    return Edition(version.rules, version.number, version.digest, version.created_at, version.reason, *people)
 
 
 def _roles() -> dict[str, str]:

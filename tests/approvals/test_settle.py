@@ -1,6 +1,8 @@
 from datetime import time, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.approvals import actions
 from apps.approvals.actions.facts import path_of
@@ -267,9 +269,11 @@ def test_settling_twice_changes_and_tells_nothing(world):
     promotion = ask_for_production(world)
     events = AuditEvent.objects.count()
 
-    actions.settle(promotion, now=NOW)
+    with CaptureQueriesContext(connection) as asked:
+        actions.settle(promotion, now=NOW)
 
     assert AuditEvent.objects.count() == events
+    assert not [query for query in asked if '"gates" = ' in query["sql"]]
 
 
 def test_all_that_waits_in_a_workspace_is_settled_the_least_recently_judged_first(world):

@@ -14,7 +14,7 @@ from apps.approvals import actions as approval_actions
 from apps.audit.models import AuditEvent
 from apps.core.texts import TextInvalid
 from apps.core.verdict import Conflict, Denied
-from apps.policies import actions, sources
+from apps.policies import actions, documents, sources
 from apps.policies.enums import ProposalState
 from apps.policies.models import PolicyProposal, PolicyVersion
 from tests.approvals.promotions import ask, lane_of, outcome_of
@@ -43,6 +43,14 @@ def test_another_person_puts_a_proposal_in_force(world: World) -> None:
     event = last_event("policy.activated")
     assert (event.actor_label, event.change["version"]["after"]) == ("Engineering manager", version.number)
     assert AuditEvent.objects.filter(kind="policy.proposed", target_id=str(proposal.pk)).count() == 1
+
+
+def test_the_rules_of_a_version_are_read_once() -> None:
+    rules = in_force("DEV").rules
+
+    assert in_force("DEV").rules is rules
+    assert in_force("QA").rules is not rules
+    assert rules == documents.parse(in_force("DEV").document)
 
 
 def test_what_waits_is_judged_by_the_new_policy(world: World) -> None:

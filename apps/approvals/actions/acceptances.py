@@ -10,7 +10,6 @@ from apps.approvals.actions.settling import settle_for_service
 from apps.audit import actions as audit
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
-from apps.policies import documents
 from apps.policies.clauses import Gate
 from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.evidence import ACCEPTED_DAYS, accepted_days
@@ -94,7 +93,7 @@ def longest_acceptance() -> int:
     """This function will return how many days the policies in force let a finding be accepted for, the most patient
     one counting; each tier stops counting an acceptance after its own number.
     """
-    policies = [documents.parse(version.document) for version in PolicyVersion.objects.filter(is_active=True)]
+    policies = [version.rules for version in PolicyVersion.objects.filter(is_active=True)]
     days = [accepted_days(clause) for policy in policies for clause in policy.clauses_of(Gate.SECURITY_SCAN)]
     return max(days, default=ACCEPTED_DAYS)
 

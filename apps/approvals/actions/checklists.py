@@ -18,7 +18,6 @@ from apps.approvals.transitions import tell
 from apps.audit.actors import SYSTEM, Actor
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
-from apps.policies import documents
 from apps.policies.checklists import Line, Phase, by_gate
 from apps.policies.gates import judge
 from apps.policies.judgement import moment
@@ -159,9 +158,9 @@ def tick_owed(*, workspace_id: UUID, now: datetime) -> None:
 def _case(promotion: Promotion) -> Case:
     """Return the promotion as it was judged: by its own version of the policy, on the plan that was carried out."""
     tier, number = promotion.lane.environment.tier, promotion.policy_version
-    document = PolicyVersion.objects.get(tier=tier, number=number).document
+    rules = PolicyVersion.objects.get(tier=tier, number=number).rules
     owner = owner_of(promotion.lane)
-    policy = documents.parse(document).for_owner(owner, in_emergency=promotion.was_emergency)
+    policy = rules.for_owner(owner, in_emergency=promotion.was_emergency)
     return Case(promotion, policy, number, promotion.plan)
 
 

@@ -19,7 +19,6 @@ from apps.health import actions as health_actions
 from apps.incidents import actions as incident_actions
 from apps.incidents.enums import DebtKind
 from apps.incidents.models import Debt
-from apps.policies import documents
 from apps.policies.clauses import Gate
 from apps.policies.confirming import confirmed_with, step_up_of_production
 from apps.policies.models import PolicyVersion
@@ -57,7 +56,7 @@ def _not_asked(promotion: Promotion) -> list[str]:
     """Return the roles that approve as usual and were not asked: by the policy that judged the promotion."""
     tier = promotion.lane.environment.tier
     version = PolicyVersion.objects.get(tier=tier, number=promotion.policy_version)
-    policy = documents.parse(version.document).for_traits(promotion.traits)
+    policy = version.rules.for_traits(promotion.traits)
     owner = owner_of(promotion.lane)
     usual, then = (
         [clause.word("role") for clause in found.clauses_of(Gate.APPROVALS)]

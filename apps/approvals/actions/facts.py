@@ -26,7 +26,7 @@ from apps.environments.models import ArtifactAnswer, Freeze, Hold, Lane, Recover
 from apps.environments.windows import WindowRule, window_state
 from apps.incidents.models import Debt
 from apps.integrations.artifact_store import ArtifactStore
-from apps.policies import documents, effective
+from apps.policies import effective
 from apps.policies.checklists import Phase
 from apps.policies.clauses import REPORTED, Gate, Owner, TierPolicy
 from apps.policies.facts import (
@@ -99,7 +99,7 @@ def open_case(promotion: Promotion) -> Case:
     version = PolicyVersion.objects.in_force(tier).first()
     if version is None:
         raise NoPolicy(f"No policy is in force for {Tier(tier).label}.")
-    policy = documents.parse(version.document).for_owner(owner_of(promotion.lane), in_emergency=promotion.is_emergency)
+    policy = version.rules.for_owner(owner_of(promotion.lane), in_emergency=promotion.is_emergency)
     migrations = data_migrations.between(promotion.lane.live_release, promotion.release)
     traits = traits_of(promotion, policy, migrations)
     policy = policy.for_traits([held.trait for held in traits])

@@ -232,9 +232,9 @@ def void_waiver(
 
 def _keep(case: Case, results: tuple[GateResult, ...], *, now: datetime) -> None:
     promotion, gates = case.promotion, [_stored(result) for result in results]
-    changed = gates != promotion.gates
-    write(promotion, gates=gates, gates_at=now, policy_version=case.policy_version)
-    if changed:
+    write(promotion, gates_at=now, policy_version=case.policy_version)
+    if gates != promotion.gates:  # long, and nearly always as they were
+        write(promotion, gates=gates)
         tell(promotion)
 
 

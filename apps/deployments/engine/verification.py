@@ -123,7 +123,7 @@ def _take(attempt: Attempt, meter: Meter) -> Sample:
 
 def _terms_in_force(deployment: Deployment) -> tuple[Terms, int | None]:
     version = PolicyVersion.objects.in_force(deployment.lane.environment.tier).first()
-    return (documents.parse(version.document).verification, version.number) if version else (Terms(), None)
+    return (version.rules.verification, version.number) if version else (Terms(), None)
 
 
 def _fault(answer: contract.Sample, version: str) -> str:
