@@ -37,7 +37,6 @@ from apps.configuration.models import ConfigurationVersion
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments.enums import Tier
 from apps.environments.models import Lane
-from apps.policies import documents
 from apps.policies.clauses import Gate, Owner
 from apps.policies.gates import evaluate
 from apps.policies.models import PolicyVersion
@@ -98,7 +97,7 @@ def _pairs(lanes: Sequence[Lane]) -> list[tuple[Lane, Release]]:
 def _write(pairs: Iterable[tuple[Lane, Release]], devops: User, now: datetime) -> list[Promotion]:
     """Write promotions that wait, with who has to approve them; DevOps has approved those that ask for it."""
     policies = {
-        version.tier: (version.number, documents.parse(version.document).for_owner(Owner.PLATFORM))
+        version.tier: (version.number, version.rules.for_owner(Owner.PLATFORM).for_traits([]))
         for version in PolicyVersion.objects.filter(is_active=True)
     }
     configurations = {row.lane_id: row for row in ConfigurationVersion.objects.all()}
@@ -116,7 +115,7 @@ def _write(pairs: Iterable[tuple[Lane, Release]], devops: User, now: datetime) -
         for position, clause in enumerate(policy.clauses_of(Gate.APPROVALS)):
             asked = Requirement(
                 workspace_id=lane.workspace_id, promotion=promotion, role_id=clause.word("role"), position=position,
-                reason=clause.text[:200], waits_since=now,
+                clause=clause.id, reason=clause.text[:200], waits_since=now,
             )  # fmt: skip
             requirements.append(asked)
             if asked.role_id == "DEVOPS":
