@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 
 from apps.accounts.models import User
@@ -66,6 +67,16 @@ class PromotionForm(forms.Form):
         field.label_from_instance = lambda found: f"{found} {found.severity}: {found.title}"  # type: ignore[attr-defined]
         if not field.queryset:  # type: ignore[attr-defined]
             del self.fields["incident"]
+
+    def chosen_incident(self) -> Incident | None:
+        """Return the incident that is chosen, or that the address names; what can't be chosen counts as none."""
+        if "incident" not in self.fields:
+            return None
+        try:
+            found: Incident | None = self.fields["incident"].clean(self["incident"].value())
+        except ValidationError:
+            return None
+        return found
 
 
 class _Moment(forms.DateTimeInput):

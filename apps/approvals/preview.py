@@ -6,6 +6,7 @@ from datetime import datetime
 from apps.approvals.actions.facts import collect, open_case
 from apps.approvals.models import Promotion
 from apps.environments.models import Lane
+from apps.incidents.models import Incident
 from apps.policies.clauses import Clause, Gate
 from apps.policies.gates import GateResult, evaluate
 from apps.releases.models import Release
@@ -23,17 +24,23 @@ class Preview:
     traits: tuple[HeldTrait, ...]
 
 
-def preview(release: Release, lane: Lane, *, now: datetime) -> Preview | None:
+def preview(release: Release, lane: Lane, *, incident: Incident | None = None, now: datetime) -> Preview | None:
     """This function will judge a promotion that nobody has asked for yet, and write nothing.
 
-    Shapes: None where the service has no configuration in the lane, so that nothing can be planned.
+    Shapes: with an `incident`, as an emergency; None where the service has no configuration in the lane, so that
+    nothing can be planned.
     Raises NoPolicy: nothing says what a promotion to this tier needs.
     """
     configuration = lane.configuration_versions.order_by("-number").first()
     if configuration is None:
         return None
     promotion = Promotion(
-        workspace_id=lane.workspace_id, release=release, lane=lane, configuration=configuration, requested_at=now
+        workspace_id=lane.workspace_id,
+        release=release,
+        lane=lane,
+        configuration=configuration,
+        incident=incident,
+        requested_at=now,
     )
     case = open_case(promotion)
     results = evaluate(case.policy, collect(case, [], [], now=now))

@@ -98,7 +98,7 @@ def promotion_create(request: AuthedRequest, release_id: UUID, lane_id: UUID) ->
     )
     right = rights.may(request.user, Capability.PROMOTION_REQUEST, lane.workspace_id, lane.environment)
     right.require()
-    form = PromotionForm(request.POST or None, lane=lane)
+    form = PromotionForm(request.POST or None, lane=lane, initial={"incident": request.GET.get("incident")})
     if request.method != "POST" or not form.is_valid():
         request.refusal = not_offered(form, "incident")
         return _create_page(request, release, lane, form)
@@ -340,7 +340,7 @@ def _promotion_page(
 
 
 def _create_page(request: AuthedRequest, release: Release, lane: Lane, form: PromotionForm) -> HttpResponse:
-    planned = preview(release, lane, now=timezone.now())
+    planned = preview(release, lane, incident=form.chosen_incident(), now=timezone.now())
     values = planned.promotion.configuration.values if planned else {}
     context = {
         "release": release, "lane": lane, "form": form, "planned": planned,

@@ -11,7 +11,7 @@ from django.db.models import Prefetch, Q
 
 from apps.accounts.enums import Capability
 from apps.accounts.models import User
-from apps.approvals.actions.facts import order_of, path_of
+from apps.approvals.actions.facts import order_of, owner_of, path_of, release_facts
 from apps.approvals.models import Promotion
 from apps.approvals.page import changes_in, promotion_page
 from apps.audit.models import AuditEvent
@@ -21,6 +21,11 @@ from apps.deployments.models import Deployment
 from apps.environments.enums import Tier
 from apps.environments.models import Lane
 from apps.health.models import Trouble
+from apps.incidents.models import Incident
+from apps.policies import documents
+from apps.policies.clauses import Gate, Owner
+from apps.policies.gates import is_hotfix
+from apps.policies.models import PolicyVersion
 from apps.releases import events, manifests, notes, support
 from apps.releases import permissions as release_permissions
 from apps.releases.enums import ReleaseState
@@ -81,10 +86,20 @@ class Stop:
         return ("bad", "x", "failed here") if self.tone == "bad" else ("idle", "lock", "not passed yet")
 
 
+@dataclass(frozen=True)
+class Hurry:
+    """Where an open incident lets the release be asked for as an emergency."""
+
+    lane: Lane
+    incident: Incident
+
+
 def release_page(
     release: Release, *, by: User, workspaces: tuple[UUID, ...], rights: Rights, now: datetime
 ) -> dict[str, Any]:
-    """This function will load what is shown of a release. Queries: the same number for every release."""
+    """This function will load what is shown of a release. Queries: the same number for every release; one more for a
+    patch of what Production runs, three while there is an open incident.
+    """
     stops = stops_of(release, workspaces=workspaces, now=now)
     asks = asks_of(release, stops, rights)
     offers = [stop for stop, verdict in asks.items() if verdict]
@@ -108,6 +123,7 @@ def release_page(
         "brings": list(release.changes.order_by("position")),
         "stops": stops,
         "offers": offers,
+        "hurries": hurries_of(release, asks, workspaces=workspaces, rights=rights),
         "rollouts": _rollouts(release, offers, rights),
         "why_not": _why_not(asks),
         "promotion": None,
@@ -157,9 +173,47 @@ def stops_of(release: Release, *, workspaces: tuple[UUID, ...], now: datetime) -
 
 def asks_of(release: Release, stops: Sequence[Stop], rights: Rights) -> dict[Stop, Verdict]:
     """This function will say for each stop whether it makes sense to ask for a promotion there (one query)."""
-    # Asked past the viewer's scope: a customer's Production stands behind the platform's Staging.
-    passed = {found.tier for found in path_of(release, Tier.PRODUCTION) if found.at}
+    passed = _passed(release)
     return {stop: _may_ask(release, stop, passed, rights) for stop in stops}
+
+
+def hurries_of(
+    release: Release, asks: Mapping[Stop, Verdict], *, workspaces: tuple[UUID, ...], rights: Rights
+) -> list[Hurry]:
+    """This function will say where an emergency may be asked for: in Production, and where the usual way is longer."""
+    own = release_facts(release)
+    live = [stop.lane.live_release for stop in asks if stop.lane.environment.is_production]
+    if not any(is_hotfix(own, release_facts(runs)) for runs in live if runs):
+        return []
+    incidents = list(Incident.objects.visible_in(workspaces).open().with_subject().order_by("severity", "declared_at"))
+    if not incidents:
+        return []
+    passed, spared = _passed(release), _tiers_that_ask_for_none_before()
+    found = []
+    for stop, usual in asks.items():
+        lane, tier = stop.lane, Tier(stop.lane.environment.tier)
+        incident = next((each for each in incidents if each.concerns(lane)), None)
+        if incident is None or (usual and not lane.environment.is_production):
+            continue
+        before = {str(tier.previous.label)} if tier.previous and (tier, owner_of(lane)) in spared else set()
+        if _may_ask(release, stop, passed | before, rights):
+            found.append(Hurry(lane, incident))
+    return found
+
+
+def _passed(release: Release) -> set[str]:
+    # Asked past the viewer's scope: a customer's Production stands behind the platform's Staging.
+    return {found.tier for found in path_of(release, Tier.PRODUCTION) if found.at}
+
+
+def _tiers_that_ask_for_none_before() -> set[tuple[str, Owner]]:
+    """Return the tiers, for each owner, whose policy lets an emergency come there first."""
+    return {
+        (version.tier, owner)
+        for version in PolicyVersion.objects.filter(is_active=True)
+        for owner in (Owner.PLATFORM, Owner.CUSTOMER)
+        if documents.parse(version.document).for_owner(owner, in_emergency=True).clause_of(Gate.PREVIOUS_TIER) is None
+    }
 
 
 def _may_ask(release: Release, stop: Stop, passed: set[str], rights: Rights) -> Verdict:

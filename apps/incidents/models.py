@@ -4,7 +4,8 @@ from django.db import models
 from django.db.models import Func, Q, Value
 
 from apps.accounts.models import Role
-from apps.environments.models import Environment, person
+from apps.environments.enums import Tier
+from apps.environments.models import Environment, Lane, person
 from apps.incidents.enums import DebtKind, EntryKind, IncidentState, Severity
 from apps.incidents.querysets import DebtQuerySet, IncidentQuerySet
 from apps.releases.models import Service
@@ -65,6 +66,16 @@ class Incident(TenantModel):
     @property
     def is_open(self) -> bool:
         return self.state == IncidentState.OPEN
+
+    def concerns(self, lane: Lane) -> bool:
+        """Say what `concerning` asks the database: of this lane's service or of none, there or further on."""
+        place, tiers = self.environment, list(Tier)
+        is_place = (
+            place is None
+            or place.pk == lane.environment_id
+            or tiers.index(Tier(place.tier)) > tiers.index(Tier(lane.environment.tier))
+        )
+        return is_place and self.service_id in (None, lane.service_id) and self.workspace_id == lane.workspace_id
 
     @property
     def lasted(self) -> timedelta | None:

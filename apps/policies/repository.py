@@ -13,6 +13,7 @@ from django.conf import settings
 
 from apps.core.canonical import sha256_of
 from apps.core.verdict import Invalid
+from apps.environments.enums import Tier
 from apps.integrations.git_repository import Commit, GitError, GitRepository, UnknownRef
 from apps.policies import sources
 from apps.policies.models import PolicyVersion
@@ -32,6 +33,10 @@ class Written:
     source: str
     document: dict[str, Any] | None
     problem: str = ""
+
+    @property
+    def label(self) -> str:
+        return Tier(self.tier).label
 
     @property
     def digest(self) -> str | None:

@@ -15,6 +15,7 @@ from apps.audit.actors import SYSTEM
 from apps.core.verdict import Denied
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
+from apps.environments.models import Environment
 from apps.incidents import actions as incident_actions
 from apps.incidents.models import Debt, Incident
 from apps.policies.models import PolicyVersion
@@ -37,7 +38,7 @@ from tests.cast import NOW, PASSWORD
 from tests.drill import get, post, text_of
 from tests.incidents.test_incidents import declare
 from tests.policies.documents import clause
-from tests.world import World, last_event
+from tests.world import World, last_event, make_service
 
 pytestmark = pytest.mark.django_db
 
@@ -250,3 +251,51 @@ def test_it_is_asked_for_in_the_form_and_everybody_sees_why(world: World, hotfix
 
     assert f"because of incident #{incident.number}" in text_of(page)
     assert "Emergency:" in text_of(page)
+
+
+def test_an_incident_concerns_the_lanes_that_the_database_finds(world: World) -> None:
+    other = make_service(world.cast.platform, "other")
+    incidents = [
+        declare(world, environment=place, service=service)
+        for place in (None, world.dev, world.staging, world.production)
+        for service in (None, world.service, other)
+    ]
+    for lane in world.lanes.values():
+        found = Incident.objects.concerning(lane)
+        assert {each for each in incidents if each.concerns(lane)} == set(found)
+        assert bool(found) == (lane.workspace_id == world.cast.platform.pk)
+
+
+def test_the_page_of_a_patch_offers_what_an_emergency_may_ask_for(world: World) -> None:
+    bring(world, world.production)
+    patch, person = world.next_release("1.0.1"), world.cast.release_engineer
+    page = reverse("releases:release-detail", args=["greeter", "1.0.1"])
+    address = {
+        place: reverse("approvals:promotion-create", args=[patch.pk, world.lane(place).pk])
+        for place in (world.qa, world.staging, world.production)
+    }
+
+    def offered() -> list[Environment]:
+        shown = text_of(get(person, page))
+        return [place for place, url in address.items() if f"{url}?incident=" in shown]
+
+    assert offered() == []
+    with world.everything():
+        incident = declare(world)
+    assert offered() == [world.staging]
+    assert "As an emergency:" in text_of(get(person, f"{address[world.staging]}?incident={incident.pk}"))
+    with world.everything():
+        deploy(ask(world, world.staging, patch, incident=incident))
+
+    assert offered() == [world.production]
+    usual, hurried, wrong = (
+        text_of(get(person, f"{address[world.production]}?incident={word}")) for word in ("", incident.pk, "%00")
+    )
+    assert "A senior engineer approves an emergency." in hurried
+    assert "An engineering manager approves." not in hurried
+    for shown in (usual, wrong):
+        assert "As an emergency:" not in shown
+        assert "An engineering manager approves." in shown
+    with world.everything():
+        world.next_release("1.1.0")
+    assert "as an emergency" not in text_of(get(person, reverse("releases:release-detail", args=["greeter", "1.1.0"])))

@@ -67,7 +67,7 @@ def test_from_the_push_to_the_version_in_force(world: World, clone: Clone) -> No
     commit = clone.push(text(least=90))
 
     page = text_of(get(world.cast.devops, LIST))
-    assert "More of the code is tested" in page
+    assert "QA: More of the code is tested" in page
     assert commit[:12] in page
     assert "In Git" not in text_of(get(world.cast.auditor, LIST))
     shown = text_of(get(world.cast.devops, address(commit)))
