@@ -57,12 +57,12 @@ PARTS = {
     "A6": Part(tuple(f"tests/compliance/test_{name}.py" for name in ("trail_exports", "streams"))),
     "S3": Part(("tests/integrations/test_outbound.py", "tests/health/test_endpoint_checks.py"), 2),
     "browser": Part(
-        tuple(
-            f"tests/{name}.py"
-            for name in (
-                "browser/test_every_page",
-                *(f"functional/test_{name}" for name in ("journey_without_scripts", "states", "long_log", "paths")),
-            )
+        (
+            "tests/browser/test_every_page.py",
+            *(
+                f"tests/functional/test_{name}.py"
+                for name in ("journey_without_scripts", "states", "long_log", "paths", "paths_as_shipped")
+            ),
         ),
         2,
     ),

@@ -26,11 +26,11 @@ from tests.world import World, last_event
 pytestmark = pytest.mark.django_db
 
 
-def commit(repository: GitRepository, parent: str, message: str) -> str:
-    """Commit the same files on top of another commit, on no branch."""
+def commit(repository: GitRepository, parent: str, message: str, *merged: str) -> str:
+    """Commit the same files on top of another commit, on no branch; with the history of what is merged."""
     person = {f"GIT_{who}_{what}": "A b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     made = subprocess.run(
-        ["git", "commit-tree", f"{parent}^{{tree}}", "-p", parent, "-m", message],
+        ["git", "commit-tree", f"{parent}^{{tree}}", "-m", message, *(f"-p{each}" for each in (parent, *merged))],
         cwd=repository.path, env=person, check=True, capture_output=True, text=True,
     )  # fmt: skip
     return made.stdout.strip()

@@ -5,19 +5,15 @@ One server and one browser serve all of them; each path begins where the one bef
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from apps.accounts.models import User
 from apps.approvals import actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
-from apps.audit.models import AuditEvent
 from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope
 from apps.incidents.models import Incident
@@ -27,56 +23,13 @@ from tests.approvals.promotions import ask, bring, deploy, put_in_force
 from tests.approvals.test_evidence_gates import report, sarif
 from tests.browser.conftest import SignIn, sign_in  # noqa: F401  a fixture
 from tests.cast import PASSWORD
+from tests.functional.office import Office, approve, page_of, press
 from tests.processes import WebServer
 from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability, pytest.mark.django_db(transaction=True)]
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
-
-
-@dataclass(frozen=True)
-class Office:
-    """The world, and a browser for whoever sits down."""
-
-    world: World
-    portal: WebServer
-    open_page: Callable[..., Page]
-    sign_in: SignIn
-
-    def seat(self, person: User, path: str = "/", **options: Any) -> Page:
-        page = self.open_page(**options)
-        page.context.set_default_timeout(30_000)
-        self.sign_in(page.context, person)
-        page.goto(self.portal.url + path)
-        return page
-
-    def ask(self, release: Release) -> Promotion:
-        with self.world.everything():
-            return ask(self.world, self.world.production, release, now=timezone.now(), starts_by_itself=False)
-
-    def state(self, promotion: Promotion) -> str:
-        with self.world.everything():
-            return Promotion.objects.get(pk=promotion.pk).state
-
-    def told(self, kind: str) -> AuditEvent:
-        with self.world.everything():
-            return AuditEvent.objects.filter(kind=kind).latest("recorded_at", "event_id")
-
-
-def page_of(promotion: Promotion) -> str:
-    return f"/approvals/promotions/{promotion.number}/"
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
-
-
-def approve(page: Page, comment: str) -> None:
-    page.get_by_label("Comment").fill(comment)
-    page.get_by_label("Confirm that it is you: your password").fill(PASSWORD)
-    press(page, "Approve for Production")
-    expect(page.get_by_text("You approved Greeter")).to_be_visible()
 
 
 def an_emergency_passes_a_freeze_for_its_reason_and_leaves_debts(office: Office) -> None:
@@ -241,3 +194,4 @@ def test_every_path_is_gone_in_the_browser(
     for path in PATHS:
         with subtests.test(path.__name__):
             path(office)
+        office.leave()
