@@ -5,14 +5,16 @@ never pass through it. A larger installation serves `eaip.wsgi` and this module 
 """
 
 import gc
+import time
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 from django.urls import get_resolver
 
-from eaip.wsgi import application as pages  # isort: skip  (first, because it sets Django up)
+from eaip.wsgi import application as pages, writer  # isort: skip  (first, because it sets Django up)
 from eaip.live.endpoint import Endpoint
+from eaip.middleware import ARRIVED
 
 pages_in_threads: Any = WSGIMiddleware(cast(Any, pages), workers=settings.WEB_THREADS)
 live = Endpoint()
@@ -24,6 +26,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     elif scope["type"] == "http" and scope["path"].startswith(("/live/", "/poll/")):
         await live(scope, receive, send)
     elif scope["type"] == "http":
+        scope[ARRIVED] = time.monotonic()
         await pages_in_threads(scope, receive, send)
 
 
@@ -43,5 +46,6 @@ async def _lifespan(receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             live.stop()
+            writer.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return

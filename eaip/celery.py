@@ -1,9 +1,12 @@
 import os
+import time
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.signals import task_prerun
+from celery.signals import task_postrun, task_prerun
 from kombu.transport.redis import Channel
+
+from apps.core.timings import timings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eaip.settings")
 
@@ -19,6 +22,7 @@ class Sweep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         from apps.api.runner import see_to_pushes
+        from apps.api.timings import Writer
         from apps.approvals.jobs import see_to_approvals
         from apps.compliance.anchors import see_to_anchors
         from apps.compliance.exports.run import see_to_exports
@@ -46,10 +50,13 @@ class Sweep(bootsteps.StartStopStep):
         self.sweeper.start()
         self.watcher = Watcher()
         self.watcher.start()
+        self.writer = Writer()
+        self.writer.start()
 
     def stop(self, worker: Any) -> None:
         self.watcher.stop()
         self.sweeper.stop()
+        self.writer.stop()
 
 
 @task_prerun.connect
@@ -58,6 +65,17 @@ def _renew_connections(**_: Any) -> None:
     from django.db import close_old_connections
 
     close_old_connections()
+
+
+@task_prerun.connect
+def _begin(task: Any, **_: Any) -> None:
+    task.request.began = time.monotonic()
+
+
+@task_postrun.connect
+def _count(task: Any, state: str, **_: Any) -> None:
+    outcome = "done" if state == "SUCCESS" else "failed"
+    timings.count("task", task.name, outcome, seconds=time.monotonic() - task.request.began)
 
 
 app = Celery("eaip")

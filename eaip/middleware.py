@@ -1,24 +1,49 @@
-"""The outermost door of the pages: says from where a request comes, and records what was refused.
+"""The outermost doors of the pages: how long an answer took, from where a request comes, and what was refused.
 
-It stands in the composition root, above all apps, because it writes after everything below was rolled back.
+They stand in the composition root, above all apps: what was refused is written after everything below was rolled back.
 """
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.proving import identity_of
 from apps.audit import actions as audit
 from apps.audit.actors import NOBODY
-from apps.audit.source import Identity, Source, coming_from
+from apps.audit.models import AuditEvent
+from apps.audit.source import Identity, Source, coming_from, current_source
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.core.requests import FOR_PROGRAMS, SAFE_METHODS, ScopedRequest
+from apps.core.timings import timings
 from apps.core.verdict import Refusal
 from apps.workspaces.scope import workspace_scope
 from eaip.proxies import address_of, request_id_of
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+# Put into the request's scope by eaip/asgi.py, so that waiting for a thread counts.
+ARRIVED = "eaip.arrived"
+
+
+class TimingMiddleware:
+    """Counts how long each answer took, by the name of its route: addresses and strangers' words name nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        began = request.META.get("asgi.scope", {}).get(ARRIVED) or time.monotonic()
+        response = self.get_response(request)
+        route = request.resolver_match.view_name if request.resolver_match else "none"
+        method = request.method if request.method in METHODS else "OTHER"
+        status = f"{response.status_code // 100}xx"
+        timings.count("http_request", route, method, status, seconds=time.monotonic() - began)
+        return response
 
 
 class RefusalMiddleware:
@@ -48,13 +73,16 @@ class RefusalMiddleware:
         user = getattr(request, "user", AnonymousUser())
         by = getattr(request, "actor", None) or (user if user.is_authenticated else NOBODY)
         workspace_id = _owner(getattr(request, "workspaces", ()))
+        kind, summary = getattr(refusal, "kind", "access.refused"), f"{request.method} {request.path}: {refusal}"
         with workspace_scope([workspace_id]):
+            if _is_told(refusal, kind, summary):
+                return
             audit.record(
-                getattr(refusal, "kind", "access.refused"),
+                kind,
                 by=by,
                 target=None,
                 workspace_id=workspace_id,
-                summary=f"{request.method} {request.path}: {refusal}",
+                summary=summary,
                 outcome="REFUSED",
                 after={"code": getattr(refusal, "code", ""), "status": getattr(refusal, "status", 0)},
             )
@@ -84,6 +112,15 @@ def _unsaid(request: HttpRequest, response: HttpResponse) -> Refusal | None:
     if response.status_code == NotFromHere.status:
         return NotFromHere("The request did not come from a page of theirs.")
     return None
+
+
+def _is_told(refusal: Exception, kind: str, summary: str) -> bool:
+    """Say whether the trail has the same from the same address already, where once in a while is enough."""
+    every: timedelta | None = getattr(refusal, "told_every", None)
+    if every is None:
+        return False
+    lately = AuditEvent.objects.filter(kind=kind, recorded_at__gt=Now() - every)
+    return lately.filter(source__ip=current_source().ip, summary=summary).exists()
 
 
 def _owner(workspaces: tuple[UUID, ...]) -> UUID:

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "eaip.middleware.TimingMiddleware",
     "apps.core.middleware.ContentSecurityPolicyMiddleware",
     "eaip.middleware.RefusalMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -296,6 +297,8 @@ STREAM_LEASE = env.seconds("STREAM_LEASE_SECONDS", 30)
 
 # Who may read the portal's own figures at /metrics says this (docs/reference/metrics.md); empty: nobody may.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+# How often each process adds what it counted to the others' (ADR 0117).
+TIMINGS_EVERY = env.seconds("TIMINGS_EVERY_SECONDS", 5)
 
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
 PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")

@@ -11,6 +11,7 @@ SHARED = {
     "accounts_user": "a person may be a member of many workspaces",
     "accounts_user_groups": "Django's; unused",
     "accounts_user_user_permissions": "Django's; unused",
+    "api_timing": "how long the portal's own routes, tasks and steps took",
     "audit_key": "public keys",
     "audit_sealing": "how far the seal is, as the server counts transactions",
     "auth_group": "Django's; unused",

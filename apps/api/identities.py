@@ -10,7 +10,7 @@ from django.db import connection
 from django.http import Http404, HttpRequest
 
 from apps.accounts.enums import Capability
-from apps.api.problems import NotAuthenticated
+from apps.api.problems import NotAuthenticated, ScraperRefused
 from apps.audit.actors import Actor
 from apps.releases.models import Service
 from apps.workspaces import rights
@@ -52,13 +52,13 @@ def require_export(token: ApiToken) -> None:
 def require_scraper(request: HttpRequest) -> None:
     """This function will see that the request carries METRICS_TOKEN.
 
-    Raises Http404: where none is set, nobody may ask. Raises NotAuthenticated: it carries another, or none.
+    Raises Http404: where none is set, nobody may ask. Raises ScraperRefused: it carries another, or none.
     """
     if not settings.METRICS_TOKEN:
         raise Http404
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(text.strip().encode(), settings.METRICS_TOKEN.encode()):
-        raise NotAuthenticated("Send the token of the setting METRICS_TOKEN: Authorization: Bearer ...")
+        raise ScraperRefused("Send the token of the setting METRICS_TOKEN: Authorization: Bearer ...")
 
 
 def webhook_secret(service_id: UUID) -> str:

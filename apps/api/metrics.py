@@ -1,22 +1,26 @@
 """What the portal tells Prometheus of itself, read from the database at each scrape: several processes serve.
 
-Numbers by workspace, and the names of streams: nothing that people, releases or services are called.
+Numbers by workspace, the names of streams, and those of the portal's own routes, tasks and steps: nothing that people,
+releases or services are called.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from apps.api.models import Timing
 from apps.compliance.anchors import places
 from apps.compliance.enums import ExportState
 from apps.compliance.models import AuditExport
+from apps.core.timings import FAMILIES, Family
 from apps.dashboards.attention import figures_of
 from apps.deployments.enums import OPEN
 from apps.deployments.models import Deployment
@@ -80,9 +84,9 @@ class Portal(Collector):
     def __init__(self, now: datetime) -> None:
         self.now = now
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         with whole_scope():
-            return [*_seal(), *_outgoing(), *_work(self.now)]
+            return [*_seal(), *_outgoing(), *_work(self.now), *_times()]
 
 
 def _seal() -> Iterable[GaugeMetricFamily]:
@@ -125,6 +129,20 @@ def _work(now: datetime) -> Iterable[GaugeMetricFamily]:
         "waiting", "What waits for a person, as the dashboard counts it", ("what",),
         [(what, getattr(waiting, figure)) for what, figure in WAITING.items()],
     )  # fmt: skip
+
+
+def _times() -> Iterable[HistogramMetricFamily]:
+    found = list(Timing.objects.order_by("family", "labels").values_list("family", "labels", "counts", "seconds"))
+    for name, family in FAMILIES.items():
+        times = HistogramMetricFamily(f"eaip_{name}_duration_seconds", family.means, labels=family.labels)
+        for labels, counts, seconds in [row for of, *row in found if of == name]:
+            times.add_metric(labels, _bands(family, counts), seconds)
+        yield times
+
+
+def _bands(family: Family, counts: list[int]) -> list[tuple[str, float]]:
+    """Return the upper edge of each band with how many took no longer."""
+    return list(zip([*map(str, family.edges), "+Inf"], accumulate(counts), strict=True))
 
 
 def _gauge(name: str, means: str, labels: tuple[str, ...], rows: Rows) -> GaugeMetricFamily:

@@ -1,3 +1,4 @@
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps.workspaces.models import ApiToken, TenantModel
@@ -18,3 +19,20 @@ class IdempotentRequest(TenantModel):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Timing(models.Model):
+    """How often something took how long, since the installation began: `counts` by the bands of its family. Of no
+    workspace: what the labels name is the portal's own.
+    """
+
+    family = models.CharField(max_length=40)
+    labels = ArrayField(models.TextField())
+    counts = ArrayField(models.BigIntegerField())
+    seconds = models.FloatField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="timing_once", fields=["family", "labels"])]
+
+    def __str__(self) -> str:
+        return f"{self.family} {', '.join(self.labels)}"

@@ -1,5 +1,7 @@
 """Refusals that only programs meet; told as problem documents (RFC 9457) like all others."""
 
+from datetime import timedelta
+
 from apps.core.verdict import Invalid, Refusal
 
 BODY_LIMIT = 1_000_000
@@ -10,6 +12,12 @@ class NotAuthenticated(Refusal):
 
     status = 401
     code = "not_authenticated"
+
+
+class ScraperRefused(NotAuthenticated):
+    """A program that asks again every few seconds; the metrics count each time."""
+
+    told_every = timedelta(minutes=1)
 
 
 class BodyTooLarge(Refusal):

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import Error, close_old_connections, connection
 
+from apps.core.timings import timings
 from apps.deployments import runner
 from apps.deployments.engine import answers, lease, reconciliation, sweep_lease
 from apps.environments import actions as environment_actions
@@ -49,7 +50,7 @@ class Pool:
     """Runs each row at most once at a time in this process, and takes no more than it has threads for."""
 
     def __init__(self, size: int, name: str) -> None:
-        self._size = size
+        self._size, self._name = size, name
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=name)
         self._busy: set[UUID] = set()
         self._lock = threading.Lock()
@@ -73,7 +74,8 @@ class Pool:
     def _do(self, key: UUID, work: Callable[[], None]) -> None:
         try:
             close_old_connections()
-            work()
+            with timings.timed("task", f"{self._name}.row"):
+                work()
         except Exception:
             log.exception("work on %s has failed", key)
             connection.close()
@@ -175,7 +177,8 @@ class Sweeper:
             began = time.monotonic()
             try:
                 close_old_connections()
-                work()
+                with timings.timed("task", work.__name__):
+                    work()
             except Error as error:
                 log.warning("%s: the database does not answer: %s", work.__name__, error)
                 connection.close()

@@ -1,11 +1,14 @@
 """The portal's own figures: who may read them, what they say, and that a real Prometheus does so."""
 
+import contextlib
 import json
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,12 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from apps.api.metrics import WAITING
+from apps.api.problems import ScraperRefused
+from apps.api.timings import write as write_times
 from apps.audit.models import AuditEvent
 from apps.compliance import actions
 from apps.compliance.models import AuditStream
+from apps.core.timings import timings
 from apps.deployments import actions as deployment_actions
 from apps.incidents import actions as incident_actions
 from apps.workspaces.scope import workspace_scope
@@ -58,6 +64,11 @@ def read() -> dict[str, dict[Labels, float]]:
     }
 
 
+def visit(address: str) -> None:
+    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=30):
+        pass
+
+
 def of(**labels: str) -> Labels:
     return frozenset(labels.items())
 
@@ -70,13 +81,47 @@ def test_nobody_reads_them_without_the_token_nor_where_none_is_set(cast: Cast, s
     signed_in = Client()
     signed_in.force_login(cast.administrator)
 
-    for answer in (scrape(None), scrape("another"), scrape(TOKEN + "x"), scrape("é"), scrape(None, signed_in)):
+    refused = (scrape(None), scrape("another"), scrape(TOKEN + "x"), scrape("é"), scrape(None, signed_in))
+    for answer in refused:
         assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")
         assert b"METRICS_TOKEN" in answer.content
-    with workspace_scope([cast.platform.pk]):
-        assert AuditEvent.objects.filter(kind="access.refused", summary__startswith="GET /metrics").count() == 5
     settings.METRICS_TOKEN = ""
     assert {scrape(None).status_code, scrape("").status_code, scrape(TOKEN).status_code} == {404}
+
+
+@pytest.mark.django_db
+def test_the_trail_has_a_refused_scrape_once_a_minute_from_each_address(cast: Cast, monkeypatch: Any) -> None:
+    def told() -> list[str]:
+        with workspace_scope([cast.platform.pk]):
+            events = AuditEvent.objects.filter(kind="access.refused", summary__startswith="GET /metrics")
+            return sorted(event.source["ip"] for event in events)
+
+    timings.take()
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.1"):
+        scrape("another", Client(REMOTE_ADDR=address))
+    in_a_minute = told()
+    monkeypatch.setattr(ScraperRefused, "told_every", timedelta(0))
+    scrape("another", Client(REMOTE_ADDR="10.0.0.1"))
+
+    assert in_a_minute == ["10.0.0.1", "10.0.0.2"]
+    assert told() == ["10.0.0.1", "10.0.0.1", "10.0.0.2"]
+    [tally] = timings.take().values()
+    assert sum(tally.counts) == 5
+
+
+@pytest.mark.django_db
+def test_times_are_histograms(cast: Cast) -> None:
+    timings.take()
+    timings.count("http_request", "dashboards:dashboard", "GET", "2xx", seconds=0.2)
+    timings.count("http_request", "dashboards:dashboard", "GET", "2xx", seconds=99)
+    write_times()
+
+    told = text_string_to_metric_families(scrape().content.decode())
+    [family] = [family for family in told if family.name == "eaip_http_request_duration_seconds"]
+    values = {(sample.name.rpartition("_")[2], sample.labels.get("le")): sample.value for sample in family.samples}
+
+    assert (values["bucket", "0.1"], values["bucket", "0.25"], values["bucket", "+Inf"]) == (0, 1, 2)
+    assert (values["count", None], values["sum", None]) == (2, pytest.approx(99.2))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -132,7 +177,7 @@ def test_rules_are_sound() -> None:
     promtool = shutil.which("promtool") or pytest.skip(f"promtool is missing: {debian.command('prometheus')}")
     told = subprocess.run([promtool, "check", "rules", RULES], capture_output=True, text=True)
 
-    assert "7 rules found" in told.stdout, told.stderr
+    assert "11 rules found" in told.stdout, told.stderr
 
 
 @pytest.mark.django_db(transaction=True)
@@ -142,7 +187,10 @@ def test_a_real_prometheus_reads_them_and_judges_by_the_rules(
     write()
     all_sealed(sealer, own)
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    with start_web(tmp_path, environment={"METRICS_TOKEN": TOKEN}) as portal:
+    environment = {"METRICS_TOKEN": TOKEN, "TIMINGS_EVERY_SECONDS": "0.2"}
+    with start_web(tmp_path, environment=environment, workers=2) as portal:
+        for address in ["/account/", "/poll/dashboard/"] * 10:
+            visit(portal.url + address)
         config = yaml.safe_load((ROOT / "deploy" / "monitoring" / "prometheus.yaml").read_text())
         job = config["scrape_configs"][0] | {"scheme": "http", "scrape_interval": "1s"}
         job["static_configs"] = [{"targets": [urllib.parse.urlsplit(portal.url).netloc]}]
@@ -165,6 +213,9 @@ def test_a_real_prometheus_reads_them_and_judges_by_the_rules(
             known = 'eaip_audit_checkpoint_age_seconds{workspace="platform"}'
             eventually(lambda: value(known), within_seconds=30)
             assert value('up{job="eaip-operations"}') == ["1"]
+            asked = 'eaip_http_request_duration_seconds_count{route="accounts:preferences"}'
+            eventually(lambda: value(asked) == ["10"], within_seconds=30)
+            assert value('eaip_http_request_duration_seconds_count{route="none"}') == []  # what is live is not there
             rules = eventually(
                 lambda: [
                     rule for group in ask("rules")["groups"] for rule in group["rules"] if rule["health"] != "unknown"
@@ -173,4 +224,5 @@ def test_a_real_prometheus_reads_them_and_judges_by_the_rules(
             )
 
     assert {rule["health"] for rule in rules} == {"ok"}
-    assert set(re.findall(r"eaip_(\w+)", RULES.read_text())) <= read().keys()
+    named = {re.sub("_(bucket|count)$", "", name) for name in re.findall(r"eaip_(\w+)", RULES.read_text())}
+    assert named <= read().keys()

@@ -24,6 +24,7 @@ EXEMPT = {
     "accounts_user_groups": "Django's; unused",
     "accounts_user_user_permissions": "Django's; unused",
     "api_idempotentrequest": "answers that were given; the release that was made has its event",
+    "api_timing": "how long things took, counted",
     "approvals_checklistline": "what was asked can't be changed; ticks are governed",
     "approvals_notice": "what somebody was told; `requirement.*` and `notice.mailed` say so",
     "audit_checkpoint": "the seal: append-only",

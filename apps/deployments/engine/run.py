@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.core import hints
 from apps.core.crashpoints import crashpoint
 from apps.core.durations import in_words
+from apps.core.timings import timings
 from apps.deployments import clock, transitions
 from apps.deployments.engine import claim, deafness, endings, journal, locks, registry, resolve, verification
 from apps.deployments.engine.attempt import Attempt
@@ -147,6 +148,7 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     crashpoint(f"after_intent:{step.kind}")
     attempt.log.step = seq
     attempt.say(step.label)
+    began = time.monotonic()
     try:
         result = _effect(attempt, seq, step)
     except StaleFence:
@@ -154,8 +156,10 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     except Exception as error:
         definite = isinstance(error, ArtifactRejected | ReleaseFailed | TargetUntouched | Cancelled)
         verdict = StepVerdict.FAILED if definite else StepVerdict.UNKNOWN
+        _count(step, verdict, began)
         journal.end(attempt.deployment, seq, verdict, detail=attempt.log.masked(str(error)))
         raise
+    _count(step, StepVerdict.DONE, began)
     crashpoint(f"after_effect:{step.kind}")
     attempt.lease.require()
     evidence = dict(result.evidence) | {"changed": result.changed} | ({"slot": result.slot} if result.slot else {})
@@ -163,6 +167,10 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     crashpoint(f"after_result:{step.kind}")
     attempt.log.write(result.detail)
     return result
+
+
+def _count(step: StepPlan, verdict: StepVerdict, began: float) -> None:
+    timings.count("deployment_step", step.kind.lower(), verdict.lower(), seconds=time.monotonic() - began)
 
 
 def _effect(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
