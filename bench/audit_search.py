@@ -1,7 +1,9 @@
 """Search of a large ledger: p50 and p95 of each filter at the database and of the page, beside a read by primary key.
 
 BENCH_EVENTS rows (10 million unless said otherwise) over 24 months and eight workspaces, which hold from seven tenths
-of them to a few. Also what the indexes cost an insert. The database goes with the run; it takes about 2 KB a row.
+of them to a few. A search that ends early is followed until it finds something or comes to the end: how many answers
+that takes, and how long; beside it, how long one search takes that may take as long as it likes. Also what the indexes
+cost an insert. The database goes with the run; it takes about 2 KB a row.
 """
 
 import os
@@ -24,6 +26,7 @@ import httpx2
 import psycopg
 from django.db import connection, transaction
 from django.http import QueryDict
+from django.test import override_settings
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
@@ -48,7 +51,8 @@ SERVICE = "00001000-0000-0000-0000-000000000007"
 PERSON, LEFT = "person-7", "person-left"
 
 # Workspace by a draw of 0..1; the eighth gets a handful of rows in all. Everything follows from the row's number, so
-# that two runs hold the same; `retired` and the person who left are found in the oldest quarter alone.
+# that two runs hold the same; `retired` and the person who left are found in the oldest quarter alone. The portal
+# starts no session, no session fails, waivers are the first workspace's, and each environment is of one stage.
 FILL = """
 INSERT INTO audit_event (workspace_id, recorded_at, kind, outcome, actor_type, actor_id, actor_label, target_type,
     target_id, target_label, environment_id, service_id, request_id, summary, reason, actor, source, target, change,
@@ -56,7 +60,8 @@ INSERT INTO audit_event (workspace_id, recorded_at, kind, outcome, actor_type, a
 SELECT CASE WHEN n %% 50021 = 7 THEN %(tiny)s WHEN a < 700 THEN %(w0)s WHEN a < 900 THEN %(w1)s WHEN a < 950 THEN %(w2)s
         WHEN a < 970 THEN %(w3)s WHEN a < 985 THEN %(w4)s WHEN a < 995 THEN %(w5)s ELSE %(small)s END::uuid,
     %(first)s + (n - %(low)s::bigint) * %(step)s::bigint * interval '1 microsecond', kind,
-    CASE WHEN b < 5 THEN 'FAILED' WHEN b < 15 THEN 'REFUSED' ELSE 'SUCCESS' END, actor_type, actor_id, actor_label,
+    CASE WHEN kind = 'session.started' THEN 'SUCCESS' WHEN b < 5 THEN 'FAILED' WHEN b < 15 THEN 'REFUSED'
+        ELSE 'SUCCESS' END, actor_type, actor_id, actor_label,
     split_part(kind, '.', 1), md5((n / 8)::text)::uuid, name || ' ' || version,
     CASE WHEN b %% 3 = 0 THEN NULL WHEN %(old)s AND b %% 5 = 0 THEN %(retired)s::uuid
         ELSE ('00000e00-0000-0000-0000-' || lpad((a %% 12)::text, 12, '0'))::uuid END,
@@ -74,9 +79,11 @@ FROM (
             AS actor_id,
         CASE WHEN b < 550 THEN 'EAIP Operations' WHEN %(old)s AND b < 560 THEN 'Former Auditor'
             ELSE (ARRAY['A', 'B', 'C', 'D', 'E'])[1 + a %% 5] || ' Person' || a %% 300 END AS actor_label,
-        (ARRAY['deployment.applying', 'deployment.verifying', 'deployment.succeeded', 'deployment.starting',
+        CASE WHEN a < 700 AND n %% 1009 = 11 THEN 'waiver.granted'
+            WHEN b < 550 AND (a * 7 + b) %% 12 = 8 THEN 'release.sealed'
+            ELSE (ARRAY['deployment.applying', 'deployment.verifying', 'deployment.succeeded', 'deployment.starting',
             'promotion.requested', 'promotion.ready', 'promotion.completed', 'decision.approved', 'session.started',
-            'evidence.received', 'release.sealed', 'check.health_changed'])[1 + (a * 7 + b) %% 12] AS kind,
+            'evidence.received', 'release.sealed', 'check.health_changed'])[1 + (a * 7 + b) %% 12] END AS kind,
         'service-' || n %% 97 AS name, format('%%s.%%s.%%s', n / 400000, (n / 2000) %% 200, n %% 7) AS version,
         (ARRAY['DEV', 'QA', 'Staging', 'Production'])[1 + a %% 4] AS stage,
         (ARRAY['verifying', 'succeeded', 'applying', 'started', 'ready', 'approved'])[1 + b %% 6] AS word
@@ -90,7 +97,7 @@ FILTERS: list[tuple[str, dict[str, str]]] = [
     ("first page, no filter", {}),
     ("kind", {"kind": "decision.approved"}),
     ("noun", {"kind": "deployment"}),
-    ("kind never seen", {"kind": "waiver.granted"}),
+    ("kind never seen", {"kind": "stream.removed"}),
     ("outcome done", {"outcome": "SUCCESS"}),
     ("outcome failed", {"outcome": "FAILED"}),
     ("actor: the portal", {"actor": "system"}),
@@ -120,8 +127,18 @@ FILTERS: list[tuple[str, dict[str, str]]] = [
     ("kind + service", {"kind": "promotion.ready", "service": SERVICE}),
     ("actor + failed", {"actor": PERSON, "outcome": "FAILED"}),
     ("kind + retired environment", {"kind": "deployment.applying", "environment": RETIRED}),
-    ("common + common, never both", {"q": "verifying ready"}),
-    ("noun + common text, never both", {"q": "verifying approved", "kind": "deployment"}),
+    ("text + text, never both", {"q": "verifying ready"}),
+    ("beginning + text, never both", {"q": "verif* ready"}),
+    ("noun + text, never both", {"q": "verifying approved", "kind": "deployment"}),
+    ("actor + kind, never both", {"actor": "system", "kind": "session.started"}),
+    ("kind + failed, never both", {"kind": "session.started", "outcome": "FAILED"}),
+    ("environment + text, never both", {"environment": ENVIRONMENT, "q": "staging"}),
+    ("retired environment + text, never both", {"environment": RETIRED, "q": "started"}),
+    ("workspace + rare kind, never both", {"workspace": str(WORKSPACES[1]), "kind": "waiver.granted"}),
+    ("object + text, never both", {"object": "OBJECT", "q": "flamingo"}),
+    ("four, never all", {"q": "staging", "environment": ENVIRONMENT, "actor": "system", "kind": "deployment"}),
+    ("deep: text + text, never both", {"to": "OLD", "q": "verifying ready"}),
+    ("deep: newer, text + text, never both", {"after": "OLD", "q": "verifying ready"}),
     ("text + service + failed", {"q": "flamingo", "service": SERVICE, "outcome": "FAILED"}),
     ("a day, 20 months ago", {"since": "OLD", "until": "OLD"}),
     ("kind in that day", {"since": "OLD", "until": "OLD", "kind": "release.sealed"}),
@@ -129,6 +146,11 @@ FILTERS: list[tuple[str, dict[str, str]]] = [
     ("deep: rare text", {"to": "OLD", "q": "flamingo"}),
     ("deep: newer pages of a common kind", {"after": "OLD", "kind": "decision.approved"}),
 ]
+
+COLUMNS = (
+    "filter", "all p50", "all p95", "small p50", "small p95", "page p50", "page p95", "rows", "answers", "all of them",
+    "in one",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -139,7 +161,7 @@ def main() -> None:
         client = _signed_in(server.url)
         facts = _facts()
         raw = _quantiles(lambda n: _primary_key(facts["keys"][n % len(facts["keys"])]))
-        rows.append(("read by primary key", *raw, "", "", "", "", ""))
+        rows.append(("read by primary key", *raw, *[""] * 8))
         for name, template in FILTERS:
             query = {key: facts.get(value, value) for key, value in template.items()}
             if query.get("after"):
@@ -147,11 +169,11 @@ def main() -> None:
             wide, found = _timed(query, tuple(WORKSPACES))
             narrow, _ = _timed(query, (SMALL,))
             page = _quantiles(lambda _, query=query: _page(client, query))
-            rows.append((name, *wide, *narrow, *page, found))
+            rows.append((name, *wide, *narrow, *page, found, *_to_the_end(query), _without_limit(query)))
             print("  ", *rows[-1], flush=True)
     print_table(
         f"Search of {ROWS:,} entries, ms (goal: p95 below 100; all = eight workspaces, small = one with 0.5 %)",
-        ("filter", "all p50", "all p95", "small p50", "small p95", "page p50", "page p95", "rows"),
+        COLUMNS,
         rows,
     )
     after = _insert_times("", keep=True)
@@ -264,21 +286,47 @@ def _primary_key(key: tuple[Any, Any]) -> float:
         return time.perf_counter() - started
 
 
-def _timed(query: dict[str, str], workspaces: tuple[UUID, ...]) -> tuple[tuple[str, str], int]:
+def _trail(query: dict[str, str], workspaces: tuple[UUID, ...]) -> tuple[TrailFilter, QueryDict]:
     address = QueryDict(urlencode(query))
+    trail = TrailFilter(address, workspaces=workspaces)
+    for name in ("workspace", "environment", "service"):
+        trail.fields[name].choices = [("", ""), *((query[name], "") for _ in (1,) if name in query)]
+    assert trail.is_valid(), trail.errors
+    return trail, address
+
+
+def _timed(query: dict[str, str], workspaces: tuple[UUID, ...]) -> tuple[tuple[str, str], int]:
     sizes = []
 
     def once(_: int) -> float:
         with workspace_scope(workspaces):
-            trail = TrailFilter(address, workspaces=workspaces)
-            for name in ("workspace", "environment", "service"):
-                trail.fields[name].choices = [("", ""), *((query[name], "") for _ in (1,) if name in query)]
-            assert trail.is_valid(), trail.errors
+            trail, address = _trail(query, workspaces)
             started = time.perf_counter()
             sizes.append(len(trail.page(address).rows))
             return time.perf_counter() - started
 
     return _quantiles(once), sizes[-1]
+
+
+def _to_the_end(query: dict[str, str]) -> tuple[int, str]:
+    """Return how many answers it takes until something is found or all is looked at, and how many ms they take."""
+    with workspace_scope(WORKSPACES):
+        started, answers, looks = time.perf_counter(), 0, True
+        while looks:
+            trail, address = _trail(query, tuple(WORKSPACES))
+            page = trail.page(address)
+            answers, looks = answers + 1, page.reached and not page.rows
+            further = {"after": page.newer} if page.goes_newer else {"before": page.older}
+            query = {name: value for name, value in query.items() if name != "to"} | further
+        return answers, f"{(time.perf_counter() - started) * 1e3:.0f}"
+
+
+def _without_limit(query: dict[str, str]) -> str:
+    with workspace_scope(WORKSPACES), override_settings(AUDIT_SEARCH_PATIENCE=None):
+        trail, address = _trail(query, tuple(WORKSPACES))
+        started = time.perf_counter()
+        trail.page(address)
+        return f"{(time.perf_counter() - started) * 1e3:.0f}"
 
 
 def _page(client: httpx2.Client, query: dict[str, str]) -> float:

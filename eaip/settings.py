@@ -283,6 +283,9 @@ AUDIT_ARCHIVE_DIR = env.path("EAIP_AUDIT_ARCHIVE_DIR", DATA_DIR / "audit-archive
 AUDIT_LOOK = env.seconds("AUDIT_LOOK_SECONDS", 5)
 AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 20)
 AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 3600)
+# A page of the trail has to be there in a tenth of a second: how much of it the search may take before it says how far
+# it came (ADR 0117).
+AUDIT_SEARCH_PATIENCE = env.seconds("AUDIT_SEARCH_SECONDS", 0.05)
 
 # Exports of the trail: where workers write them and web servers read them, for how long they are kept, and how soon
 # another worker goes on for one that died.

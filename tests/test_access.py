@@ -259,7 +259,7 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "audit:seal-note": lambda o: [o.event.pk],  # tests/audit/test_seal.py has real ones, which need a sealer
     **{
         f"audit:saved-filter-{name}": lambda o: [_saved_filter(o).pk]
-        for name in ("detail", "rename", "remove")
+        for name in ("detail", "rename", "take-over", "remove")
     },
     **{
         f"compliance:proposal-{name}": lambda o: [propose_retention(o.world).pk] for name in ("detail", "decision")

@@ -618,6 +618,11 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         lambda w: Call(w.cast.auditor, _saved_filter("rename", w), {"name": "Theirs"}),
     ),
     (
+        "audit:saved-filter-take-over",
+        "saved_filter.taken_over",
+        lambda w: Call(w.cast.security, _saved_filter("take-over", w, is_left=True), {}),
+    ),
+    (
         "audit:saved-filter-remove",
         "saved_filter.removed",
         lambda w: Call(w.cast.auditor, _saved_filter("remove", w), {}),
@@ -750,10 +755,10 @@ def _export(world: World) -> Any:
     return compliance_actions.ask_export(trail, form="CSV", by=world.cast.auditor, now=NOW)
 
 
-def _saved_filter(verb: str, world: World) -> str:
+def _saved_filter(verb: str, world: World, *, is_left: bool = False) -> str:
     saved = saved_filters.save_filter(
-        "Refusals", "outcome=REFUSED", workspace_id=world.cast.platform.pk, is_shared=False,
-        person_id=world.cast.auditor.pk, by=world.cast.auditor, now=NOW,
+        "Refusals", "outcome=REFUSED", workspace_id=world.cast.platform.pk, is_shared=is_left,
+        person_id=uuid4() if is_left else world.cast.auditor.pk, by=world.cast.auditor, now=NOW,
     )  # fmt: skip
     return reverse(f"audit:saved-filter-{verb}", args=[saved.pk])
 

@@ -6,18 +6,18 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.http import QueryDict
 from django.utils import timezone
 
 from apps.audit.kinds import KINDS
 from apps.audit.models import AuditEvent
 from apps.audit.offers import offered
-from apps.audit.querysets import EventQuerySet
-from apps.core.keyset import Page, cursor_at
+from apps.audit.querysets import LAST_ID, EventQuerySet, FoundPage
+from apps.core.keyset import cursor_at
 
 OUTCOMES = [("", "Any outcome"), ("SUCCESS", "Done"), ("REFUSED", "Refused"), ("FAILED", "Failed")]
 NOUNS = sorted({kind.split(".")[0] for kind in KINDS})
-LAST_ID = UUID(int=2**128 - 1)
 COUNT_SECONDS = 10
 # Which fields a chip stands for, and takes away.
 CHIPS = {
@@ -97,22 +97,31 @@ class TrailFilter(forms.Form):
         events = AuditEvent.objects.visible_in(self.workspaces)
         return events.matching(**self.criteria()) if self.is_valid() else events.none()
 
-    def page(self, query: QueryDict) -> Page[AuditEvent]:
+    def page(self, query: QueryDict) -> FoundPage:
         """Return one page of them, newest first. `to` in the query is a day to jump to, where no cursor is."""
         if not self.is_valid():
-            return Page([], None, None)
+            return FoundPage([], None, None)
         cursors = {name: str(query[name]) for name in ("after", "before") if query.get(name)}
         if not cursors and (day := _day_in(query.get("to", ""))):
             cursors["before"] = cursor_at(day + timedelta(days=1) - timedelta(microseconds=1), LAST_ID)
-        return AuditEvent.objects.all().found_page(self.criteria(), self.workspaces, cursors)
+        return AuditEvent.objects.all().found_page(
+            self.criteria(), self.workspaces, cursors, patience=settings.AUDIT_SEARCH_PATIENCE
+        )
 
-    def total(self, page: Page[AuditEvent], *, exactly: bool) -> str:
-        """Return how many they are, in words: about, from statistics, unless they fill no page or it must be exact."""
+    def total(self, page: FoundPage, *, exactly: bool) -> str:
+        """Return how many they are, in words: about, from statistics, unless they fill no page or it must be exact.
+
+        Where the search has not come to the end, statistics are no answer: it tells what was found so far.
+        """
         if page.newer is None and page.older is None:
             return _plural(len(page.rows))
         if exactly:
             counted = self.events().counted(within_seconds=COUNT_SECONDS)
             return _plural(counted) if counted is not None else f"too many to count in {COUNT_SECONDS} seconds"
+        if page.reached:
+            return f"{_plural(len(page.rows))} so far"
+        if not page.rows:
+            return "none here"
         return about(max(AuditEvent.objects.all().estimated(self.criteria(), self.workspaces), len(page.rows) + 1))
 
     def in_words(self) -> dict[str, str]:

@@ -181,6 +181,7 @@ KINDS: dict[str, str] = {
     "stream.replayed": "sent a refused entry of a stream again",
     "saved_filter.saved": "saved a filter of the audit trail",
     "saved_filter.renamed": "renamed a filter of the audit trail",
+    "saved_filter.taken_over": "took over a filter of the audit trail",
     "saved_filter.removed": "removed a filter of the audit trail",
     "dossier.made": "made a dossier",
     "compliance.exported": "exported the state of controls",

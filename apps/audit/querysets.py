@@ -1,7 +1,8 @@
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
@@ -9,15 +10,28 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError, connection, models, transaction
 from django.db.models import F, Func, Q, Value
 
-from apps.core.keyset import Cursor, Page, page_of_found, read_cursor
+from apps.core.keyset import Cursor, Page, cursor_at, page_of_found, read_cursor
 
 # What a row of the list does not show, and what makes it wide.
 UNSEEN_IN_A_LIST = ("canonical", "change", "approval", "causation", "source", "actor", "target", "schema_version")
 COLUMNS_OF_TERMS = (
     "workspace_id", "kind", "outcome", "actor_id", "actor_label", "target_type", "target_id", "target_label",
-    "environment_id", "service_id", "request_id", "summary", "reason", "target",
+    "environment_id", "service_id", "request_id", "summary", "reason", "target", "recorded_at",
 )  # fmt: skip
+FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
 ID = re.compile(r"\s*[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\s*")
+
+
+@dataclass(frozen=True)
+class FoundPage(Page[Any]):
+    """A page of a search, which may have ended before the ledger did.
+
+    `reached` is how far it looked then: everything from that moment on, or, where it `goes_newer`, before it. The
+    page's cursors go on from there, so that nothing is skipped.
+    """
+
+    reached: datetime | None = None
+    goes_newer: bool = False
 
 
 class WorkspaceRows(models.QuerySet):
@@ -79,16 +93,20 @@ class EventQuerySet(WorkspaceRows):
 
     def found_page(
         self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], query: Mapping[str, str], *, size: int = 50,
-        look: int = 3000,
-    ) -> Page[Any]:  # fmt: skip
+        look: int = 1000, patience: timedelta | None = None,
+    ) -> FoundPage:  # fmt: skip
         """Return one page of the events in these workspaces that match, newest first, however large the ledger is.
 
         Shapes: `criteria` are those of `matching`; `query` holds the cursors, as for `page_of`. The database function
-        finds ids alone; the rows are read under the policy. It looks at the newest `look` entries of a month before it
-        turns to the index.
+        finds ids alone; the rows are read under the policy. It looks at the newest `look` entries before it turns to
+        the index, and ends about when its patience does: then the page is a short one, or empty, and says so.
         """
         after, before = (read_cursor(query.get(name, ""), self.model, "recorded_at") for name in ("after", "before"))
-        found = _found(criteria, workspaces, after or before, newer=bool(after), wanted=size + 1, look=look)
+        # Where a search goes on that ended early, looking one by one has been in vain before.
+        look = 0 if (before and before[1] == FIRST_ID) or (after and after[1] == LAST_ID) else look
+        found, reached = _found(
+            criteria, workspaces, after or before, newer=bool(after), wanted=size + 1, look=look, patience=patience
+        )
         rows: dict[UUID, Any] = {}
         if found:
             moments = [moment for _, moment in found]
@@ -97,7 +115,17 @@ class EventQuerySet(WorkspaceRows):
             )
             rows = events.defer(*UNSEEN_IN_A_LIST).in_bulk()
         read = [rows[key] for key, _ in found if key in rows]
-        return page_of_found(read, "recorded_at", after=after, before=before, size=size)
+        page = page_of_found(read, "recorded_at", after=after, before=before, size=size)
+        newer, older = page.newer, page.older
+        if after:
+            older = older or cursor_at(*after)
+            if reached:
+                newer = cursor_at(reached - timedelta(microseconds=1), LAST_ID)
+        else:
+            newer = newer or (cursor_at(*before) if before else None)
+            if reached:
+                older = cursor_at(reached, FIRST_ID)
+        return FoundPage(page.rows, newer, older, reached, goes_newer=bool(after))
 
     def estimated(self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...]) -> int:
         """Return about how many events match, from the database's statistics alone."""
@@ -144,13 +172,16 @@ def _asked(
 
 def _found(
     criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], beyond: Cursor | None, *, newer: bool, wanted: int,
-    look: int,
-) -> list[tuple[UUID, datetime]]:  # fmt: skip
+    look: int, patience: timedelta | None,
+) -> tuple[list[tuple[UUID, datetime]], datetime | None]:  # fmt: skip
+    """Return what was found, and how far the search came if it did not come to the end."""
     text, scope, since, until = _asked(criteria, workspaces)
     moment, key = beyond or (None, None)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [scope, text, since, until, moment, key, newer, wanted, look],
+            "SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [scope, text, since, until, moment, key, newer, wanted, look, patience],
         )
-        return list(cursor.fetchall())
+        found = list(cursor.fetchall())
+    reached = found.pop()[1] if found and found[-1][0] is None else None
+    return found, reached

@@ -15,7 +15,7 @@ from apps.audit.querysets import SavedFilterQuerySet
 from apps.core.keyset import page_of
 from apps.core.pages import attachment, moved, render_page
 from apps.core.requests import ScopedRequest
-from apps.core.verdict import Invalid
+from apps.core.verdict import Invalid, Verdict
 
 LONGEST_QUERY = 1000
 
@@ -30,7 +30,7 @@ def event_list(request: ScopedRequest) -> HttpResponse:
         "form": trail,
         "saved": saved,
         "opened": opened,
-        "may_change": opened and saved_filters.may_change(opened, person_id=_person(request)),
+        **(_rights_on(opened, request) if opened else {}),
         "save_form": SaveForm(workspaces=trail.workspaces),
         "rename_form": RenameForm(initial={"name": opened.name}) if opened else None,
         "page": page,
@@ -136,9 +136,16 @@ def saved_filter_rename(request: ScopedRequest, filter_id: UUID) -> HttpResponse
 
 
 @require_POST
+def saved_filter_take_over(request: ScopedRequest, filter_id: UUID) -> HttpResponse:
+    saved = get_object_or_404(_saved(request), pk=filter_id)
+    saved_filters.take_over_filter(saved, person_id=_person(request), keeps=_keeps(request, saved), by=request.user)
+    return moved(request, "audit:saved-filter-detail", saved.pk)
+
+
+@require_POST
 def saved_filter_remove(request: ScopedRequest, filter_id: UUID) -> HttpResponse:
     saved = get_object_or_404(_saved(request), pk=filter_id)
-    saved_filters.remove_filter(saved, person_id=_person(request), by=request.user)
+    saved_filters.remove_filter(saved, person_id=_person(request), keeps=_keeps(request, saved), by=request.user)
     return moved(request, "audit:event-list")
 
 
@@ -148,6 +155,17 @@ def _person(request: ScopedRequest) -> UUID:
 
 def _saved(request: ScopedRequest) -> SavedFilterQuerySet:
     return SavedFilter.objects.visible_in(request.rights.require_any("AUDIT_READ")).offered_to(_person(request))
+
+
+def _keeps(request: ScopedRequest, saved: SavedFilter) -> Verdict:
+    return cast(Verdict, request.rights.may("AUDIT_KEEP", saved.workspace_id))
+
+
+def _rights_on(saved: SavedFilter, request: ScopedRequest) -> dict[str, object]:
+    may_change = saved_filters.may_change(saved, person_id=_person(request))
+    is_left = not may_change and saved_filters.is_left(saved)
+    taking = saved_filters.may_take_over(saved, is_left=is_left, keeps=_keeps(request, saved))
+    return {"may_change": may_change, "is_left": is_left, "may_take_over": taking}
 
 
 def _subject(trail: TrailFilter, rows: list[AuditEvent]) -> str:

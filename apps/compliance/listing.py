@@ -1,12 +1,12 @@
 """Pages of what is computed rather than queried: cut by the key of a row, as apps.core.keyset cuts queries."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from django.http import QueryDict
+
+from apps.core.keyset import cursor_of, text_of
 
 
 class Keyed(Protocol):
@@ -32,24 +32,13 @@ def listing_of(rows: Sequence[Row], query: QueryDict, *, size: int = 50) -> List
 
     Shapes: a cursor that can't be read is taken as none.
     """
-    after, before = (_read(query.get(name, "")) for name in ("after", "before"))
+    after, before = (text_of(query.get(name, "")) for name in ("after", "before"))
     first = 0
     if after:
         first = max(0, sum(row.key < after for row in rows) - size)
     elif before:
         first = sum(row.key <= before for row in rows)
     shown = rows[first : first + size]
-    newer = _cursor(shown[0].key) if first and shown else None
-    older = _cursor(shown[-1].key) if shown and first + size < len(rows) else None
+    newer = cursor_of(shown[0].key) if first and shown else None
+    older = cursor_of(shown[-1].key) if shown and first + size < len(rows) else None
     return Listing(shown, newer, older, len(rows))
-
-
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (ValueError, binascii.Error):
-        return ""

@@ -69,7 +69,20 @@ def _cursor(row: Any, moment: str) -> str:
 def cursor_at(when: Any, key: object) -> str:
     """This function will return the cursor of a place between rows: of a row's moment and key, or of any others."""
     text = when.isoformat() if isinstance(when, datetime) else str(when)
-    return base64.urlsafe_b64encode(f"{text} {key}".encode()).decode().rstrip("=")
+    return cursor_of(f"{text} {key}")
+
+
+def cursor_of(text: str) -> str:
+    """This function will return the cursor that stands for any text, fit for an address."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def text_of(cursor: str) -> str:
+    """This function will return the text that a cursor stands for; none, if it can't be read."""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (ValueError, binascii.Error):
+        return ""
 
 
 def read_cursor(cursor: str, model: type[Model], moment: str) -> Cursor | None:
@@ -77,9 +90,9 @@ def read_cursor(cursor: str, model: type[Model], moment: str) -> Cursor | None:
     field: Any = model._meta.get_field(moment)
     key = model._meta.pk
     try:
-        when, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split(" ")
+        when, text = text_of(cursor).split(" ")
         place, value = field.to_python(when), key.to_python(text)
-    except (ValueError, binascii.Error, ValidationError):
+    except (ValueError, ValidationError):
         return None
     is_whole = place is not None and (not isinstance(place, datetime) or place.tzinfo)
     return (place, value) if is_whole and value else None

@@ -14,6 +14,7 @@ from apps.audit.filters import TrailFilter, about
 from apps.audit.models import AuditEvent
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.workspaces.scope import workspace_scope
+from tests.audit.months import spread_over_months
 from tests.cast import Cast
 
 LIST = "/audit/"
@@ -46,7 +47,8 @@ def ledger(db: None) -> Iterator[dict[str, UUID]]:
 
 
 def _found(criteria: dict[str, Any], workspaces: tuple[UUID, ...] = PLATFORM, look: int = 5000) -> list[UUID]:
-    return [event.pk for event in AuditEvent.objects.all().found_page(criteria, workspaces, {}, look=look).rows]
+    page = AuditEvent.objects.all().found_page(criteria, workspaces, {}, look=look)
+    return [event.pk for event in page.rows]
 
 
 @pytest.mark.parametrize(
@@ -204,3 +206,56 @@ def test_paging_goes_back_and_forth_over_the_same_events(ledger: dict[str, UUID]
 
     assert [event.pk for event in back.rows] == [event.pk for event in first.rows]
     assert [event.pk for event in second.rows] == [ledger["deployment"], ledger["promotion"]]
+
+
+@pytest.fixture
+def months(transactional_db: None, cast: Cast, engines: Any, database: str) -> None:
+    spread_over_months(engines, database)
+
+
+def test_whatever_the_patience_each_event_is_found_once_and_nothing_is_skipped(months: None) -> None:
+    events, none, little = AuditEvent.objects.all(), timedelta(0), timedelta(milliseconds=20)
+    a_month_ago = datetime.now(UTC) - timedelta(days=30)
+    cases: list[tuple[dict[str, Any], timedelta | None, int]] = [
+        ({}, none, 5), ({"q": "form* sealed"}, none, 0), ({"q": "sealed", "kind": "release.created"}, none, 0),
+        ({"q": "formerly"}, little, 40), ({"until": a_month_ago, "outcome": "SUCCESS"}, none, 0),
+        ({"since": a_month_ago, "q": "lately"}, none, 0), ({"q": "rarely"}, None, 0), ({}, None, 0),
+    ]  # fmt: skip
+    with workspace_scope(PLATFORM):
+        for criteria, patience, look in cases:
+            how: dict[str, Any] = {"size": 30, "look": look, "patience": patience}
+            expected = [event.pk for event in events.visible_in(PLATFORM).matching(**criteria).newest_first()]
+            page = events.found_page(criteria, PLATFORM, {}, **how)
+            down, pages = [event.pk for event in page.rows], 1
+            while page.older:
+                page = events.found_page(criteria, PLATFORM, {"before": page.older}, **how)
+                down, pages = down + [event.pk for event in page.rows], pages + 1
+            up = [event.pk for event in page.rows]
+            while page.newer:
+                page = events.found_page(criteria, PLATFORM, {"after": page.newer}, **how)
+                up = [event.pk for event in page.rows] + up
+
+            assert (down, up) == (expected, expected), (criteria, patience, look)
+            assert pages > 1 or expected or patience is not none
+
+
+def test_search_that_ends_early_says_how_far_it_looked_and_goes_on(
+    client: Client, cast: Cast, months: None, settings: Any
+) -> None:
+    settings.AUDIT_SEARCH_PATIENCE = timedelta(0)
+    client.force_login(cast.auditor)
+    address, texts = f"{LIST}?q=created&kind=release.sealed", []
+
+    while address:
+        page = client.get(address)
+        texts.append(page.content.decode())
+        found = page.context["page"]
+        address = found.older and f"{LIST}?q=created&kind=release.sealed&before={found.older}"
+
+    assert len(texts) > 1
+    assert all("Nothing was found since" in text and 'hx-trigger="load"' in text for text in texts[:-1])
+    assert "0 events so far" in texts[0]
+    assert "count all" in texts[0]
+    assert "No further event matches" in texts[-1]
+    assert "look further" not in texts[-1]
+    assert client.get(f"{LIST}?q=created&kind=release.sealed&count=exactly").context["total"] == "0 events"

@@ -1,4 +1,4 @@
-"""Search of the trail as an auditor does it: words, chips, a saved filter; with scripts and without."""
+"""Search of the trail as an auditor does it: words, chips, a saved filter, and what takes long; without scripts too."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,11 @@ from playwright.sync_api import Page, expect
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core.platform import PLATFORM_WORKSPACE_ID
+from tests.audit.months import spread_over_months
 from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn
+from tests.cast import Cast
+from tests.engines import Engines
 from tests.processes import WebServer
 from tests.world import World
 
@@ -52,3 +55,35 @@ def test_auditor_searches_saves_and_opens_a_filter(
         page.get_by_text(f"Rename or remove “Refused needles {scripts}”").click()
         page.get_by_role("button", name="Remove this filter").click()
         expect(page.get_by_role("link", name=f"Refused needles {scripts}")).to_have_count(0)
+
+
+@pytest.fixture
+def impatient(cast: Cast, engines: Engines, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of several months, and a portal that is to be started: its searches look at one slice each."""
+    spread_over_months(engines, database)
+    monkeypatch.setenv("AUDIT_SEARCH_SECONDS", "0")
+
+
+def test_search_that_takes_long_goes_on_by_itself_or_by_its_link(
+    impatient: None, cast: Cast, portal: WebServer, open_page: Callable[..., Page], sign_in: SignIn
+) -> None:
+    never, rare = f"{portal.url}/audit/?q=created&kind=release.sealed", f"{portal.url}/audit/?q=rarely"
+    for scripts in (True, False):
+        page = open_page(java_script_enabled=scripts)
+        sign_in(page.context, cast.auditor)
+        events = page.locator("#events")
+
+        page.goto(never)
+        if not scripts:
+            expect(events).to_contain_text("Nothing was found since")
+            while (further := events.get_by_role("link", name="look further")).count():
+                page.goto(f"{portal.url}/audit/{further.get_attribute('href')}")
+        expect(events).to_contain_text("No further event matches")
+
+        page.goto(rare)
+        expect(events).to_contain_text("These are all since")
+        newest = events.locator("tbody tr").first.inner_text()
+        if scripts:
+            assert list(findings_as_it_stands(page)) == []
+        events.get_by_role("link", name="look further").click()
+        expect(events.locator("tbody tr").first).not_to_have_text(newest)
