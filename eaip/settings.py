@@ -284,7 +284,7 @@ AUDIT_LOOK = env.seconds("AUDIT_LOOK_SECONDS", 5)
 AUDIT_CHECKPOINT = env.seconds("AUDIT_CHECKPOINT_SECONDS", 20)
 AUDIT_CHECKPOINT_AT_LEAST = env.seconds("AUDIT_CHECKPOINT_AT_LEAST_SECONDS", 3600)
 # A page of the trail has to be there in a tenth of a second: how much of it the search may take before it says how far
-# it came (ADR 0117).
+# it came (ADR 0120).
 AUDIT_SEARCH_PATIENCE = env.seconds("AUDIT_SEARCH_SECONDS", 0.05)
 
 # Exports of the trail: where workers write them and web servers read them, for how long they are kept, and how soon
@@ -300,7 +300,7 @@ STREAM_LEASE = env.seconds("STREAM_LEASE_SECONDS", 30)
 
 # Who may read the portal's own figures at /metrics says this (docs/reference/metrics.md); empty: nobody may.
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
-# How often each process adds what it counted to the others' (ADR 0117).
+# How often each process adds what it counted to the others' (ADR 0122).
 TIMINGS_EVERY = env.seconds("TIMINGS_EVERY_SECONDS", 5)
 
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.

@@ -1,4 +1,4 @@
-"""What all processes counted, added up in one table: whichever of them is scraped tells the same (ADR 0117)."""
+"""What all processes counted, added up in one table: whichever of them is scraped tells the same (ADR 0122)."""
 
 import logging
 import threading

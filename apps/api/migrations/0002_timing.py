@@ -1,4 +1,4 @@
-"""How long requests, tasks and steps took, added up over all processes (ADR 0117)."""
+"""How long requests, tasks and steps took, added up over all processes (ADR 0122)."""
 
 import django.contrib.postgres.fields
 from django.db import migrations, models

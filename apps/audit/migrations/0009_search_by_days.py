@@ -1,4 +1,4 @@
-"""Search by slices of time: the day is a term too, and who searches is answered within their patience (ADR 0117).
+"""Search by slices of time: the day is a term too, and who searches is answered within their patience (ADR 0120).
 
 The index is built anew while writers wait; docs/reference/audit.md says how long. `erase_person` looks in it too and
 follows in compliance 0008.
