@@ -61,7 +61,7 @@ PARTS = {
             "tests/browser/test_every_page.py",
             *(
                 f"tests/functional/test_{name}.py"
-                for name in ("journey_without_scripts", "states", "long_log", "paths", "paths_as_shipped")
+                for name in ("journey_without_scripts", "states", "long_log", "paths", "paths_as_shipped", "records")
             ),
         ),
         2,
