@@ -91,6 +91,19 @@ def test_the_lines_of_a_checklist_are_listed_with_who_ticks_them() -> None:
     assert "PROD-20, line: The release is well (by itself, PROD-3)" in lines(part)
 
 
+def test_what_data_a_tier_may_hold_stands_in_words() -> None:
+    assert words.data_of(parse(make_document(tier="STAGING"))) == (
+        ("Data", "anonymised alone"),
+        ("From Production", "only with a report that proves what was done to them"),
+        ("Refreshed", "every 7 days at the latest"),
+        ("Kept", "for 30 days at most, then removed or replaced"),
+    )
+    assert words.data_of(parse(make_document(tier="QA", data={"kinds": ["SYNTHETIC", "MASKED"], "kept_days": 1})))[
+        2:
+    ] == (("Kept", "for 1 day at most, then removed or replaced"),)
+    assert words.data_of(parse(make_document())) == (("Data", "what its users enter; no data set is brought there"),)
+
+
 def test_a_setting_without_words_of_its_own_is_named() -> None:
     made = parse(make_document()).clauses[0]
 
@@ -110,6 +123,7 @@ def test_it_reads_from_the_way_of_a_release_over_the_tiers_to_the_gates() -> Non
     )
     assert [part.title for part in found.sections[1].sections] == [
         "Release flow", "Approvals", "Windows, freezes and holds", "Verification and rollback", "How long things count",
+        "Data of the environment",
     ]  # fmt: skip
     approvals = next(row for row in found.sections[2].gates if row.gate == Gate.APPROVALS)
     assert approvals.clauses == (("PROD-8", "PROD-8", "Production"),)
