@@ -80,9 +80,9 @@ def _lines(report: bytes) -> Iterator[tuple[int, str, str]]:
         if value.startswith("<text>"):
             told = [value.removeprefix("<text>")]
             while "</text>" not in told[-1]:
-                _, line = next(lines, (0, None))
-                if line is None:
+                following = next(lines, None)
+                if following is None:
                     raise Unreadable(f"Line {number}: <text> is never closed.")
-                told.append(line)
+                told.append(following[1])
             value = "\n".join(told).partition("</text>")[0].strip()
         yield number, tag.strip(), value
