@@ -47,8 +47,9 @@ def exchange_entries(copy: Copy) -> None:
 
 def say_unsealed(copy: Copy) -> None:
     """What somebody does who edits an entry, and says that it was not sealed yet, as of long ago."""
+    at = copy["facts"]["entries"][1]["at"]
     for name in ("facts", "proofs"):
-        copy[name] = json.loads(json.dumps(copy[name]).replace(copy["facts"]["entries"][1]["at"], LONG_AGO))
+        copy[name] = json.loads(json.dumps(copy[name]).replace(at, LONG_AGO))
     edit(copy)
     entry(copy, 2)["path"] = None
 
