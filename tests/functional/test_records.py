@@ -91,7 +91,8 @@ def people_record_data_and_backups(office: Office) -> None:
     page.get_by_label("Refreshed", exact=True).fill(in_reach(hour_ago))
     press(page, "Record the refresh")
     expect(page.get_by_text("needs a report that says it was anonymised").first).to_be_visible()
-    page.get_by_label("Report (optional)", exact=True).set_input_files(report)
+    refresh = page.get_by_role("region", name="Record a refresh")
+    refresh.get_by_label("Report (optional)", exact=True).set_input_files(report)
     press(page, "Record the refresh")
     expect(page.locator("#refreshes")).to_contain_text("report.txt")
 
