@@ -135,8 +135,9 @@ def _times() -> Iterable[HistogramMetricFamily]:
     found = list(Timing.objects.order_by("family", "labels").values_list("family", "labels", "counts", "seconds"))
     for name, family in FAMILIES.items():
         times = HistogramMetricFamily(f"eaip_{name}_duration_seconds", family.means, labels=family.labels)
-        for labels, counts, seconds in [row for of, *row in found if of == name]:
-            times.add_metric(labels, _bands(family, counts), seconds)
+        for of, labels, counts, seconds in found:
+            if of == name:
+                times.add_metric(labels, _bands(family, counts), seconds)
         yield times
 
 
