@@ -58,7 +58,7 @@ bench: ## measure the figures, each against a baseline in the same run (B=name f
 
 lock: ## resolve the package lists anew
 	@$(PYTHON) -m deploy.launcher install dev
-	@for list in install run test dev; do \
+	@for list in install run traces test dev; do \
 	  .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	    --no-annotate --custom-compile-command "make lock" requirements/$$list.in -o requirements/$$list.txt $(UPGRADE) || exit 1; \
 	done

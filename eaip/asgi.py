@@ -13,6 +13,7 @@ from django.conf import settings
 from django.urls import get_resolver
 
 from eaip.wsgi import application as pages, writer  # isort: skip  (first, because it sets Django up)
+from apps.core import tracing
 from eaip.live.endpoint import Endpoint
 from eaip.middleware import ARRIVED
 
@@ -47,5 +48,6 @@ async def _lifespan(receive: Any, send: Any) -> None:
         else:
             live.stop()
             writer.stop()
+            tracing.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -6,6 +6,7 @@ from celery import Celery, bootsteps
 from celery.signals import task_postrun, task_prerun
 from kombu.transport.redis import Channel
 
+from apps.core import tracing as core_tracing
 from apps.core.timings import timings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "eaip.settings")
@@ -21,6 +22,8 @@ class Sweep(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
+        from django.conf import settings
+
         from apps.api.runner import see_to_pushes
         from apps.api.timings import Writer
         from apps.approvals.jobs import see_to_approvals
@@ -34,6 +37,10 @@ class Sweep(bootsteps.StartStopStep):
         from apps.policies.jobs import remind_of_records
         from apps.releases.runner import see_to_comparisons, see_to_event_checks
 
+        if settings.TRACES:
+            from eaip import tracing  # its packages are there only where they are wanted
+
+            tracing.start()
         self.sweeper = Sweeper(
             see_to_pushes,
             look_at_dependencies,
@@ -57,6 +64,7 @@ class Sweep(bootsteps.StartStopStep):
         self.watcher.stop()
         self.sweeper.stop()
         self.writer.stop()
+        core_tracing.stop()
 
 
 @task_prerun.connect

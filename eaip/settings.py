@@ -1,6 +1,9 @@
 """One settings module; installations differ by environment variables alone (docs/runbooks/running.md)."""
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
 
 from eaip import env
 
@@ -303,6 +306,13 @@ METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 # How often each process adds what it counted to the others' (ADR 0122).
 TIMINGS_EVERY = env.seconds("TIMINGS_EVERY_SECONDS", 5)
 
+# Where traces of the portal go, by OTLP over HTTP (docs/runbooks/tracing.md); empty: there are none, at no cost.
+TRACES = bool(env.text("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+if TRACES and find_spec("opentelemetry") is None:
+    raise ImproperlyConfigured(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed: pip install -r requirements/traces.txt"
+    )
+
 # Who is asked what users get where no proxy of ours counts (docs/runbooks/monitoring.md); empty: nobody.
 PROMETHEUS_URL = env.text("PROMETHEUS_URL", "")
 # Asked whether it is there, since its silence looks like peace; it sends its alerts by itself.
@@ -372,8 +382,9 @@ SUPERVISOR_CONFIG_DIR = env.path("EAIP_SUPERVISOR_CONFIG_DIR", DATA_DIR / "super
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"whence": {"()": "eaip.log.Whence"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(whence)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["whence"]}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
         "httpx2": {"level": "WARNING"},

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from apps.core import tracing
+
 Identity = Mapping[str, str]
 
 
@@ -34,7 +36,10 @@ class Source:
     causation: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, str]:
-        named = {"via": self.via, "ip": self.ip, "user_agent": self.user_agent, "request_id": self.request_id}
+        named = {
+            "via": self.via, "ip": self.ip, "user_agent": self.user_agent, "request_id": self.request_id,
+            "trace_id": tracing.trace_id(),
+        }  # fmt: skip
         return {key: value for key, value in named.items() if value}
 
 
@@ -53,6 +58,11 @@ def coming_from(source: Source) -> Iterator[Source]:
 def task_source(**causation: object) -> Source:
     """Return the source of background work, with the ids of what caused it."""
     return Source(via="task", causation={name: str(value) for name, value in causation.items() if value})
+
+
+def known_source() -> Source | None:
+    """Return what the door said, where there was one."""
+    return _current.get()
 
 
 def current_source() -> Source:

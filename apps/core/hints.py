@@ -6,6 +6,8 @@ second, and then nothing for a while.
 
 import logging
 import time
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +41,9 @@ def _send(task_name: str, id: UUID) -> None:
     try:
         # A connection of its own: the pooled ones are as patient as a consumer must be.
         with current_app.connection_for_write(connect_timeout=PATIENCE_SECONDS, transport_options=_PATIENT) as broker:
-            current_app.send_task(task_name, kwargs={"id": str(id)}, connection=broker, retry=False)
+            send = partial(current_app.send_task, task_name, kwargs={"id": str(id)}, connection=broker, retry=False)
+            # Of a hint that can't be sent, OpenTelemetry leaves its span behind as the current one: it ends in here.
+            copy_context().run(send)
     except (KombuError, RedisError, OSError) as error:
         _resting_until = time.monotonic() + REST_SECONDS
         log.warning("workers are not told for %s s, the sweeper will find what is due: %s", REST_SECONDS, error)

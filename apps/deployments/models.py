@@ -80,6 +80,7 @@ class Deployment(TenantModel):
     outcome = models.CharField(max_length=500, blank=True)
     rollback_withheld = models.CharField(max_length=300, blank=True, db_default="", default="")
     terms = models.JSONField(default=dict, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, db_default="", default="")
     log_bytes = models.PositiveBigIntegerField(default=0)
     log_lines = models.PositiveIntegerField(default=0)
 

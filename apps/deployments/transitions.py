@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from apps.audit import actions as audit
 from apps.audit.actors import actor_of
-from apps.core import live
+from apps.core import live, tracing
 from apps.core.verdict import Conflict
 from apps.deployments import wording
 from apps.deployments.enums import TERMINAL, DeploymentState
@@ -63,6 +63,7 @@ def create(deployment: Deployment, *, by: object, why: str = "") -> Deployment:
 
     Raises IntegrityError: another attempt holds the lane.
     """
+    deployment.traceparent = tracing.traceparent()
     deployment.save(force_insert=True)
     _tell(deployment, "", by=by, at=deployment.requested_at, why=why)
     return deployment

@@ -1,4 +1,4 @@
-"""python3 -m deploy.launcher run | install <run|test|dev>"""
+"""python3 -m deploy.launcher run | install <run|traces|test|dev>"""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def _dispatch(arguments: list[str]) -> int:
             held = Lock.open(data)
             held.take()
             ports.require_free(chosen_host(), chosen_port())
-            python = install.ensure("run")
+            python = install.ensure("traces" if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") else "run")
             return os.execv(python, [str(python), "-m", "deploy.launcher", "serve", held.pass_on()])  # noqa: S606
         case ["serve", descriptor]:
             # Imported here: it needs the packages that `run` has just installed.

@@ -18,7 +18,12 @@ from deploy.launcher.console import Refused, Step, say
 from deploy.launcher.paths import ROOT, VENV
 
 PYTHON = VENV / "bin" / "python"
-LISTS = {"run": ("run",), "test": ("run", "test"), "dev": ("run", "test", "dev")}
+LISTS = {
+    "run": ("run",),
+    "traces": ("run", "traces"),
+    "test": ("run", "traces", "test"),
+    "dev": ("run", "traces", "test", "dev"),
+}
 
 
 def ensure(purpose: str) -> Path:

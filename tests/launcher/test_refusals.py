@@ -74,7 +74,7 @@ def test_nothing_is_installed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         install.ensure("test")
     install.ensure("run")
 
-    assert [[each.name for each in lists] for lists in installed] == [["run.txt", "test.txt"]]
+    assert [[each.name for each in lists] for lists in installed] == [["run.txt", "traces.txt", "test.txt"]]
 
 
 def test_the_machine_without_venv_hears_which_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core import hints
+from apps.core import hints, tracing
 from apps.core.crashpoints import crashpoint
 from apps.core.durations import in_words
 from apps.core.timings import timings
@@ -59,7 +60,7 @@ def run(workspace_id: UUID, deployment_id: UUID) -> None:
 def _run(deployment: Deployment, claimed_at: float) -> Deployment | None:
     executor, log = executor_of(deployment.lane), LogWriter(deployment, deployment.fence)
     try:
-        with Lease(deployment, executor, log, claimed_at) as lease:
+        with _traced(deployment), Lease(deployment, executor, log, claimed_at) as lease:
             attempt = Attempt(deployment, executor, order_of(deployment), lease, log)
             if deployment.state == DeploymentState.UNKNOWN:
                 return _resolve(attempt)
@@ -73,6 +74,14 @@ def _run(deployment: Deployment, claimed_at: float) -> Deployment | None:
         return None
     finally:
         log.flush()
+
+
+def _traced(deployment: Deployment) -> AbstractContextManager[object]:
+    """Its worker may be told of it in the trace that asked for it; one that finds it says which that was."""
+    kind, fence = deployment.kind.lower(), deployment.fence
+    return tracing.span(
+        "deployment", asked_by=deployment.traceparent, deployment=deployment.number, kind=kind, fence=fence
+    )
 
 
 def _hand_over(deployment: Deployment) -> None:
@@ -150,7 +159,8 @@ def _step(attempt: Attempt, seq: int, step: StepPlan) -> StepResult:
     attempt.say(step.label)
     began = time.monotonic()
     try:
-        result = _effect(attempt, seq, step)
+        with tracing.span(f"step {step.kind.lower()}", deployment=attempt.deployment.number, step=seq):
+            result = _effect(attempt, seq, step)
     except StaleFence:
         raise
     except Exception as error:
