@@ -1,4 +1,4 @@
-"""OpenTelemetry's own SDK and instrumentations, imported where OTEL_EXPORTER_OTLP_ENDPOINT is set (ADR 0117).
+"""OpenTelemetry's own SDK and instrumentations, imported where OTEL_EXPORTER_OTLP_ENDPOINT is set (ADR 0122).
 
 The SDK reads its own variables (docs/runbooks/tracing.md). What leaves is what is listed here: an attribute that is
 not, such as an address with its query, a header or the words of an exception, stays.

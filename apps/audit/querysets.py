@@ -177,11 +177,9 @@ def _found(
     """Return what was found, and how far the search came if it did not come to the end."""
     text, scope, since, until = _asked(criteria, workspaces)
     moment, key = beyond or (None, None)
+    given: list[Any] = [scope, text, since, until, moment, key, newer, wanted, look, patience]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [scope, text, since, until, moment, key, newer, wanted, look, patience],
-        )
+        cursor.execute("SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", given)
         found = list(cursor.fetchall())
     reached = found.pop()[1] if found and found[-1][0] is None else None
     return found, reached

@@ -1,4 +1,4 @@
-"""Spans of what the portal does by itself, and the trace that a line, an entry or an attempt belongs to (ADR 0117).
+"""Spans of what the portal does by itself, and the trace that a line, an entry or an attempt belongs to (ADR 0122).
 
 Where OTEL_EXPORTER_OTLP_ENDPOINT is not set nothing of OpenTelemetry is imported, and all of this does nothing;
 eaip/tracing.py, which alone knows it, puts itself behind `use`.

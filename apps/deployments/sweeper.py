@@ -60,7 +60,7 @@ class Pool:
         with self._lock:
             return self._size - len(self._busy)
 
-    def submit(self, key: UUID, work: Callable[[], None]) -> bool:
+    def submit(self, key: UUID, work: Callable[[], object]) -> bool:
         with self._lock:
             if key in self._busy or len(self._busy) >= self._size:
                 return False
@@ -71,7 +71,7 @@ class Pool:
     def stop(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _do(self, key: UUID, work: Callable[[], None]) -> None:
+    def _do(self, key: UUID, work: Callable[[], object]) -> None:
         try:
             close_old_connections()
             with timings.timed("task", f"{self._name}.row"):

@@ -178,8 +178,8 @@ def _tell(question: Question, *, before: ArtifactAnswer, answer: Answer, detail:
 
 def _wanted(lane: Lane) -> Iterator[tuple[Release, ConfigurationVersion]]:
     """Yield what runs, and the last that ran before, each with the configuration that would come with it."""
-    if lane.live_release is None or lane.live_configuration is None:
+    if (live := lane.live_release) is None or lane.live_configuration is None:
         return
-    yield Release.objects.select_related("artifact").get(pk=lane.live_release_id), lane.live_configuration
+    yield Release.objects.select_related("artifact").get(pk=live.pk), lane.live_configuration
     for deployment in rollback.earlier(lane):
         yield deployment.release, deployment.configuration

@@ -1,10 +1,10 @@
-"""The span in which an attempt was asked for (ADR 0117)."""
+"""The span in which an attempt was asked for (ADR 0122)."""
 
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("deployments", "0068_rollouts_span_workspaces")]
+    dependencies = [("deployments", "0069_guest_parts")]
 
     operations = [
         migrations.AddField(
