@@ -103,9 +103,10 @@ class EventQuerySet(WorkspaceRows):
         """
         after, before = (read_cursor(query.get(name, ""), self.model, "recorded_at") for name in ("after", "before"))
         # Where a search goes on that ended early, looking one by one has been in vain before.
-        look = 0 if (before and before[1] == FIRST_ID) or (after and after[1] == LAST_ID) else look
+        beyond = after or before
+        look = 0 if beyond and beyond[1] == FIRST_ID else look
         found, reached = _found(
-            criteria, workspaces, after or before, newer=bool(after), wanted=size + 1, look=look, patience=patience
+            criteria, workspaces, beyond, newer=bool(after), wanted=size + 1, look=look, patience=patience
         )
         rows: dict[UUID, Any] = {}
         if found:
@@ -120,7 +121,7 @@ class EventQuerySet(WorkspaceRows):
         if after:
             older = older or cursor_at(*after)
             if reached:
-                newer = cursor_at(reached - timedelta(microseconds=1), LAST_ID)
+                newer = cursor_at(reached, FIRST_ID)
         else:
             newer = newer or (cursor_at(*before) if before else None)
             if reached:
@@ -177,9 +178,9 @@ def _found(
     """Return what was found, and how far the search came if it did not come to the end."""
     text, scope, since, until = _asked(criteria, workspaces)
     moment, key = beyond or (None, None)
-    given: list[Any] = [scope, text, since, until, moment, key, newer, wanted, look, patience]
+    arguments: list[Any] = [scope, text, since, until, moment, key, newer, wanted, look, patience]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", given)
+        cursor.execute("SELECT id, moment FROM search_events(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)", arguments)
         found = list(cursor.fetchall())
     reached = found.pop()[1] if found and found[-1][0] is None else None
     return found, reached

@@ -69,6 +69,7 @@ DECLARE
     month integer := 1; months integer; edge timestamptz; low timestamptz; high timestamptz; terms text;
     whole_page CONSTANT integer := wanted; days integer; widest integer := 100000; is_whole boolean; last integer;
     slice_began timestamptz; took interval; remaining interval;
+    nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     bearable CONSTANT integer := 1000;
     longer CONSTANT integer := 8;
     month_days CONSTANT integer := 30;
@@ -82,11 +83,12 @@ BEGIN
     past := '(recorded_at, event_id) ' || CASE WHEN newer THEN '>' ELSE '<' END || ' ($5, $6)';
     IF beyond IS NULL THEN
         beyond := CASE WHEN newer THEN '-infinity' ELSE 'infinity' END;
-        beyond_id := '00000000-0000-0000-0000-000000000000';
+        beyond_id := nil;
     ELSIF newer THEN
         since := greatest(since, beyond);
     ELSE
-        until := least(until, beyond + interval '1 microsecond');
+        -- Where an earlier search ended, nothing of that moment itself is left: each answer has to come further.
+        until := least(until, beyond + CASE WHEN beyond_id = nil THEN interval '0' ELSE interval '1 microsecond' END);
     END IF;
     -- The months to come are many and empty, unless somebody set the clock back. Planned for the moment, each time: a
     -- plan that is kept reads all of this month.
