@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
@@ -22,6 +22,7 @@ from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import registry, rollback
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
 from apps.deployments.executors.contract import Stores
+from apps.environments import addresses
 from apps.environments.enums import Answer
 from apps.environments.models import ArtifactAnswer, Lane
 from apps.integrations.oci_registry import Differs, Gone, Reference, RegistryProblem
@@ -49,12 +50,16 @@ class Said:
 
 
 def due(at_most: int) -> list[tuple[UUID, UUID]]:
-    """This function will find the lanes of all workspaces where something is to be asked for now: (workspace, lane)."""
+    """This function will find the lanes of all workspaces where something is to be asked for now: (workspace, lane).
+
+    What has just come to run is asked for at once where gates go by the answer. A lane on this machine waits for its
+    next turn: its gates look into the store themselves.
+    """
     rows = ArtifactAnswer.objects.filter(lane=OuterRef("pk"))
-    of_live = rows.filter(release=OuterRef("live_release"))
+    is_new = ~Exists(rows.filter(release=OuterRef("live_release"))) & ~Q(executor=addresses.LOCAL)
     with whole_scope():
         lanes = Lane.objects.standing().filter(
-            ~Exists(of_live) | Exists(rows.filter(due_at__lte=CLOCK)),
+            is_new | ~Exists(rows) | Exists(rows.filter(due_at__lte=CLOCK)),
             live_release__isnull=False,
             live_configuration__isnull=False,
         )
@@ -142,7 +147,9 @@ def keep(question: Question, said: Said) -> bool:
     if row is None:
         return False
     detail = wording.plain(said.detail, 300)
-    is_news = said.answer is not None and (row.answered_at is None or row.answer != said.answer)
+    # That what has just been deployed is there is no news.
+    is_first = row.answered_at is None and said.answer == Answer.HELD
+    is_news = said.answer not in (None, row.answer) and not is_first
     is_well = said.answer in (Answer.HELD, Answer.UNKNOWN)
     told: dict[str, Any] = {"trouble": detail}
     if said.answer is not None:
