@@ -22,15 +22,11 @@ def person(portal: WebServer) -> User:
         return User.objects.create_user("manager", password=PASSWORD, display_name="Engineering manager", is_staff=True)
 
 
-def test_sign_in_page_is_fit_for_everyone(portal: WebServer, page: Page) -> None:
+def test_pages_are_fit_for_everyone(portal: WebServer, page: Page, person: User, sign_in: SignIn) -> None:
     assert_fit_for_everyone(page, f"{portal.url}/sign-in/")
-
-
-@pytest.mark.parametrize("path", ["/styleguide/", "/account/", "/no-such-page/"])
-def test_page_is_fit_for_everyone(portal: WebServer, page: Page, person: User, sign_in: SignIn, path: str) -> None:
     sign_in(page.context, person)
-
-    assert_fit_for_everyone(page, portal.url + path)
+    for path in ("/styleguide/", "/account/", "/no-such-page/"):
+        assert_fit_for_everyone(page, portal.url + path)
 
 
 @pytest.mark.parametrize("scripts", [True, False])

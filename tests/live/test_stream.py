@@ -159,27 +159,22 @@ def test_many_changes_are_told_at_most_once_a_second(live: Watching, world: Worl
         assert len([message for message in stream.messages if "Broken in QA" in message.data]) <= 2
 
 
-@pytest.mark.parametrize(
-    "path", ["/live/nothing/", "/live/dashboard/0196f000-0000-7000-8000-000000000000/", "/live/", "/live/services/"]
-)
-def test_what_is_not_there_is_404(live: Watching, world: World, path: str) -> None:
-    assert live.get(path, live.cookies(world.cast.devops)).status_code == 404
-
-
-def test_nobody_watches_without_signing_in(live: Watching) -> None:
-    assert live.get(DASHBOARD, {}).status_code == 401
-    assert live.get(DASHBOARD, {"sessionid": "forged"}).status_code == 401
-    assert live.get("/poll/dashboard/", {}).status_code == 401
-
-
-def test_a_service_of_another_workspace_is_404(live: Watching, world: World) -> None:
+def test_what_is_not_there_or_of_others_is_404_and_nobody_watches_without_signing_in(
+    live: Watching, world: World
+) -> None:
     with world.everything():
         type(world.service).objects.filter(pk=world.service.pk).update(is_published=False)
     path = f"/live/services/{world.service.pk}/"
+    cookies = live.cookies(world.cast.devops)
 
-    with live.watch(path, live.cookies(world.cast.devops)) as stream:
+    with live.watch(path, cookies) as stream:
         assert stream.status == 200
     assert live.get(path, live.cookies(world.cast.outsider)).status_code == 404
+    for nothing in ("nothing/", f"dashboard/{world.service.pk}/", "", "services/"):
+        assert live.get(f"/live/{nothing}", cookies).status_code == 404, nothing
+    assert live.get(DASHBOARD, {}).status_code == 401
+    assert live.get(DASHBOARD, {"sessionid": "forged"}).status_code == 401
+    assert live.get("/poll/dashboard/", {}).status_code == 401
 
 
 def test_one_person_opens_only_so_many_streams(live: Watching, world: World) -> None:
