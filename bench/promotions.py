@@ -34,6 +34,7 @@ from apps.approvals.models import Decision, Promotion, Requirement
 from apps.approvals.plan import hash_of, plan_of
 from apps.audit.actors import SYSTEM
 from apps.configuration.models import ConfigurationVersion
+from apps.core import live
 from apps.core.platform import PLATFORM_WORKSPACE_ID
 from apps.environments.enums import Tier
 from apps.environments.models import Lane
@@ -66,14 +67,15 @@ def main() -> None:
         shown = _write(pairs[:FEW], devops, now)[0]
         approval_actions.settle(shown, now=now)
     _analyze()
-    pages = {"promotion": f"/approvals/promotions/{_number(shown)}/", "inbox": "/approvals/"}
+    pages = {"promotion": f"/approvals/promotions/{_number(shown)}/", "inbox": "/approvals/", "dashboard": "/"}
     with tempfile.TemporaryDirectory() as logs, start_web(Path(logs)) as server:
-        few = _visit(server.url, pages, manager)
+        few, told_few = _visit(server.url, pages, manager), _tell(manager)
         with workspace_scope(PLATFORM):
             _write(pairs[FEW:PROMOTIONS], devops, now)
         _analyze()
-        many = _visit(server.url, pages, manager)
+        many, told_many = _visit(server.url, pages, manager), _tell(manager)
     _print_pages(few, many)
+    _print_told(told_few, told_many)
     _judge(now)
 
 
@@ -200,6 +202,40 @@ def _queries(client: Client, path: str) -> str:
         client.get(path)
     kept = [query for query in captured if not re.match(r"(SAVEPOINT|RELEASE|BEGIN|COMMIT|ROLLBACK)", query["sql"])]
     return str(len(kept))
+
+
+def _tell(person: User) -> dict[str, tuple[float, float, int]]:
+    """Return p50 and p95 of what a live page is told when a promotion changes, in milliseconds, and its bytes."""
+    dashboard = next(region for region in live.pages["dashboard"].regions if region.name == "needs")
+    found = {}
+    for region in (dashboard, *live.frame):
+        took, size = [], 0
+        for _ in range(max(5, ROUNDS // 4)):
+            start = time.perf_counter()
+            with workspace_scope(PLATFORM):
+                told = region.render(live.Ask(PLATFORM, "", {}, timezone.now()))
+                parts = told(live.Viewer(person.pk, PLATFORM)) if callable(told) else told
+            took.append((time.perf_counter() - start) * 1000)
+            size = sum(len(part.html) for part in parts)
+        found[region.name] = (statistics.median(took), statistics.quantiles(took, n=20)[18], size)
+    return found
+
+
+def _print_told(few: dict[str, tuple[float, float, int]], many: dict[str, tuple[float, float, int]]) -> None:
+    rows = [
+        (
+            name,
+            *(f"{of[name][0]:.1f}, {of[name][1]:.1f} ms" for of in (few, many)),
+            f"{many[name][0] / few[name][0]:.2f}",
+            f"{few[name][2]:,} and {many[name][2]:,}",
+        )
+        for name in few
+    ]
+    print_table(
+        "Parts of live pages, rendered for all who watch and told to one, p50 and p95",
+        ("part", f"{FEW}", f"{PROMOTIONS:,}", "growth", "bytes"),
+        rows,
+    )
 
 
 def _print_pages(few: dict[str, tuple[float, float, str]], many: dict[str, tuple[float, float, str]]) -> None:

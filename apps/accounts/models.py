@@ -5,6 +5,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models.functions import Upper
 
 from apps.accounts.enums import Capability, FactorKind, Theme
 
@@ -28,7 +29,15 @@ class User(AbstractUser):
     last_challenge = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
-        constraints = [models.CheckConstraint(name="user_theme_known", condition=models.Q(theme__in=Theme.values))]
+        constraints = [
+            models.CheckConstraint(name="user_theme_known", condition=models.Q(theme__in=Theme.values)),
+            # One person with two open accounts would count twice. Compared as `email__iexact` does, so that it is the
+            # index of who looks a person up by the address; a closed account leaves it to the next one.
+            models.UniqueConstraint(
+                Upper("email"), name="user_email_once", condition=models.Q(is_active=True) & ~models.Q(email=""),
+                violation_error_message="There is an account with this address already.",
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return self.display_name or self.username

@@ -1,20 +1,17 @@
-"""What needs somebody: the strip of figures, the list "Needs you", and which promotions each person may decide."""
+"""What needs somebody: the strip of figures, and the list "Needs you" but for what awaits one's decision."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from apps.approvals.checklists import Owed, owed_in
-from apps.approvals.deciders import deciders_of
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import ChecklistLine, Decision, Promotion, Requirement
-from apps.approvals.permissions import eligible, votes_of
 from apps.compliance.models import Review
 from apps.dashboards.cells import UNSUCCESSFUL
 from apps.dashboards.places import Place
@@ -131,26 +128,6 @@ def wanting(standing: Sequence[Place]) -> list[Place]:
     """Return the environments whose data are overdue or expired, or whose backups fall short. Queries: none."""
     found = [place for place in standing if place.lacks or (place.data and place.data.at_fault_since)]
     return found[:MOST_FAILURES]
-
-
-def deciders(workspaces: tuple[UUID, ...], *, now: datetime) -> dict[UUID, list[Promotion]]:
-    """Return which pending promotions each person may decide, by the rule that the action asks; five queries."""
-    standing = Prefetch("decisions", Decision.objects.standing().select_related("requirement__role"), to_attr="votes")
-    required = Prefetch("requirements", Requirement.objects.standing().select_related("role"), to_attr="required")
-    pending = Promotion.objects.visible_in(workspaces).filter(state=PromotionState.PENDING).with_subject()
-    can = deciders_of(workspaces, now=now)
-    awaited: dict[UUID, list[Promotion]] = defaultdict(list)
-    for promotion in pending.order_by("requested_at").prefetch_related(standing, required):
-        votes = votes_of(promotion.votes)
-        for person_id in {
-            decider.person.pk
-            for requirement in promotion.required
-            for decider in eligible(
-                can.get((promotion.workspace_id, requirement.role_id), ()), requirement, promotion, votes
-            )
-        }:
-            awaited[person_id].append(promotion)
-    return awaited
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.dashboards.navigation import Navigation, counted, navigation_of
+from apps.dashboards.awaiting import counted
+from apps.dashboards.navigation import Navigation, navigation_of
 from apps.environments.actions.freezes import scope_in_words
 from apps.environments.models import Freeze
 

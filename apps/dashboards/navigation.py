@@ -12,54 +12,21 @@ from django.utils import timezone
 from psycopg import Cursor
 
 from apps.accounts.requests import AuthedRequest
-from apps.approvals.enums import PromotionState
 from apps.dashboards import outages, places
+from apps.dashboards.awaiting import MOST_COUNTED, awaits
 from apps.dashboards.outages import Outage
 from apps.deployments.enums import OPEN
 from apps.environments.models import Freeze
-from apps.releases.enums import ReleaseSource
 
 # SQL, since every page asks it, and the same through the ORM takes longer to write out than all else that a refusal
-# does. What one may decide is `approvals.inbox`, counted: tests/dashboards/test_navigation.py holds one to the other.
-# It is counted no further than it is shown, or every page would take longer the more waits.
-MOST_COUNTED = 100
+# does.
 FRAME = """
 SELECT workspace.id, workspace.name,
     (SELECT count(*) FROM deployments_deployment deployment
      WHERE deployment.workspace_id = workspace.id AND deployment.state IN ({open})),
     (SELECT count(*) FROM (SELECT FROM approvals_promotion promotion
      JOIN releases_release release ON release.id = promotion.release_id
-     WHERE promotion.workspace_id = workspace.id AND promotion.state = '{pending}'
-        AND promotion.requested_by_id IS DISTINCT FROM %(me)s::uuid
-        AND COALESCE(release.author_id, release.created_by_id) IS DISTINCT FROM %(me)s::uuid
-        AND release.committer_id IS DISTINCT FROM %(me)s::uuid
-        AND NOT (release.source = '{api}' AND release.created_by_id IS NOT DISTINCT FROM %(me)s::uuid)
-        AND EXISTS (
-            SELECT FROM approvals_requirement requirement
-            JOIN workspaces_membership membership ON membership.workspace_id = requirement.workspace_id
-                AND membership.role_id = requirement.role_id AND membership.ended_at IS NULL
-            WHERE requirement.promotion_id = promotion.id AND requirement.ended_at IS NULL
-                AND (membership.user_id = %(me)s::uuid OR EXISTS (
-                    SELECT FROM approvals_delegation lent
-                    JOIN accounts_user holder ON holder.id = membership.user_id AND holder.is_active
-                    WHERE lent.membership_id = membership.id AND lent.delegate_id = %(me)s::uuid
-                        AND lent.ended_at IS NULL AND lent.begins_at <= %(now)s::timestamptz
-                        AND lent.ends_at > %(now)s::timestamptz
-                        AND EXISTS (SELECT FROM workspaces_membership mine
-                                    WHERE mine.workspace_id = lent.workspace_id AND mine.user_id = %(me)s::uuid
-                                        AND mine.ended_at IS NULL)
-                        AND promotion.requested_by_id IS DISTINCT FROM holder.id
-                        AND COALESCE(release.author_id, release.created_by_id) IS DISTINCT FROM holder.id
-                        AND release.committer_id IS DISTINCT FROM holder.id
-                        AND NOT (release.source = '{api}' AND release.created_by_id IS NOT DISTINCT FROM holder.id)
-                        AND NOT EXISTS (SELECT FROM approvals_decision decision
-                                        WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
-                                            AND holder.id IN (decision.decided_by_id, decision.on_behalf_of_id))))
-                AND NOT EXISTS (SELECT FROM approvals_decision decision
-                                WHERE decision.requirement_id = requirement.id AND decision.voided_at IS NULL))
-        AND NOT EXISTS (SELECT FROM approvals_decision decision
-                        WHERE decision.promotion_id = promotion.id AND decision.voided_at IS NULL
-                            AND %(me)s::uuid IN (decision.decided_by_id, decision.on_behalf_of_id))
+     WHERE promotion.workspace_id = workspace.id AND {awaits}
      LIMIT {most}) awaiting),
     EXISTS (SELECT FROM environments_freeze frozen
             WHERE (frozen.workspace_id = ANY (%(workspaces)s::uuid[]) OR frozen.scope = 'ALL')
@@ -72,16 +39,10 @@ ORDER BY workspace.name
 """.format(  # noqa: S608  constants of the code
     # Written out, so that the planner sees that the indexes of what is open cover them.
     open=", ".join(f"'{state}'" for state in OPEN),
-    pending=PromotionState.PENDING,
-    api=ReleaseSource.API,
+    awaits=awaits("%(me)s::uuid"),
     lacking=outages.LACKING,
     most=MOST_COUNTED + 1,
 )
-
-
-def counted(count: int) -> int | str:
-    """Return what is shown of a count that goes no further than one above the most."""
-    return count if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 class Workspace(NamedTuple):
@@ -119,6 +80,11 @@ class Navigation:
         with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
             rows = cursor.execute(FRAME, values, prepare=True).fetchall()
         return [Workspace(*row) for row in rows]
+
+    @property
+    def awaiting_me(self) -> int:
+        """How much awaits the viewer, where the address narrows the page: there."""
+        return sum(workspace.awaiting_me for workspace in ([self.chosen] if self.chosen else self.workspaces))
 
     @cached_property
     def outages(self) -> list[Outage]:

@@ -7,11 +7,9 @@ from uuid import UUID
 
 from django.template.loader import render_to_string
 
-from apps.approvals.models import Promotion
 from apps.core import live
-from apps.dashboards import attention, catalogue, matrix, page, places
+from apps.dashboards import attention, awaiting, catalogue, matrix, page, places
 from apps.dashboards.matrix import Filters
-from apps.dashboards.navigation import counted
 from apps.dashboards.querysets import Changed, cells
 from apps.deployments.models import Deployment
 from apps.releases.models import Service
@@ -67,7 +65,7 @@ def _activity(ask: live.Ask) -> str:
 
 
 def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
-    awaited = attention.deciders(ask.workspaces, now=ask.now)
+    awaited = awaiting.listed_for_everybody(ask.workspaces, now=ask.now)
     everybodys = {
         "incidents": attention.incidents(ask.workspaces),
         "failures": page.failures(ask.workspaces),
@@ -79,23 +77,23 @@ def _needs(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
         "running_out": attention.running_out(ask.workspaces, now=ask.now),
     }
 
-    nobodys = _needs_parts([], everybodys)
+    nobodys = _needs_parts(awaiting.NOTHING, everybodys)
     parts = {user_id: _needs_parts(mine, everybodys) for user_id, mine in awaited.items()}
     return lambda viewer: parts.get(viewer.user_id, nobodys)
 
 
-def _needs_parts(awaiting: list[Promotion], everybodys: dict[str, Any]) -> list[live.Part]:
-    count = f'<span class="pill wait">{len(awaiting)}</span>' if awaiting else ""
-    listed = render_to_string("dashboards/_needs.html", {"awaiting": awaiting, **everybodys})
+def _needs_parts(mine: awaiting.Awaiting, everybodys: dict[str, Any]) -> list[live.Part]:
+    count = f'<span class="pill wait">{mine.count}</span>' if mine.count else ""
+    listed = render_to_string("dashboards/_needs.html", {"awaiting": mine, **everybodys})
     return [live.Part("#needs", listed), live.Part("#needs-count", count)]
 
 
 def _counts(ask: live.Ask) -> Callable[[live.Viewer], live.Answer]:
-    awaited = attention.deciders(ask.workspaces, now=ask.now)
+    awaited = awaiting.awaiting_everybody(ask.workspaces, now=ask.now)
     running = Deployment.objects.visible_in(ask.workspaces).open().count()
 
     def tell(viewer: live.Viewer) -> live.Answer:
-        counts = {"approvals": counted(len(awaited.get(viewer.user_id, []))), "deployments": running}
+        counts = {"approvals": awaiting.counted(len(awaited.get(viewer.user_id, []))), "deployments": running}
         return [live.Part(f"#nav-count-{name}", _count(name, count)) for name, count in counts.items()]
 
     return tell

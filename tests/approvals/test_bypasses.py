@@ -699,7 +699,7 @@ def test_one_address_has_one_account(world: World) -> None:
     made = {"display_name": "Twin", "password": "a-long-enough-password", "by": SYSTEM, "now": NOW}
     account_actions.create_account(username="twin", email="twin@example.com", **made)
 
-    with pytest.raises(account_actions.AccountInvalid, match="There is an account with the address"):
+    with pytest.raises(account_actions.AccountInvalid, match="There is an account with this address already"):
         account_actions.create_account(username="other-twin", email="Twin@Example.com", **made)
 
 

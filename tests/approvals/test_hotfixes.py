@@ -17,7 +17,7 @@ from apps.integrations.git_repository import GitRepository
 from apps.policies.facts import Origin
 from apps.releases.models import Release
 from tests.approvals.promotions import ask, deploy, move, outcome_of, put_in_force, sentence_of
-from tests.approvals.test_races import at_once
+from tests.approvals.test_races import at_once, one_behind_another
 from tests.cast import NOW
 from tests.drill import get, text_of
 from tests.incidents.test_incidents import declare
@@ -152,3 +152,32 @@ def test_of_two_workers_that_find_it_one_writes_it_down(world: World, repository
     assert at_once(world, keep, keep) == [None, None]
     with world.everything():
         assert AuditEvent.objects.filter(kind="promotion.origin_found").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_person_first", [True, False])
+def test_a_person_and_the_portal_that_say_at_once_that_it_is_merged_back_say_it_once(
+    world: World, repository: GitRepository, is_person_first: bool
+) -> None:
+    with world.everything():
+        debt = owed(emergency(world, repository))
+        hotfix = debt.promotion.release.commit
+    subprocess.run(["git", "update-ref", "HEAD", hotfix], cwd=repository.path, check=True)
+
+    def say() -> Debt:
+        return incident_actions.pay(debt, words="pull/7", by=world.cast.devops, now=NOW)
+
+    def see() -> None:
+        look(world)
+
+    answers = one_behind_another(world, *((say, see) if is_person_first else (see, say)))
+
+    with world.everything():
+        debt.refresh_from_db()
+        assert AuditEvent.objects.filter(kind="incident.paid").count() == 1
+        assert debt.incident.entries.filter(text__startswith="Hotfix merged back").count() == 1
+    if is_person_first:
+        assert (answers[1], debt.words, debt.paid_by) == (None, "pull/7", world.cast.devops)
+    else:
+        assert isinstance(answers[1], incident_actions.DebtPaid), answers
+        assert (debt.words, debt.paid_by) == (f"The main branch of the repository contains {hotfix[:12]}.", None)

@@ -1,6 +1,7 @@
 """Two people, or a person and the sweeper, at the same moment, on two real connections."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -46,6 +47,56 @@ def at_once(world, *calls: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return [future.result(timeout=60) for future in [pool.submit(run, call) for call in calls]]
+
+
+def one_behind_another(world, first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
+    """Run the second on a connection of its own while the first has done its work and not committed yet: whatever both
+    lock, the second waits for. Return results and refusals.
+    """
+    is_done, may_end = threading.Event(), threading.Event()
+
+    def run(call: Callable[[], Any], then: Callable[[], Any]) -> Any:
+        result: Any
+        try:
+            with world.everything():
+                try:
+                    result = call()
+                except Exception as refusal:  # noqa: BLE001  the test says which refusals are right
+                    result = refusal
+                then()
+            return result
+        finally:
+            is_done.set()
+            connections.close_all()
+
+    def stay() -> None:
+        is_done.set()
+        may_end.wait(30)
+
+    def follow() -> Any:
+        is_done.wait(30)
+        return second()
+
+    with ThreadPoolExecutor(2) as pool:
+        ran = [pool.submit(run, first, stay), pool.submit(run, follow, lambda: None)]
+        is_done.wait(30)
+        _until(lambda: ran[1].done() or _somebody_waits())
+        may_end.set()
+        return [future.result(timeout=60) for future in ran]
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits, and nobody is done")
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as sql:
+        sql.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return sql.fetchone() is not None
 
 
 @pytest.fixture

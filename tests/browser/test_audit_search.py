@@ -6,12 +6,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from apps.audit import actions as audit
+from apps.audit import saved_filters
 from apps.audit.actors import SYSTEM
 from apps.core.platform import PLATFORM_WORKSPACE_ID
+from apps.workspaces import actions as workspace_actions
+from apps.workspaces.models import Membership
 from tests.audit.months import spread_over_months
 from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn
-from tests.cast import Cast
+from tests.cast import NOW, Cast
 from tests.engines import Engines
 from tests.processes import WebServer
 from tests.world import World
@@ -55,6 +58,30 @@ def test_auditor_searches_saves_and_opens_a_filter(
         page.get_by_text(f"Rename or remove “Refused needles {scripts}”").click()
         page.get_by_role("button", name="Remove this filter").click()
         expect(page.get_by_role("link", name=f"Refused needles {scripts}")).to_have_count(0)
+
+
+def test_shared_filter_of_somebody_who_left_is_taken_over(
+    world: World, portal: WebServer, open_page: Callable[..., Page], sign_in: SignIn
+) -> None:
+    cast = world.cast
+    with world.everything():
+        shared = [
+            saved_filters.save_filter(
+                f"Refusals {scripts}", "outcome=REFUSED", workspace_id=cast.platform.pk, is_shared=True,
+                person_id=cast.auditor.pk, by=cast.auditor, now=NOW,
+            ) for scripts in (True, False)
+        ]  # fmt: skip
+        workspace_actions.end_role(Membership.objects.get(user=cast.auditor), by=SYSTEM, now=NOW)
+    for scripts, each in zip((True, False), shared, strict=True):
+        page = open_page(java_script_enabled=scripts)
+        sign_in(page.context, cast.security)
+
+        page.goto(f"{portal.url}/audit/filters/{each.pk}/")
+        expect(page.locator("main")).to_contain_text(f"Auditor, who shared “{each.name}”, reads this trail no more")
+        if scripts:
+            assert list(findings_as_it_stands(page)) == []
+        page.get_by_role("button", name="Take it over").click()
+        expect(page.get_by_text(f"Rename or remove “{each.name}”")).to_be_visible()
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from apps.accounts.models import User
 from apps.approvals.inbox import inbox
 from apps.audit.actors import SYSTEM
-from apps.dashboards import navigation
+from apps.dashboards import awaiting, navigation
+from apps.dashboards.awaiting import awaiting_everybody
 from apps.dashboards.navigation import Navigation
 from apps.environments import actions as environment_actions
 from apps.workspaces import actions as workspace_actions
@@ -28,9 +29,12 @@ def frame(world: World, person: User) -> Navigation:
 def everybody_agrees(world: World) -> dict[str, int]:
     """Return how many await each person, having compared it with their inbox."""
     found = {}
+    told = awaiting_everybody(tuple(workspace.pk for workspace in world.cast.workspaces), now=NOW)
     for person in User.objects.all():
         counted = {workspace.pk: workspace.awaiting_me for workspace in frame(world, person).workspaces}
         assert counted == {pk: inbox(person, (pk,), now=NOW).count() for pk in counted}, person
+        longest = inbox(person, tuple(counted), now=NOW).order_by("requested_at", "pk")
+        assert told.get(person.pk, []) == list(longest.values_list("pk", flat=True)), person
         found[person.username] = sum(counted.values())
     return found
 
@@ -68,7 +72,7 @@ def test_what_awaits_a_person_is_counted_as_the_inbox_lists_it(world: World) -> 
 def test_what_awaits_a_person_is_counted_no_further_than_it_is_shown(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(navigation, "MOST_COUNTED", 1)
+    monkeypatch.setattr(awaiting, "MOST_COUNTED", 1)
     monkeypatch.setattr(navigation, "FRAME", navigation.FRAME.replace("LIMIT 101", "LIMIT 2"))
     first = ask_for_production(world)
     for version in ("1.1.0", "1.2.0"):

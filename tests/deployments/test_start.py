@@ -15,13 +15,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.approvals import actions as approval_actions
+from apps.approvals.models import Promotion
 from apps.core.verdict import Denied
 from apps.deployments import actions, runner
+from apps.deployments.engine.claim import NotDue, claim
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.models import Deployment
 from apps.environments import actions as environment_actions
+from tests.approvals.promotions import put_in_force
+from tests.approvals.test_races import one_behind_another
 from tests.deployments.conftest import signed_in
 from tests.deployments.many_lanes import REAL_CLOCKS
+from tests.policies.documents import SETTINGS, clause, make_document
 from tests.processes import start_web
 
 STARTERS = 200
@@ -173,6 +179,42 @@ def test_a_gate_that_turns_before_the_claim_stops_it(stage) -> None:
     assert not stage.judge.effects(ended.target_key)
     with stage.everything():
         assert ended.promotion.state == "PENDING"
+
+
+@pytest.mark.parametrize("is_withdrawn_first", [True, False])
+def test_a_waiver_is_withdrawn_before_the_claim_or_was_used(stage, is_withdrawn_first: bool) -> None:
+    people, now = stage.world.cast, timezone.now()
+    with stage.everything():
+        rows = make_document()["clauses"]
+        tests = clause(9, "tests", settings={**SETTINGS["tests"], "waived_by": "DEVOPS"})
+        put_in_force("DEV", clauses=[*rows, tests])
+    promotion = stage.promotion()
+    with stage.everything():
+        waived = approval_actions.waive(
+            promotion, gate="tests", reason="The runner is down", hours=2, plan_hash=promotion.plan_hash,
+            by=people.devops, now=now,
+        )  # fmt: skip
+        deployment = actions.start_deployment(waived, by=people.release_engineer, now=now)
+        waiver = waived.waivers.get()
+
+    def withdraw() -> Promotion:
+        return approval_actions.withdraw_waiver(waiver, reason="It runs again", by=people.devops, now=timezone.now())
+
+    def take() -> Deployment:
+        return claim(promotion.workspace_id, deployment.pk)
+
+    calls = (withdraw, take) if is_withdrawn_first else (take, withdraw)
+    answers = one_behind_another(stage.world, *calls)
+
+    with stage.everything():
+        waiver.refresh_from_db()
+    seen = stage.fresh(deployment)
+    if is_withdrawn_first:
+        assert isinstance(answers[1], NotDue), answers
+        assert (seen.state, seen.promotion.state, bool(waiver.voided_at)) == (S.EXPIRED, "PENDING", True)
+    else:
+        assert isinstance(answers[1], approval_actions.NotWaiting), answers
+        assert (seen.state, seen.promotion.state, waiver.voided_at) == (S.STARTING, "DEPLOYING", None)
 
 
 def test_what_nobody_starts_in_time_expires(stage, settings) -> None:

@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from django.conf import settings
@@ -420,3 +420,8 @@ def test_every_path_is_gone_in_the_browser_under_the_shipped_policy(works: Works
         with subtests.test(path.__name__):
             path(works)
         works.leave()
+
+
+def test_the_ordinary_path_is_gone_without_scripts(works: Works) -> None:
+    expect.set_options(timeout=20_000)
+    an_ordinary_release_has_its_checklists_and_two_who_approve(replace(works, has_scripts=False))

@@ -3,7 +3,7 @@ from datetime import datetime
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.accounts.models import User
 from apps.audit import actions as audit
@@ -36,8 +36,6 @@ def create_account(*, username: str, display_name: str, email: str, password: st
     Raises AccountInvalid: the name is taken or malformed, the address is another account's (one person with two
     accounts would count twice), or the password is too weak.
     """
-    if email and User.objects.filter(email__iexact=email, is_active=True).exists():
-        raise AccountInvalid(f"There is an account with the address {email} already.")
     user = User(username=username, display_name=display_name, email=email, date_joined=now)
     try:
         validate_password(password, user)
@@ -45,7 +43,11 @@ def create_account(*, username: str, display_name: str, email: str, password: st
         user.full_clean(exclude=["password"])
     except ValidationError as error:
         raise AccountInvalid(" ".join(error.messages)) from error
-    user.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise AccountInvalid("An account with this name or address was made at the same moment.") from error
     audit.record(
         "account.created", by=by, target=user, summary=f"Created the account of {user}", after={"username": username}
     )

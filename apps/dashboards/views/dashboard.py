@@ -4,10 +4,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from apps.accounts.requests import AuthedRequest
-from apps.approvals.inbox import inbox
 from apps.core import live
 from apps.core.pages import render_page
-from apps.dashboards import attention, page
+from apps.dashboards import attention, awaiting, page
 from apps.dashboards.matrix import Filters
 from apps.dashboards.navigation import navigation_of
 from apps.environments.enums import Tier
@@ -29,7 +28,7 @@ def dashboard(request: AuthedRequest) -> HttpResponse:
         **page.board(workspaces, filters, page.of_tier(places, filters.tier), now=now),
         **page.strip(figures, failures, places, now=now),
         **page.feed(workspaces),
-        "awaiting": inbox(request.user, workspaces, now=now).order_by("requested_at"),
+        "awaiting": awaiting.listed_for(request.user, workspaces, frame.awaiting_me, now=now),
         "incidents": attention.incidents(workspaces) if figures.incidents else [],
         "debts": attention.debts(workspaces, now=now) if figures.owed else [],
         "checklists": attention.checklists(workspaces, now=now) if figures.unticked else [],
