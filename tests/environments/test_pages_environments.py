@@ -30,10 +30,20 @@ def test_pages_work_for_members_and_are_404_for_strangers(client: Client, world:
     for person, status in ((world.cast.auditor, 200), (world.cast.outsider, 404)):
         client.force_login(person)
         for address in _addresses(world):
+            published = address == f"/services/{world.service.slug}/"
             with world.everything():
-                assert client.get(address).status_code == status, address
+                assert client.get(address).status_code == (200 if published else status), address
     for address in ("/environments/", "/services/"):
         assert client.get(address).status_code == 200
+
+
+def test_a_customer_reads_a_published_service_whose_workspace_they_do_not_see(client: Client, world: World) -> None:
+    client.force_login(world.cast.customer_operator)
+
+    response = client.get(f"/services/{world.service.slug}/")
+
+    assert response.status_code == 200
+    assert "<dt>Workspace</dt>" not in response.content.decode()
 
 
 @pytest.mark.parametrize("path", list(POSTS))
