@@ -48,7 +48,9 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     return code
 
 
-def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment) -> tuple[str, Environment, Environment]:
+def _start(
+    keeper: Keeper, data: Path, host: str, port: int, target: Environment
+) -> tuple[str, Environment, Environment]:
     """Return where it answers, the environment of what seals the audit trail (empty where nothing can), and what
     commands have to be told to work on this portal.
     """

@@ -46,7 +46,10 @@ def test_a_token_is_made_shown_once_listed_and_revoked(world: World) -> None:
         (("create", "CI", "--by", "auditor", "--scope", "release:create"), "Nothing was changed"),
         (("create", "CI", "--by", "devops", "--scope", "alerts:write", "--days", "366"), "1 to 365 days"),
         (("create", "CI", "--by", "devops"), "at least one scope"),
-        (("create", "CI", "--by", "devops", "--workspace", "elsewhere", "--scope", "alerts:write"), "sees no workspace"),
+        (
+            ("create", "CI", "--by", "devops", "--workspace", "elsewhere", "--scope", "alerts:write"),
+            "sees no workspace",
+        ),
         (("revoke", "eaip_nothing", "--by", "devops"), "0 tokens of platform"),
         (("revoke", "--by", "devops"), "0 tokens of platform"),
     ],
