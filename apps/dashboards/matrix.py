@@ -30,7 +30,7 @@ class Filters:
     def read(cls, query: Mapping[str, str]) -> "Filters":
         """Return what the address asks for; a word that there is not counts as none."""
         return cls(
-            q=query.get("q", "").replace("\x00", "").strip()[:80],
+            q=query.get("q", "").strip()[:80],
             only="exceptions" if query.get("only") == "exceptions" else "",
             plane=query.get("plane", "") if query.get("plane") in Plane.values else "",
             tier=query.get("tier", "") if query.get("tier") in Tier.values else "",

@@ -46,6 +46,18 @@ def test_a_customer_reads_a_published_service_whose_workspace_they_do_not_see(cl
     assert "<dt>Workspace</dt>" not in response.content.decode()
 
 
+@pytest.mark.parametrize("ends_at", ["9999-12-31T23:59", "0001-01-01T00:00", "3000-01-01T00:00"])
+def test_a_freeze_can_not_end_where_no_page_could_show_it(client: Client, world: World, ends_at: str) -> None:
+    client.force_login(world.cast.devops)
+
+    response = client.post(_at(world.qa) + "freezes/", {"freeze-reason": "For ever", "freeze-ends_at": ends_at})
+
+    assert response.status_code == 422
+    assert "Give a day between 1970 and 2999." in response.content.decode()
+    with world.everything():
+        assert not Freeze.objects.exists()
+
+
 @pytest.mark.parametrize("path", list(POSTS))
 def test_posts_work_for_their_role_only(client: Client, world: World, path: str) -> None:
     address = _at(world.qa) + path
