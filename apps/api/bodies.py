@@ -51,7 +51,7 @@ def field(body: dict[str, Any], name: str, kind: type, default: Any = None) -> A
         raise FieldInvalid(f"The field {name} is missing.")
     if type(value) is not kind:
         raise FieldInvalid(f"The field {name} must be {_NAMES[kind]}.")
-    if kind is str and "\0" in value:
+    if isinstance(value, str) and "\0" in value:
         raise TextInvalid(f"The field {name} has a control character (U+0000) in it; remove it.")
     return value
 
