@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "apps.core.middleware.LoginRequiredMiddleware",
     "apps.workspaces.middleware.ScopeMiddleware",
     "apps.core.middleware.TimeZoneMiddleware",
+    "apps.core.middleware.AddressMiddleware",
     "apps.core.middleware.BodyLimitMiddleware",
     "apps.core.middleware.VerdictMiddleware",
 ]

@@ -28,3 +28,6 @@ urlpatterns = [
     path("api/", include("apps.api.urls")),
     path("", include(metrics_urls)),
 ]
+
+handler404 = "apps.core.views.not_found"
+handler500 = "apps.core.views.broken"

@@ -113,7 +113,9 @@ class Engines:
             identifier = sql.Identifier(name)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
             connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER eaip_owner TEMPLATE {} STRATEGY FILE_COPY").format(identifier, sql.Identifier(of))
+                sql.SQL("CREATE DATABASE {} OWNER eaip_owner TEMPLATE {} STRATEGY FILE_COPY").format(
+                    identifier, sql.Identifier(of)
+                )
             )
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(identifier))
             connection.execute(

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from apps.api.problems import BODY_LIMIT, BodyTooLarge, BodyUnreadable, FieldInvalid, WrongMediaType
+from apps.core.texts import TextInvalid
 
 # How the types of JSON are called.
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
@@ -43,13 +44,15 @@ def json_object(body: bytes) -> dict[str, Any]:
 def field(body: dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
     """This function will return a field; one without a default must be there.
 
-    Raises FieldInvalid: it is missing, or of another type.
+    Raises FieldInvalid: it is missing, or of another type. Raises TextInvalid: no text of the database can hold it.
     """
     value = body.get(name, default)
     if value is None:
         raise FieldInvalid(f"The field {name} is missing.")
     if type(value) is not kind:
         raise FieldInvalid(f"The field {name} must be {_NAMES[kind]}.")
+    if isinstance(value, str) and "\0" in value:
+        raise TextInvalid(f"The field {name} has a control character (U+0000) in it; remove it.")
     return value
 
 

@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator
 from apps.accounts.models import User
 from apps.approvals.actions.waivers import LONGEST_HOURS
 from apps.approvals.enums import Choice
-from apps.core.form_fields import LineField, LinesField, set_choices
+from apps.core.form_fields import LineField, LinesField, MomentField, set_choices
 from apps.environments.models import Lane
 from apps.incidents.models import Incident
 from apps.releases.traits import DECLARABLE
@@ -91,10 +91,10 @@ class DelegationForm(forms.Form):
     to = forms.ModelChoiceField(
         User.objects.none(), label="Delegate", empty_label="Choose a person", help_text="Needs no role that approves."
     )
-    begins_at = forms.DateTimeField(
+    begins_at = MomentField(
         required=False, label="From", widget=_Moment(), help_text="In your time zone. Empty: from now."
     )
-    ends_at = forms.DateTimeField(label="Until", widget=_Moment(), help_text="At most 90 days. It ends by itself.")
+    ends_at = MomentField(label="Until", widget=_Moment(), help_text="At most 90 days. It ends by itself.")
     reason = LineField(
         label="Reason", min_length=3, max_length=300, widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text="Kept in the audit trail.",

@@ -14,7 +14,7 @@ from apps.compliance.access import Access
 from apps.compliance.dossiers.period import Period
 from apps.compliance.enums import ReviewKind, Standing, StreamKind, Way
 from apps.compliance.models import Review
-from apps.core.form_fields import LineField, LinesField, set_choices
+from apps.core.form_fields import DayField, LineField, LinesField, MomentField, set_choices
 from apps.environments.models import Environment
 from apps.workspaces.models import Membership, Workspace
 
@@ -50,7 +50,7 @@ class ReviewForm(forms.Form):
     asks = LineField(label="What it asks", max_length=500)
     interval_months = forms.IntegerField(label="Every so many months", min_value=1, max_value=36)
     owner = forms.ChoiceField(label="Owner", help_text="Who holds the role, or one person.")
-    next_due_date = forms.DateField(label="First due", widget=_Day())
+    next_due_date = DayField(label="First due", widget=_Day())
 
     def __init__(self, *args: Any, workspaces: tuple[UUID, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +77,7 @@ class ReviewForm(forms.Form):
 class CompletionForm(forms.Form):
     """`due_date` is the day that the page showed: who comes second is told."""
 
-    due_date = forms.DateField(widget=forms.HiddenInput)
+    due_date = DayField(widget=forms.HiddenInput)
     note = LinesField(
         label="What was found", max_length=4000, widget=forms.Textarea(attrs={"rows": 3}),
         help_text="Kept in the audit trail, and can't be changed afterwards.",
@@ -97,8 +97,8 @@ class CompletionForm(forms.Form):
 class AccessForm(forms.Form):
     """At which moment, in the zone of who looks; `before` is another one to compare with."""
 
-    at = forms.DateTimeField(label="At", required=False, widget=_Moment())
-    before = forms.DateTimeField(label="Compared with", required=False, widget=_Moment())
+    at = MomentField(label="At", required=False, widget=_Moment())
+    before = MomentField(label="Compared with", required=False, widget=_Moment())
     who = forms.CharField(label="Who", required=False, max_length=150)
     way = forms.ChoiceField(label="By", required=False, choices=[("", "Anything"), *Way.choices])
     what = forms.CharField(label="Role or grant", required=False, max_length=60)
@@ -171,7 +171,7 @@ class StreamForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
         help_text="In PEM, where the receiver's certificate is of your own authority.",
     )  # fmt: skip
-    since = forms.DateTimeField(
+    since = MomentField(
         label="Begin with entries from", required=False, widget=_Moment(), help_text="Empty: from now on."
     )
 
@@ -182,7 +182,7 @@ class StreamForm(forms.Form):
 
 
 class RewindForm(forms.Form):
-    since = forms.DateTimeField(label="Begin again from", widget=_Moment())
+    since = MomentField(label="Begin again from", widget=_Moment())
 
 
 class DossierForm(forms.Form):
@@ -191,8 +191,8 @@ class DossierForm(forms.Form):
     workspace = forms.ModelChoiceField(Workspace.objects.none(), label="Workspace", empty_label=None)
     environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment", required=False,
                                          empty_label="All environments")  # fmt: skip
-    since = forms.DateField(label="From", widget=_Day())
-    until = forms.DateField(label="To", widget=_Day())
+    since = DayField(label="From", widget=_Day())
+    until = DayField(label="To", widget=_Day())
     seed = LineField(label="Seed of the sample", max_length=60, required=False)
     size = forms.IntegerField(label="Size of the sample", min_value=1, max_value=1000, required=False)
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.compliance.enums import HoldScope, LegalBasis
 from apps.compliance.models.retention import LEAST_DAYS, USUAL_ARCHIVE_YEARS, USUAL_DAYS
-from apps.core.form_fields import LineField
+from apps.core.form_fields import DayField, LineField
 from apps.workspaces.models import Workspace
 
 
@@ -68,8 +68,8 @@ class HoldForm(_OfWorkspace):
     target_type = LineField(label="Kind of object", max_length=40, required=False)
     target_id = LineField(label="Id of the object", max_length=64, required=False)
     actor_id = LineField(label="Id of the person", max_length=64, required=False)
-    since = forms.DateField(label="From", required=False, widget=_Day())
-    until = forms.DateField(label="Before", required=False, widget=_Day())
+    since = DayField(label="From", required=False, widget=_Day())
+    until = DayField(label="Before", required=False, widget=_Day())
     reason = _reason()
 
     def clean(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Fields for what people write: refused with a sentence next to the field when it could not be kept as it is."""
 
 from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from typing import Any, cast
 
 from django import forms
@@ -34,6 +35,28 @@ class LinesField(forms.CharField):
         return _kept(lambda: many_lines(text, name="This", limit=self.max_length or 10_000))
 
 
+# Far enough from the ends of the calendar that no zone, and no day added, leads past them.
+YEARS = range(1970, 3000)
+
+
+class DayField(forms.DateField):
+    """A day that every page can show."""
+
+    def to_python(self, value: Any) -> date | None:
+        day: date | None = super().to_python(value)
+        _require_year(day)
+        return day
+
+
+class MomentField(forms.DateTimeField):
+    """A moment in the zone of who writes it, which every page can show to people in any other."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().to_python(value)
+        _require_year(moment)
+        return moment
+
+
 def set_choices(form: forms.Form, name: str, choices: Iterable[tuple[str, str]]) -> None:
     """This function will offer choices that are known only when the form is made."""
     cast(forms.ChoiceField, form.fields[name]).choices = list(choices)
@@ -46,6 +69,11 @@ def not_offered(form: forms.Form, *names: str) -> NotOffered | None:
     """
     wrong = [name for name in names if form.has_error(name) and not form.has_error(name, "required")]
     return NotOffered(f"This was not offered: {', '.join(wrong)}.") if wrong else None
+
+
+def _require_year(day: date | None) -> None:
+    if day is not None and day.year not in YEARS:
+        raise ValidationError(f"Give a day between {YEARS[0]} and {YEARS[-1]}.", code="invalid")
 
 
 def _kept(read: Callable[[], str]) -> str:

@@ -75,6 +75,18 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
 
+class AddressMiddleware:
+    """An address with a NUL, which no text of the database can hold or be compared with, names nothing."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
+            return tell(request, Telling(400, "address_unreadable", "The address has a control character (U+0000)."))
+        return self.get_response(request)
+
+
 class TimeZoneMiddleware:
     """The zone of the profile, else of the browser, else UTC."""
 

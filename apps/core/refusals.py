@@ -21,6 +21,7 @@ TITLES = {
     415: "This is not in the form that is read here",
     422: "This can't be accepted as it is",
     429: "This was asked too often",
+    500: "Something broke on our side",
     507: "There is no room for this",
 }
 

@@ -5,12 +5,14 @@ from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views import defaults
 from django.views.decorators.http import require_safe
 
 from apps.core import tones
 from apps.core.keyset import Page
 from apps.core.pages import render_page
-from apps.core.refusals import Telling
+from apps.core.refusals import NOT_FOUND, Telling, tell
+from apps.core.requests import FOR_PROGRAMS
 from apps.core.verdict import ALLOWED, refused
 
 WORDS = {"ok": "Healthy", "run": "In progress", "wait": "Waiting for a person", "warn": "Rolled back", "bad": "Failed",
@@ -18,6 +20,7 @@ WORDS = {"ok": "Healthy", "run": "In progress", "wait": "Waiting for a person", 
 
 
 AGES = (("seconds", 4), ("minutes", 26), ("days", 9), ("hours", -3))
+BROKEN = Telling(500, "broken", "The portal could not finish this request, and undid what it had begun.")
 ICONS = settings.BASE_DIR / "deploy" / "vendor" / "icons.txt"
 
 
@@ -83,3 +86,15 @@ def samples() -> dict[str, object]:
         "both": Page([], "n", "o"),
         "freeze": {"sentence": "Production is frozen until Mon 30 Nov 00:00 UTC: year-end close.", "url": "#freezes"},
     }  # fmt: skip
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """An address that no view has."""
+    return tell(request, NOT_FOUND)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """A fault of ours: people get a page that asks nothing of what may be broken, programs a problem document."""
+    if request.path.startswith(FOR_PROGRAMS):
+        return tell(request, BROKEN)
+    return defaults.server_error(request)

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.text import slugify
 
-from apps.core.form_fields import LineField, set_choices
+from apps.core.form_fields import LineField, MomentField, set_choices
 from apps.environments import addresses
 from apps.environments.enums import DataClass, FreezeScope, ResourceKind, Tier, WindowKind
 from apps.environments.models import Environment, Lane
@@ -32,7 +32,7 @@ class FreezeForm(forms.Form):
     reason = LineField(
         label="Reason", max_length=300, min_length=3, help_text="Everybody who wants to deploy reads it."
     )
-    ends_at = forms.DateTimeField(
+    ends_at = MomentField(
         required=False,
         label="Ends",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),

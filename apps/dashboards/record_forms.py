@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from apps.core.form_fields import LineField, set_choices
+from apps.core.form_fields import LineField, MomentField, set_choices
 from apps.environments.actions import Evidence
 from apps.environments.actions.records import BACKUP_FIGURES, LIMIT, LONGEST_FIGURE, MOST_KEPT, TEST_FIGURES
 from apps.environments.data_rules import DataRules
@@ -13,8 +13,8 @@ from apps.environments.enums import DataKind, RecordKind
 from apps.environments.models import Environment
 
 
-def _moment(label: str) -> forms.DateTimeField:
-    return forms.DateTimeField(
+def _moment(label: str) -> MomentField:
+    return MomentField(
         label=label,
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text="In your time zone.",

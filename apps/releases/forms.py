@@ -9,7 +9,7 @@ from uuid import UUID
 from django import forms
 from django.core.exceptions import ValidationError
 
-from apps.core.form_fields import LineField, LinesField, set_choices
+from apps.core.form_fields import DayField, LineField, LinesField, set_choices
 from apps.environments.models import Environment
 from apps.releases import manifests, reports, versions
 from apps.releases.contracts.notice import MONTHS, earliest_end
@@ -122,7 +122,7 @@ class ReasonForm(forms.Form):
 
 class EndForm(forms.Form):
     line = forms.ChoiceField(label="Release line")
-    ends_date = forms.DateField(label="First day without support", widget=forms.DateInput(attrs={"type": "date"}))
+    ends_date = DayField(label="First day without support", widget=forms.DateInput(attrs={"type": "date"}))
     reason = LineField(label="Reason", max_length=300, help_text="Users read it, and it is kept in the audit trail.")
 
     def __init__(self, *args: Any, lines: Iterable[Line], today: date, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""python3 -m deploy.launcher run | install <run|traces|test|dev>"""
+"""python3 -m deploy.launcher run | manage <command of manage.py> | install <run|traces|test|dev>"""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import sys
 from deploy.launcher import install, ports
 from deploy.launcher.console import Refused, say
 from deploy.launcher.lock import Lock
-from deploy.launcher.paths import data_directory, make_private
+from deploy.launcher.paths import ROOT, data_directory, make_private
 
 OLDEST = (3, 11)
 
@@ -45,6 +45,12 @@ def _dispatch(arguments: list[str]) -> int:
             from deploy.launcher import front
 
             return front.serve(Lock.received(data_directory(), descriptor), chosen_host(), chosen_port())
+        case ["manage", command, *more]:
+            known = Lock.holder_of(data_directory()).get("settings")
+            if known is None:
+                raise Refused("The portal does not run, or is still starting: its commands need it. Start it: make run")
+            python = install.ensure("run")
+            return os.execve(python, [str(python), str(ROOT / "manage.py"), command, *more], os.environ | known)  # noqa: S606
         case ["install", purpose] if purpose in install.LISTS:
             install.ensure(purpose)
             return 0

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,17 @@ class Lock:
         """Return the lock that the process held before it became this program."""
         os.set_inheritable(int(descriptor), False)
         return cls(data / NAME, int(descriptor))
+
+    @classmethod
+    def holder_of(cls, data: Path) -> dict[str, Any]:
+        """Return what the portal that runs on these data noted; nothing, where none runs."""
+        try:
+            found = cls(data / NAME, os.open(data / NAME, os.O_RDWR))
+        except FileNotFoundError:
+            return {}
+        with closing(found):
+            noted = found.read()
+            return noted if _alive(noted.get("pid")) else {}
 
     def close(self) -> None:
         self.file.close()

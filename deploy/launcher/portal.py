@@ -27,9 +27,9 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     code = 0
     try:
         target = DeploymentTarget(data)
-        address, sealer = _start(keeper, data, host, port, target.environment())
+        address, sealer, settings = _start(keeper, data, host, port, target.environment())
         began = lock.read()["began"]  # by the process that took the lock, before anything was installed
-        lock.note(pid=os.getppid(), began=began, address=address)
+        lock.note(pid=os.getppid(), began=began, address=address, settings=settings)
         say(f"\nEAIP Operations answers after {time.monotonic() - began:.0f} s:  {address}\n")
         target.start(keeper)
         _work_behind_it(keeper, data, sealer)
@@ -48,8 +48,12 @@ def run(lock: Lock, stop_pipe: int, host: str, port: int) -> int:
     return code
 
 
-def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment) -> tuple[str, Environment]:
-    """Return where it answers, and the environment of what seals the audit trail: empty where nothing can."""
+def _start(
+    keeper: Keeper, data: Path, host: str, port: int, target: Environment
+) -> tuple[str, Environment, Environment]:
+    """Return where it answers, the environment of what seals the audit trail (empty where nothing can), and what
+    commands have to be told to work on this portal.
+    """
     secrets = credentials.load(data)
     environment = _basics(data, secrets, port) | target
     database = servers.database(keeper, data, secrets)
@@ -63,7 +67,8 @@ def _start(keeper: Keeper, data: Path, host: str, port: int, target: Environment
     sealer = everything if os.environ.pop("DATABASE_SEALER_URL", "") else {}
     static_files.wait()
     ports.require_free(host, port)
-    return _serve(keeper, host, port), sealer
+    told = [*environment, "DATABASE_URL", "DATABASE_SEALER_URL", "REDIS_URL"]
+    return _serve(keeper, host, port), sealer, {name: everything[name] for name in told if name in everything}
 
 
 def _basics(data: Path, secrets: dict[str, str], port: int) -> Environment:

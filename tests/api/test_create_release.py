@@ -150,6 +150,8 @@ def test_a_refused_request_keeps_no_key(world: World, token: str) -> None:
         (release_body(changes=[{"text": 7}]), 422, "changes_invalid"),
         (release_body(sealed=True), 422, "field_invalid"),
         (release_body(notes="a\x00b"), 422, "text_invalid"),
+        (release_body() | {"service": "greeter\x00"}, 422, "text_invalid"),
+        (release_body(author_email="a\x00@example.com"), 422, "text_invalid"),
         ({"service": "greeter"}, 422, "field_invalid"),
         ([], 400, "body_unreadable"),
     ],

@@ -59,6 +59,17 @@ def test_a_program_gets_its_export(client: Client, cast: Cast) -> None:
     assert (event.actor_type, event.actor["on_behalf_of"]) == ("TOKEN", str(cast.auditor.pk))
 
 
+@pytest.mark.parametrize("form", ["CSV", "PARQUET", "BUNDLE"])
+def test_a_program_gets_each_form_by_the_first_worker_that_takes_it(client: Client, cast: Cast, form: str) -> None:
+    text = token(cast)
+    page = send(client, text, {"form": form})["Location"]
+
+    see_to_exports()
+
+    told = client.get(page, headers={"Authorization": f"Bearer {text}"}).json()
+    assert (told["state"], told["token"]) == ("DONE", "Archive")
+
+
 def test_only_the_token_that_asked_finds_it_and_only_with_its_scope(client: Client, cast: Cast) -> None:
     first, second, other = token(cast), token(cast), token(cast, "alerts:write")
     page = send(client, first, {"form": "CSV"})["Location"]

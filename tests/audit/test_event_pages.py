@@ -85,7 +85,7 @@ def test_filter(reading: Client, query: dict[str, str], found: bool) -> None:
     assert ("a needle in the hay" in _summaries(response)) is found
 
 
-@pytest.mark.parametrize("query", [{"q": "x\x00y"}, {"since": "yesterday"}, {"kind": "release.slaed"}])
+@pytest.mark.parametrize("query", [{"q": "---"}, {"since": "yesterday"}, {"kind": "release.slaed"}])
 def test_filter_that_can_not_be_read_is_said(reading: Client, query: dict[str, str]) -> None:
     _record("a needle in the hay")
 

@@ -175,6 +175,13 @@ def test_jump_to_a_day_shows_what_was_before_its_end_and_leads_back(client: Clie
     assert before.rows == []
 
 
+def test_a_day_that_no_entry_can_have_is_no_day_to_jump_to(client: Client, cast: Cast) -> None:
+    client.force_login(cast.auditor)
+
+    for day in ("9999-12-31", "0001-01-01", "2026-02-30"):
+        assert client.get(LIST, {"to": day}).status_code == 200
+
+
 def test_chip_takes_its_filter_away_and_leaves_the_others(client: Client, cast: Cast) -> None:
     client.force_login(cast.auditor)
 

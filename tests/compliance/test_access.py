@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.test import Client
 from guardian.shortcuts import assign_perm, remove_perm
 
 from apps.accounts.models import Role, User
@@ -109,3 +110,18 @@ def test_another_workspace_is_not_seen(cast: Cast) -> None:
     rows = access_at(clock(), [cast.customer.pk])
 
     assert {row.workspace for row in rows} == {"North Bank"}
+
+
+def test_a_moment_before_any_calendar_of_ours_is_refused_in_every_zone(client: Client, cast: Cast) -> None:
+    client.force_login(cast.auditor)
+    for zone in ("UTC", "Pacific/Auckland", "America/Los_Angeles"):
+        client.cookies["browser_zone"] = zone
+        for name in ("at", "before"):
+            assert client.get("/compliance/access/", {name: "0001-01-01T00:00"}).status_code == 422
+
+
+def test_a_dossier_of_a_period_past_the_calendar_is_refused(client: Client, cast: Cast) -> None:
+    client.force_login(cast.auditor)
+    asked = {"workspace": str(cast.platform.pk), "since": "2026-01-01", "until": "9999-12-31"}
+
+    assert client.get("/compliance/dossiers/", asked).status_code == 422

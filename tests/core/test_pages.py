@@ -1,5 +1,6 @@
 """How a view's answer reaches the browser: whole page or fragment, refusals, sign-in, policy headers, time zone."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.test import RequestFactory
+from django.urls import get_resolver
 from django.utils import timezone
 from django_htmx.middleware import HtmxDetails
 
@@ -121,3 +123,27 @@ def test_forms_draw_help_and_errors_where_assistive_technology_finds_them():
     assert 'id="id_version_error"' in html
     assert 'id="id_version_helptext"' in html
     assert 'aria-invalid="true"' in html
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "address", ["/?q=a%00b", "/releases/greeter/1%00/", "/audit/?object=%00", "/api/v1/releases/greeter/1%00"]
+)
+def test_an_address_with_a_nul_names_nothing(client, cast, address):
+    client.force_login(cast.auditor)
+
+    response = client.get(address)
+
+    assert response.status_code == 400
+    assert ("application/problem+json" in response["Content-Type"]) == address.startswith("/api/")
+
+
+@pytest.mark.django_db
+def test_programs_are_told_in_their_form_of_what_is_not_there_and_of_a_fault(client):
+    response = client.get("/api/v1/nothing")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert "text/html" in client.get("/nothing")["Content-Type"]
+
+    answer = get_resolver().resolve_error_handler(500)(request_of("/api/v1/releases"))
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (500, "broken")
+    assert b"Something broke on our side" in get_resolver().resolve_error_handler(500)(request_of("/releases/")).content

@@ -30,10 +30,32 @@ def test_pages_work_for_members_and_are_404_for_strangers(client: Client, world:
     for person, status in ((world.cast.auditor, 200), (world.cast.outsider, 404)):
         client.force_login(person)
         for address in _addresses(world):
+            published = address == f"/services/{world.service.slug}/"
             with world.everything():
-                assert client.get(address).status_code == status, address
+                assert client.get(address).status_code == (200 if published else status), address
     for address in ("/environments/", "/services/"):
         assert client.get(address).status_code == 200
+
+
+def test_a_customer_reads_a_published_service_whose_workspace_they_do_not_see(client: Client, world: World) -> None:
+    client.force_login(world.cast.customer_operator)
+
+    response = client.get(f"/services/{world.service.slug}/")
+
+    assert response.status_code == 200
+    assert "<dt>Workspace</dt>" not in response.content.decode()
+
+
+@pytest.mark.parametrize("ends_at", ["9999-12-31T23:59", "0001-01-01T00:00", "3000-01-01T00:00"])
+def test_a_freeze_can_not_end_where_no_page_could_show_it(client: Client, world: World, ends_at: str) -> None:
+    client.force_login(world.cast.devops)
+
+    response = client.post(_at(world.qa) + "freezes/", {"freeze-reason": "For ever", "freeze-ends_at": ends_at})
+
+    assert response.status_code == 422
+    assert "Give a day between 1970 and 2999." in response.content.decode()
+    with world.everything():
+        assert not Freeze.objects.exists()
 
 
 @pytest.mark.parametrize("path", list(POSTS))

@@ -26,19 +26,27 @@ class Portal:
 
     def start(self, **more: str) -> subprocess.Popen[bytes]:
         """Start the portal as people do, with embedded engines: what the tests' own engines set is taken away."""
-        ours = ("DATABASE_", "REDIS_", "EAIP_", "ENGINE_", "HEALTH_", "PYTEST", "DJANGO_", "SECRET_", "DEBUG", "COV")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self.output.open("wb") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "deploy.launcher", "run"],
                 cwd=ROOT,
-                env=environment
-                | {"EAIP_DATA_DIR": str(self.data), "PORT": str(self.port), "DEMONSTRATION": "0"}
-                | more,
+                env=self._environment() | {"PORT": str(self.port), "DEMONSTRATION": "0"} | more,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the portal's commands as the runbooks say."""
+        command = [sys.executable, "-m", "deploy.launcher", "manage", *words]
+        return subprocess.run(
+            command, cwd=ROOT, env=self._environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def _environment(self) -> dict[str, str]:
+        ours = ("DATABASE_", "REDIS_", "EAIP_", "ENGINE_", "HEALTH_", "PYTEST", "DJANGO_", "SECRET_", "DEBUG", "COV")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return kept | {"EAIP_DATA_DIR": str(self.data)}
 
     def said(self) -> str:
         return self.output.read_text()
@@ -82,10 +90,15 @@ def test_start_second_start_kill_and_start_again(portal_of_its_own: Portal) -> N
         assert second.start().wait(30) == 1
         assert f"already runs from this clone (process {front.pid}): http://127.0.0.1:{portal.port}/" in second.said()
 
+        answered = portal.manage("api_token", "list", "--by", "nobody")
+        assert "There is no active account nobody" in answered.stderr, answered
+
         everything = list(processes.descendants(front.pid))
         front.kill()
         front.wait()
         leave_nothing(everything)
+        refused = portal.manage("api_token", "list", "--by", "nobody")
+        assert (refused.returncode, "The portal does not run" in refused.stdout + refused.stderr) == (1, True), refused
 
         front = portal.start()
         portal.wait_for_answer(front)

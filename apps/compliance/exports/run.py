@@ -101,7 +101,7 @@ def _taken(wanted: Due, token: UUID) -> AuditExport | None:
         found = AuditExport.objects.filter(pk=wanted.id)
         if not found.take(token, settings.EXPORT_LEASE):
             return None
-        export: AuditExport = found.locked().select_related("asked_by", "token").get()
+        export: AuditExport = found.locked().get()
         if export.tries > TRIES:
             _failed(export, f"Its worker has died {TRIES} times.")
             files.remove(export.pk)
@@ -110,7 +110,8 @@ def _taken(wanted: Due, token: UUID) -> AuditExport | None:
             advance(export, ExportState.RUNNING, by=SYSTEM, summary=f"Began to write {export}")
         heads = [_head(workspace_id) for workspace_id in export.workspaces]
         AuditExport.objects.filter(pk=export.pk).update(heads=heads, rows=0, bytes=0)
-        export.heads = heads
+        # Whole, with whom it names: what writes it stands in no workspace, where no token can be read.
+        export = AuditExport.objects.select_related("asked_by", "token").get(pk=export.pk)
     files.remove(export.pk, parts_only=True, but=token)
     return export
 

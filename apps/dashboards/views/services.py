@@ -64,4 +64,5 @@ def service_create(request: AuthedRequest) -> HttpResponse:
 
 
 def _visible(request: AuthedRequest, slug: str) -> Service:
-    return get_object_or_404(Service.objects.readable_in(request.workspaces).select_related("workspace"), slug=slug)
+    # Without its workspace: a customer sees a published service, and not the workspace that publishes it.
+    return get_object_or_404(Service.objects.readable_in(request.workspaces), slug=slug)
