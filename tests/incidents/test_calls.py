@@ -115,7 +115,7 @@ def test_an_incident_is_told_as_it_goes_and_once_each(world: World, service: Pag
     assert [event["event_action"] for event in service.events] == ["trigger", "trigger", "resolve"]
     [alert] = service.of(incident.pk)
     assert (alert.severity, alert.is_open) == ("critical", False)
-    assert "Told of the end" in page(world, incident)
+    assert "Told of end" in page(world, incident)
     assert kinds(world) == ["incident.called"] * 3
     with world.everything():  # what is added to the timeline of one that is over opens no new alert
         actions.add_note(incident, text="The cause was a cache", by=world.cast.devops, now=NOW)
