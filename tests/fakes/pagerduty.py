@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 KEY = "0123456789abcdef0123456789abcdef"
 FIELDS = {"routing_key", "event_action", "dedup_key", "payload", "client", "client_url", "links", "images"}
 PAYLOAD = {"summary", "source", "severity", "timestamp", "component", "group", "class", "custom_details"}
-TAKEN = (202, {}, {"status": "success", "message": "Event processed"})
 Reply = tuple[int, dict[str, str], Any]
 
 
@@ -102,7 +101,7 @@ class PagerDuty:
                 alerts[-1].severity = event["payload"]["severity"]
             else:
                 alerts.append(Alert(event["payload"]["severity"]))
-        return TAKEN
+        return 202, {}, {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
 
 
 def problems(event: dict[str, Any], *, key: str = KEY) -> list[str]:
@@ -123,10 +122,17 @@ def problems(event: dict[str, Any], *, key: str = KEY) -> list[str]:
         found.append("Length of 'payload.summary' is incorrect")
     if payload.get("severity") not in ("critical", "error", "warning", "info"):
         found.append("'payload.severity' is unknown")
-    if datetime.fromisoformat(payload["timestamp"]).tzinfo is None or not isinstance(payload["custom_details"], dict):
-        found.append("'payload.timestamp' or 'payload.custom_details' is invalid")
-    texts = [payload.get("component", ""), event.get("client", ""), *(link.get("text", "") for link in event["links"])]
-    addresses = [event.get("client_url"), *(link["href"] for link in event["links"])]
+    return found + _optional(event, payload)
+
+
+def _optional(event: dict[str, Any], payload: dict[str, Any]) -> list[str]:
+    found, links = [], event.get("links", [])
+    if "timestamp" in payload and datetime.fromisoformat(payload["timestamp"]).tzinfo is None:
+        found.append("'payload.timestamp' is invalid")
+    if not isinstance(payload.get("custom_details", {}), dict):
+        found.append("'payload.custom_details' is invalid")
+    texts = [payload.get("component", ""), event.get("client", ""), *(link.get("text", "") for link in links)]
+    addresses = [event.get("client_url", "https://"), *(link.get("href", "") for link in links)]
     if not all(isinstance(text, str) for text in texts) or not all(urlsplit(address).scheme for address in addresses):
         found.append("'client', 'client_url' or 'links' is invalid")
     return found
