@@ -34,6 +34,7 @@ class Sweep(bootsteps.StartStopStep):
         from apps.deployments.sweeper import Sweeper
         from apps.health.dependencies import look_at_dependencies
         from apps.health.watcher import Watcher
+        from apps.incidents.jobs import see_to_calls
         from apps.policies.jobs import remind_of_records
         from apps.releases.runner import see_to_comparisons, see_to_event_checks
 
@@ -53,6 +54,7 @@ class Sweep(bootsteps.StartStopStep):
             see_to_streams,
             see_to_retention,
             see_to_anchors,
+            see_to_calls,
         )
         self.sweeper.start()
         self.watcher = Watcher()

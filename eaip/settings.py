@@ -194,7 +194,7 @@ STORAGES = {
     },
 }
 
-# Mail is sent where a server is named, and then must say where its links lead.
+# Mail is sent where a server is named; it, and what PagerDuty is told, must say where its links lead.
 EMAIL_HOST = env.text("EMAIL_HOST", "")
 EMAIL_PORT = int(env.number("EMAIL_PORT", 587))
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
@@ -202,7 +202,9 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=True)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "eaip@localhost")
-PORTAL_URL = env.text("PORTAL_URL", None if EMAIL_HOST else "").rstrip("/")
+# Whose incidents PagerDuty is told of: `workspace=/path/of/a/connection`, with commas (docs/runbooks/running.md).
+PAGERDUTY = {name: Path(path) for name, path in env.pairs("EAIP_PAGERDUTY").items()}
+PORTAL_URL = env.text("PORTAL_URL", None if EMAIL_HOST or PAGERDUTY else "").rstrip("/")
 
 # Celery carries hints only: what is lost, repeated or late costs seconds, never truth (docs/adr).
 CELERY_BROKER_URL = REDIS_URL

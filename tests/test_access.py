@@ -249,7 +249,9 @@ OBJECTS: dict[str, Callable[[Objects], list[Any]]] = {
     "deployments:rollout-part": lambda o: [o.rollout.number, o.world.cast.customer.slug],
     **{
         f"incidents:{name}": lambda o: [o.incident.number]
-        for name in ("incident-detail", "note-create", "deployment-link", "severity-change", "resolution")
+        for name in (
+            "incident-detail", "note-create", "deployment-link", "severity-change", "call-repeat", "resolution"
+        )
     },
     "incidents:debt-pay": lambda o: [o.incident.number, o.incident.debts.first().pk],
     "policies:proposal-detail": lambda o: [o.proposal.pk],

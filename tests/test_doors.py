@@ -30,6 +30,8 @@ from apps.environments import actions as environment_actions
 from apps.environments.enums import FreezeScope, Tier
 from apps.health import actions as health_actions
 from apps.incidents import actions as incident_actions
+from apps.incidents.models import Call as OnCall
+from apps.incidents.models import Incident
 from apps.policies import actions as policy_actions
 from apps.releases import actions as release_actions
 from apps.releases.models import EventVersion, Release
@@ -166,6 +168,13 @@ INCIDENT = {"title": "Sign-in fails", "severity": "SEV2"}
 def _incident(name: str, world: World) -> str:
     incident = incident_actions.declare(world.cast.platform, **INCIDENT, by=world.cast.devops, now=NOW)
     return reverse(f"incidents:{name}", args=[incident.number])
+
+
+def _refused_call(world: World) -> Call:
+    address = _incident("call-repeat", world)
+    incident = Incident.objects.first()
+    OnCall.objects.create(workspace_id=incident.workspace_id, incident=incident, refused=1)
+    return Call(world.cast.devops, address, {})
 
 
 def _debt(world: World) -> str:
@@ -564,6 +573,7 @@ DOORS: list[tuple[str, str, Callable[[World], Call]]] = [
         "incident.resolved",
         lambda w: Call(w.cast.devops, _incident("resolution", w), {"resolution": "Rolled back"}),
     ),
+    ("incidents:call-repeat", "incident.call_repeated", _refused_call),
     (
         "incidents:debt-pay",
         "incident.paid",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("<int:number>/notes/", incidents.note_create, name="note-create"),
     path("<int:number>/deployments/", incidents.deployment_link, name="deployment-link"),
     path("<int:number>/severity/", incidents.severity_change, name="severity-change"),
+    path("<int:number>/call/", incidents.call_repeat, name="call-repeat"),
     path("<int:number>/debts/<uuid:debt_id>/", incidents.debt_pay, name="debt-pay"),
     path("<int:number>/resolution/", incidents.resolution, name="resolution"),
 ]

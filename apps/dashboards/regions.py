@@ -1,10 +1,11 @@
-"""The live parts of the dashboard, and the counts of the frame that every live page carries."""
+"""The live parts of the dashboard and of incidents, and the counts of the frame that every live page carries."""
 
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.template.loader import render_to_string
 
 from apps.core import live
@@ -12,6 +13,8 @@ from apps.dashboards import attention, awaiting, catalogue, matrix, page, places
 from apps.dashboards.matrix import Filters
 from apps.dashboards.querysets import Changed, cells
 from apps.deployments.models import Deployment
+from apps.incidents.models import Call, Incident
+from apps.incidents.querysets import IncidentQuerySet
 from apps.releases.models import Service
 
 LANES = ("lane:*", "deployment:*", "promotion:*")
@@ -114,6 +117,24 @@ def _is_readable(ask: live.Ask) -> bool:
     return bool(ask.subject) and Service.objects.readable_in(ask.workspaces).filter(pk=ask.subject).exists()
 
 
+def call_of(incident: Incident) -> dict[str, Any]:
+    """This function will return what the page of an incident says of whether the on-call service was told."""
+    return {
+        "incident": incident,
+        "call": Call.objects.with_lines().filter(incident=incident).first(),
+        "has_on_call": incident.workspace.slug in settings.PAGERDUTY,
+    }
+
+
+def _incidents(ask: live.Ask) -> IncidentQuerySet:
+    found: IncidentQuerySet = Incident.objects.visible_in(ask.workspaces).filter(pk=ask.subject)
+    return found
+
+
+def _call(ask: live.Ask) -> str:
+    return render_to_string("incidents/_call.html", call_of(_incidents(ask).with_subject().get()))
+
+
 def _is_deploying(ask: live.Ask) -> bool:
     return Deployment.objects.visible_in(ask.workspaces).active().exists()
 
@@ -130,3 +151,8 @@ live.page(
 )
 live.page("navigation")
 live.page("services", live.region("runs", topics=(*LANES, *SHAPE), render=_runs), may_watch=_is_readable)
+live.page(
+    "incident",
+    live.region("call", topics=("incident:{subject}",), render=_call),
+    may_watch=lambda ask: bool(ask.subject) and _incidents(ask).exists(),
+)

@@ -13,6 +13,11 @@ class Severity(models.TextChoices):
     def tone(self) -> str:
         return {Severity.SEV1: "bad", Severity.SEV2: "bad", Severity.SEV3: "warn"}.get(self, "idle")
 
+    @property
+    def urgency(self) -> str:
+        """Return PagerDuty's word for it."""
+        return {Severity.SEV1: "critical", Severity.SEV2: "error", Severity.SEV3: "warning"}.get(self, "info")
+
 
 class IncidentState(models.TextChoices):
     OPEN = "OPEN", "Open"
@@ -44,6 +49,10 @@ class EntryKind(models.TextChoices):
     @property
     def tone(self) -> str:
         return {EntryKind.DECLARED: "bad", EntryKind.SEVERITY: "warn", EntryKind.RESOLVED: "ok"}.get(self, "idle")
+
+
+# The lines of a timeline that whoever is on call is told of. Notes stay here: people write in them what they like.
+TOLD = (EntryKind.DECLARED, EntryKind.SEVERITY, EntryKind.DEPLOYMENT, EntryKind.RESOLVED)
 
 
 class DebtKind(models.TextChoices):

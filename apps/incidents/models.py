@@ -5,9 +5,9 @@ from django.db.models import Func, Q, Value
 
 from apps.accounts.models import Role
 from apps.environments.enums import Tier
-from apps.environments.models import Environment, Lane, person
+from apps.environments.models import Environment, Lane, all_or_none, person
 from apps.incidents.enums import DebtKind, EntryKind, IncidentState, Severity
-from apps.incidents.querysets import DebtQuerySet, IncidentQuerySet
+from apps.incidents.querysets import CallQuerySet, DebtQuerySet, IncidentQuerySet
 from apps.releases.models import Service
 from apps.workspaces.models import TenantModel
 
@@ -118,6 +118,51 @@ class Entry(TenantModel):
     @property
     def tone(self) -> str:
         return EntryKind(self.kind).tone
+
+
+class Call(TenantModel):
+    """How far the on-call service was told of an incident (ADR 0123); made with the incident where one is set up.
+
+    `told` and `refused` count the incident's lines of `enums.TOLD`: up to which it took them, and up to which it said
+    that it never will. It took the first at `opened_at`, the last at `told_at`, the end at `over_at`. `next_try_at` is
+    when somebody else may try: who tells it holds the row by that moment.
+    """
+
+    incident = models.OneToOneField(Incident, on_delete=models.PROTECT, related_name="call")
+    told = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True)
+    over_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["incident"]
+        constraints = [
+            all_or_none("call_told_whole", "opened_at", "told_at"),
+            models.CheckConstraint(
+                name="call_opened_first", condition=Q(opened_at__isnull=False) | Q(told=0, over_at=None)
+            ),
+        ]
+        indexes = [models.Index(name="call_unfinished", fields=["next_try_at"], condition=Q(over_at=None))]
+
+    def __str__(self) -> str:
+        return f"Call for {self.incident}"
+
+    @property
+    def is_untold(self) -> bool:
+        """Of one that was read `with_lines`: there is something that the service has not heard."""
+        return self.over_at is None and self.lines > self.told  # type: ignore[attr-defined]
+
+    @property
+    def is_refused(self) -> bool:
+        """The same, and it is not told again by itself."""
+        return self.is_untold and self.refused >= self.lines  # type: ignore[attr-defined]
 
 
 class Debt(TenantModel):

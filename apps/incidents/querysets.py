@@ -1,9 +1,9 @@
 from typing import Any, Self
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from apps.environments.enums import Tier
-from apps.incidents.enums import HOLDING_BACK, IncidentState
+from apps.incidents.enums import HOLDING_BACK, TOLD, IncidentState
 from apps.workspaces.querysets import TenantQuerySet
 
 
@@ -28,6 +28,12 @@ class IncidentQuerySet(TenantQuerySet):
         return self.filter(
             Q(environment_id=environment.pk) | Q(environment=None, workspace_id=environment.workspace_id)
         )
+
+
+class CallQuerySet(TenantQuerySet):
+    def with_lines(self) -> Self:
+        """Return calls with `lines`: how many lines of the timeline there are to tell."""
+        return self.annotate(lines=Count("incident__entries", filter=Q(incident__entries__kind__in=TOLD)))
 
 
 class DebtQuerySet(TenantQuerySet):

@@ -69,6 +69,7 @@ EXEMPT = {
     "health_endpointsample": "measurements",
     "health_healthcheck": "the engine's own, from the lane, which is governed",
     "health_healthsample": "measurements",
+    "incidents_call": "what the on-call service was told; `incident.called` and `incident.call_*` tell of it",
     "incidents_entry": "can't be changed; each row is born with its event",
     "releases_apichange": "can't be changed; part of a comparison",
     "releases_apicomparison": "final when it is finished, with `api.compared`",

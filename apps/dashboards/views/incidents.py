@@ -14,8 +14,10 @@ from apps.accounts.enums import Capability
 from apps.accounts.proving import refused_with, try_confirmed
 from apps.accounts.requests import AuthedRequest
 from apps.approvals import actions as approval_actions
+from apps.core import live
 from apps.core.keyset import page_of
 from apps.core.pages import kept, render_page
+from apps.dashboards.regions import call_of
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.models import Deployment
 from apps.incidents import actions, permissions
@@ -107,6 +109,13 @@ def resolution(request: AuthedRequest, number: int) -> HttpResponse:
 
 
 @require_POST
+def call_repeat(request: AuthedRequest, number: int) -> HttpResponse:
+    actions.call_again(_visible(request, number), by=request.user)
+    messages.success(request, "PagerDuty is told again within seconds.")
+    return redirect("incidents:incident-detail", number)
+
+
+@require_POST
 def debt_pay(request: AuthedRequest, number: int, debt_id: UUID) -> HttpResponse:
     incident, form = _visible(request, number), DebtForm(request.POST)
     debt = get_object_or_404(incident.debts.with_subject(), pk=debt_id)
@@ -129,8 +138,9 @@ def _approve(debt: Debt, given: dict[str, Any], confirmation: Confirmation | Non
 
 def _page(request: AuthedRequest, incident: Incident, **bound: Any) -> HttpResponse:
     context = {
-        "incident": incident,
         "page": page_of(incident.entries.select_related("deployment"), request.GET, moment="at"),
+        "stream": live.stream("incident", subject=incident.pk),
+        **call_of(incident),
         "debts": _debts(request, incident),
         "debt_form": DebtForm(),
         "may_add": permissions.may_add(request.user, incident),

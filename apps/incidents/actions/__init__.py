@@ -5,7 +5,9 @@ from apps.incidents.actions.incidents import (
     Attempt,
     IncidentInvalid,
     LinkedAlready,
+    NothingRefused,
     add_note,
+    call_again,
     change_severity,
     declare,
     link_deployment,
@@ -13,6 +15,6 @@ from apps.incidents.actions.incidents import (
 )
 
 __all__ = [
-    "Attempt", "DebtPaid", "IncidentInvalid", "LinkedAlready", "NotADocument", "NotAnApproval", "add_note",
-    "change_severity", "declare", "link_deployment", "owe", "pay", "resolve", "write_paid",
+    "Attempt", "DebtPaid", "IncidentInvalid", "LinkedAlready", "NotADocument", "NotAnApproval", "NothingRefused",
+    "add_note", "call_again", "change_severity", "declare", "link_deployment", "owe", "pay", "resolve", "write_paid",
 ]  # fmt: skip

@@ -3,6 +3,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import User
@@ -14,7 +15,7 @@ from apps.core.verdict import Conflict, Invalid
 from apps.environments.models import Environment
 from apps.incidents import permissions
 from apps.incidents.enums import EntryKind, IncidentState, Severity
-from apps.incidents.models import Entry, Incident
+from apps.incidents.models import Call, Entry, Incident
 from apps.incidents.transitions import IncidentOver, advance
 from apps.releases.models import Service
 from apps.workspaces.models import Workspace
@@ -36,6 +37,10 @@ class IncidentInvalid(Invalid):
 
 class LinkedAlready(Conflict):
     code = "linked_already"
+
+
+class NothingRefused(Conflict):
+    code = "nothing_refused"
 
 
 @transaction.atomic
@@ -71,6 +76,8 @@ def declare(
     text = many_lines(what, name="What is known", limit=TEXT)
     write(incident, EntryKind.DECLARED, text, by=by, now=now)
     after = {"title": incident.title, "severity": severity}
+    if workspace.slug in settings.PAGERDUTY:
+        Call.objects.create(workspace=workspace, incident=incident)
     record(incident, "incident.declared", f"Declared incident {incident}: {incident.title}", by=by, after=after)
     if attempt is not None:  # after the declaration, also where lines are sorted by their moment
         _link(incident, attempt, by=by, now=now + timedelta(microseconds=1))
@@ -132,6 +139,22 @@ def resolve(incident: Incident, *, resolution: str, by: User, now: datetime) -> 
     write(incident, EntryKind.RESOLVED, text, by=by, now=now)
     record(incident, kind, f"Resolved incident {incident}: {incident.title}", by=by, reason=text[:300],
             before={"state": IncidentState.OPEN}, after={"state": incident.state})  # fmt: skip
+    return incident
+
+
+@transaction.atomic
+def call_again(incident: Incident, *, by: User) -> Incident:
+    """This function will have the on-call service told again what it refused, once somebody has mended why.
+
+    Raises NothingRefused: it refused nothing, or somebody was quicker.
+    """
+    incident = _locked(incident)
+    permissions.may_declare(by, incident.workspace).require()
+    call = Call.objects.locked().filter(incident=incident).first()
+    if call is None or not Call.objects.filter(pk=call.pk, refused__gt=0).update(refused=0):
+        raise NothingRefused(f"Nothing about incident {incident} is refused: what is left is told by itself.")
+    did = f"Had PagerDuty told again of incident {incident}"
+    record(incident, "incident.call_repeated", did, by=by, before={"refused": call.refused}, after={"refused": 0})
     return incident
 
 
