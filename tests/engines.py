@@ -50,13 +50,12 @@ class Engines:
         make_private(PLACE)
         _remove_what_was_left()
         engines = cls(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2), durable=durable)
-        template = _template_cluster()
         if kept is None:
-            _copy(template, engines.directory / "postgres")
+            _copy(_template_cluster(), engines.directory / "postgres")
         else:
             if not kept.exists():
                 make_private(kept.parent)
-                _copy(template, kept)
+                _copy(_template_cluster(), kept)
             (engines.directory / "postgres").symlink_to(kept)
         valkey = Valkey(engines.directory / "valkey", port=engines.valkey_port, password=PASSWORD, durable=False)
         valkey.prepare()

@@ -124,7 +124,7 @@ class TrailFilter(forms.Form):
             return "none here"
         patience = settings.AUDIT_SEARCH_PATIENCE and max(settings.AUDIT_SEARCH_PATIENCE - page.took, timedelta(0))
         number = AuditEvent.objects.all().estimated(self.criteria(), self.workspaces, patience=patience)
-        return about(max(number, len(page.rows) + 1))
+        return about(number) if number > len(page.rows) else f"more than {_plural(len(page.rows))}"
 
     def in_words(self) -> dict[str, str]:
         """Return what was asked for, as the export's own event records it."""
