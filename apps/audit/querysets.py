@@ -138,8 +138,9 @@ class EventQuerySet(WorkspaceRows):
         """Return about how many events match, from the database's statistics alone: of a sample of months, where
         patience ends first."""
         text, scope, since, until = _asked(criteria, workspaces)
+        arguments: list[Any] = [scope, text, since, until, patience]
         with connection.cursor() as cursor:
-            cursor.execute("SELECT estimate_events(%s, %s, %s, %s, %s)", [scope, text, since, until, patience])
+            cursor.execute("SELECT estimate_events(%s, %s, %s, %s, %s)", arguments)
             estimate: int = cursor.fetchone()[0]
         return estimate
 
