@@ -78,7 +78,13 @@ class Postgres:
             "log_line_prefix": "%m [%p] %u@%d ",
         }
         if not self.durable:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off", "wal_init_zero": "off"}
+            settings |= {
+                "fsync": "off",
+                "synchronous_commit": "off",
+                "full_page_writes": "off",
+                "autovacuum": "off",
+                "wal_init_zero": "off",
+            }
         return Program(
             name="postgres",
             command=(
