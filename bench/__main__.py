@@ -1,8 +1,12 @@
-"""`make bench`: runs every figure (or those named), each with engines and a fresh database of its own."""
+"""`make bench`: runs every figure (or those named), each with engines and a fresh database of its own.
+
+With BENCH_KEPT=FOLDER the databases stay in that folder and are used again: what takes long to fill is filled once.
+"""
 
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from deploy.launcher.paths import ROOT
@@ -18,11 +22,17 @@ def main(wanted: list[str]) -> int:
         return 2
     failed = []
     os.environ["EAIP_TEST_STATIC"] = str(static_files())
-    engines = Engines.start(durable=True)
+    kept = Path(os.environ["BENCH_KEPT"]).absolute() if os.environ.get("BENCH_KEPT") else None
+    engines = Engines.start(durable=True, kept=kept)
     try:
         for number, name in enumerate(wanted or known):
             print(f"\n=== {name}", flush=True)
-            environment = os.environ | engines.environment(name, number % 16) | {"EAIP_TEST_ENGINES": engines.note()}
+            environment = os.environ | engines.environment(name, number % 16, keeps=bool(kept))
+            environment |= {"EAIP_TEST_ENGINES": engines.note()}
+            if kept:
+                began = time.perf_counter()
+                engines.migrate(f"eaip_{name}")
+                print(f"migrated in {time.perf_counter() - began:.0f} s", flush=True)
             if subprocess.run(
                 [sys.executable, "-m", f"bench.{name}"], check=False, cwd=ROOT, env=environment
             ).returncode:

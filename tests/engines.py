@@ -45,12 +45,18 @@ class Engines:
     running: list[tuple[Program, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, *, durable: bool = False) -> "Engines":
+    def start(cls, *, durable: bool = False, kept: Path | None = None) -> "Engines":
+        """Start them on a fresh cluster; on that in the folder `kept`, if one is named, which outlasts the run."""
         make_private(PLACE)
         _remove_what_was_left()
         engines = cls(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2), durable=durable)
-        template = _template_cluster()
-        _copy(template, engines.directory / "postgres")
+        if kept is None:
+            _copy(_template_cluster(), engines.directory / "postgres")
+        else:
+            if not kept.exists():
+                make_private(kept.parent)
+                _copy(_template_cluster(), kept)
+            (engines.directory / "postgres").symlink_to(kept)
         valkey = Valkey(engines.directory / "valkey", port=engines.valkey_port, password=PASSWORD, durable=False)
         valkey.prepare()
         engines._run(engines.postgres.program(), engines.postgres.is_ready)
@@ -75,14 +81,17 @@ class Engines:
     def postgres(self) -> Postgres:
         return Postgres(self.directory / "postgres", port=self.postgres_port, password=PASSWORD, durable=self.durable)
 
-    def environment(self, process: str, number: int) -> dict[str, str]:
-        """Make what one process of the run needs; return the variables by which the settings find it."""
+    def environment(self, process: str, number: int, *, keeps: bool = False) -> dict[str, str]:
+        """Make what one process of the run needs; return the variables by which the settings find it.
+
+        Its database is a fresh one, unless it `keeps` the one it has.
+        """
         data = make_private(self.directory / process)
         (data / "static").symlink_to(os.environ["EAIP_TEST_STATIC"])
         database = f"eaip_{process}"
         return {
             "DJANGO_SETTINGS_MODULE": "eaip.settings",
-            "DATABASE_URL": self.clone(database),
+            "DATABASE_URL": self.database_url(database) if keeps and self.has(database) else self.clone(database),
             "DATABASE_OWNER_URL": self.database_url(database, "eaip_owner"),
             "DATABASE_SEALER_URL": self.database_url(database, "eaip_sealer"),
             "REDIS_URL": self.redis_url(number),
@@ -106,6 +115,17 @@ class Engines:
 
     def database_url(self, name: str, role: str = "eaip_app") -> str:
         return self.postgres.url(database=name, user=role)
+
+    def has(self, name: str) -> bool:
+        with self._administrator() as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone()
+        return found is not None
+
+    def migrate(self, name: str) -> None:
+        """Bring a database to what the code expects."""
+        owner, sealer = (self.database_url(name, role) for role in ("eaip_owner", "eaip_sealer"))
+        urls = {"DATABASE_URL": owner, "DATABASE_OWNER_URL": owner, "DATABASE_SEALER_URL": sealer}
+        _manage("migrate", "--no-input", "--skip-checks", "--verbosity", "0", **urls)
 
     def clone(self, name: str, *, of: str = TEMPLATE) -> str:
         """Make a database like the migrated template or like another; return its address for the application's role."""
@@ -186,19 +206,14 @@ def _template_cluster() -> Path:
     making = Engines(make_private(PLACE / f"run-{os.getpid()}"), *ports.free_ports(2))
     making.postgres.prepare()
     making._run(making.postgres.program(), making.postgres.is_ready)
-    urls = {
-        "DATABASE_OWNER_URL": making.database_url(TEMPLATE, "eaip_owner"),
-        "DATABASE_SEALER_URL": making.database_url(TEMPLATE, "eaip_sealer"),
-    }
     _manage(
         "prepare_database",
         DATABASE_ADMIN_URL=making.postgres.url(),
         DATABASE_URL=making.database_url(TEMPLATE),
-        **urls,
+        DATABASE_OWNER_URL=making.database_url(TEMPLATE, "eaip_owner"),
+        DATABASE_SEALER_URL=making.database_url(TEMPLATE, "eaip_sealer"),
     )
-    _manage(
-        "migrate", "--no-input", "--skip-checks", "--verbosity", "0", DATABASE_URL=urls["DATABASE_OWNER_URL"], **urls
-    )
+    making.migrate(TEMPLATE)
     for program, process in making.running:
         processes.stop(process, program)
     _keep(making.directory / "postgres", place)

@@ -120,7 +120,9 @@ class TrailFilter(forms.Form):
             return f"{_plural(len(page.rows))} so far"
         if not page.rows:
             return "none here"
-        return about(max(AuditEvent.objects.all().estimated(self.criteria(), self.workspaces), len(page.rows) + 1))
+        patience = settings.AUDIT_SEARCH_PATIENCE and max(settings.AUDIT_SEARCH_PATIENCE - page.took, timedelta(0))
+        number = AuditEvent.objects.all().estimated(self.criteria(), self.workspaces, patience=patience)
+        return about(number) if number > len(page.rows) else f"more than {_plural(len(page.rows))}"
 
     def in_words(self) -> dict[str, str]:
         """Return what was asked for, as the export's own event records it."""

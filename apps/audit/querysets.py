@@ -1,5 +1,6 @@
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,11 +28,12 @@ class FoundPage(Page[Any]):
     """A page of a search, which may have ended before the ledger did.
 
     `reached` is how far it looked then: everything from that moment on, or, where it `goes_newer`, before it. The
-    page's cursors go on from there, so that nothing is skipped.
+    page's cursors go on from there, so that nothing is skipped. `took` is how long it looked.
     """
 
     reached: datetime | None = None
     goes_newer: bool = False
+    took: timedelta = timedelta(0)
 
 
 class WorkspaceRows(models.QuerySet):
@@ -105,9 +107,11 @@ class EventQuerySet(WorkspaceRows):
         # Where a search goes on that ended early, looking one by one has been in vain before.
         beyond = after or before
         look = 0 if beyond and beyond[1] == FIRST_ID else look
+        began = time.monotonic()
         found, reached = _found(
             criteria, workspaces, beyond, newer=bool(after), wanted=size + 1, look=look, patience=patience
         )
+        took = timedelta(seconds=time.monotonic() - began)
         rows: dict[UUID, Any] = {}
         if found:
             moments = [moment for _, moment in found]
@@ -126,13 +130,17 @@ class EventQuerySet(WorkspaceRows):
             newer = newer or (cursor_at(*before) if before else None)
             if reached:
                 older = cursor_at(reached, FIRST_ID)
-        return FoundPage(page.rows, newer, older, reached, goes_newer=bool(after))
+        return FoundPage(page.rows, newer, older, reached, goes_newer=bool(after), took=took)
 
-    def estimated(self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...]) -> int:
-        """Return about how many events match, from the database's statistics alone."""
+    def estimated(
+        self, criteria: Mapping[str, Any], workspaces: tuple[UUID, ...], *, patience: timedelta | None = None
+    ) -> int:
+        """Return about how many events match, from the database's statistics alone: of a sample of months, where
+        patience ends first."""
         text, scope, since, until = _asked(criteria, workspaces)
+        arguments: list[Any] = [scope, text, since, until, patience]
         with connection.cursor() as cursor:
-            cursor.execute("SELECT estimate_events(%s, %s, %s, %s)", [scope, text, since, until])
+            cursor.execute("SELECT estimate_events(%s, %s, %s, %s, %s)", arguments)
             estimate: int = cursor.fetchone()[0]
         return estimate
 

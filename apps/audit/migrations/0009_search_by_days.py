@@ -1,12 +1,16 @@
 """Search by slices of time: the day is a term too, and who searches is answered within their patience (ADR 0120).
 
-The index is built anew while writers wait; docs/reference/audit.md says how long. `erase_person` looks in it too and
-follows in compliance 0008.
+The index is built anew beside the one there is, a month after the other and while writers write, so this is no single
+transaction: what was ended half-way goes on where it was. The functions change with the index's name, at once.
+`erase_person` looks in the index too and follows in compliance 0008.
 """
 
+import time
 from importlib import import_module
+from typing import Any
 
-from django.db import migrations
+from django.db import OperationalError, migrations, transaction
+from psycopg.errors import LockNotAvailable
 
 from apps.core.row_level_security import SCOPE, definer
 
@@ -26,15 +30,9 @@ TERMS = (
     .replace("ARRAY['w=' || workspace_id", "ARRAY['d=' || public.audit_day(recorded_at), 'w=' || workspace_id")
     .replace("CASE WHEN outcome <> 'SUCCESS' THEN 'x=' || outcome END", "'x=' || outcome")
 )
-INDEX = f"""
-CREATE INDEX audit_event_terms ON audit_event USING gin ((audit_terms({PARTS}))) WITH (fastupdate = off);
-"""
-WITHOUT = "DROP INDEX audit_event_terms; DROP FUNCTION audit_terms;"
-TERMS_BEFORE = f"""
-{before.TERMS}
-CREATE INDEX audit_event_terms ON audit_event USING gin (({before.TERMS_OF_ROW.removeprefix("public.")}))
-    WITH (fastupdate = off);
-"""
+
+TYPES_BEFORE = "uuid, text, text, text, text, text, text, text, uuid, uuid, text, text, text, jsonb"
+TYPES = f"{TYPES_BEFORE}, timestamptz"
 
 CRITERIA_BEFORE = before.CRITERIA.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
 CRITERIA = CRITERIA_BEFORE.replace(before.TERMS_OF_ROW, TERMS_OF_ROW).replace(
@@ -178,16 +176,88 @@ END $$;
 ARGUMENTS = "uuid[], jsonb, timestamptz, timestamptz, timestamptz, uuid, boolean, integer, integer"
 
 
-class Migration(migrations.Migration):
-    dependencies = [("audit", "0008_cosignatures")]
+# The months whose index is not attached yet. One that is made from now on comes with it.
+MISSING = """
+SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'audit_event'::regclass AND NOT EXISTS (
+    SELECT FROM pg_inherits part JOIN pg_index ON indexrelid = part.inhrelid
+    WHERE part.inhparent = to_regclass(%s) AND indrelid = pg_inherits.inhrelid)
+ORDER BY 1
+"""
 
-    operations = [
-        migrations.RunSQL(DAY, "DROP FUNCTION audit_day(timestamptz);"),
-        migrations.RunSQL(WITHOUT, TERMS_BEFORE),
-        migrations.RunSQL(TERMS + INDEX, WITHOUT),
-        migrations.RunSQL(CRITERIA, CRITERIA_BEFORE),
-        migrations.RunSQL(migrations.RunSQL.noop, definer(f"search_events({ARGUMENTS})").sql),
-        migrations.RunSQL(f"DROP FUNCTION search_events({ARGUMENTS});", before.SEARCH),
-        migrations.RunSQL(SEARCH, f"DROP FUNCTION search_events({ARGUMENTS}, interval);"),
-        definer(f"search_events({ARGUMENTS}, interval)"),
-    ]
+
+def _briefly(schema_editor: Any, *statements: str) -> None:
+    """Run, as one, what keeps writers waiting; wait two seconds at most to begin, and try again for two minutes."""
+    for attempt in range(40):
+        try:
+            with transaction.atomic(schema_editor.connection.alias):
+                for statement in ("SET LOCAL lock_timeout = '2s'", *statements):
+                    schema_editor.execute(statement, params=None)
+        except OperationalError as error:
+            if attempt == 39 or not isinstance(error.__cause__, LockNotAvailable):
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def _build(schema_editor: Any, name: str, parts: str) -> None:
+    """Build an index of terms, month by month, while writers write. What a failure left of a month is built again."""
+    terms = f"USING gin ((audit_terms({parts}))) WITH (fastupdate = off)"
+    _briefly(schema_editor, f"CREATE INDEX IF NOT EXISTS audit_event_{name} ON ONLY audit_event {terms}")
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(MISSING, [f"audit_event_{name}"])
+        months = [month for (month,) in cursor.fetchall()]
+    for month in months:
+        for statement in (
+            f"DROP INDEX CONCURRENTLY IF EXISTS {month}_{name}",
+            f"CREATE INDEX CONCURRENTLY {month}_{name} ON {month} {terms}",
+            f"ALTER INDEX audit_event_{name} ATTACH PARTITION {month}_{name}",
+        ):
+            schema_editor.execute(statement, params=None)
+
+
+def _is_there(schema_editor: Any, types: str) -> bool:
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT to_regprocedure(%s) IS NOT NULL", [f"audit_terms({types})"])
+        return bool(cursor.fetchone()[0])
+
+
+def forward(apps: Any, schema_editor: Any) -> None:
+    if not _is_there(schema_editor, TYPES_BEFORE):
+        return  # all of it was done, and not told of
+    schema_editor.execute(f"{DAY} {TERMS}".replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"), params=None)
+    _build(schema_editor, "terms_of_days", PARTS)
+    _briefly(
+        schema_editor,
+        "DROP INDEX audit_event_terms",
+        "ALTER INDEX audit_event_terms_of_days RENAME TO audit_event_terms",
+        f"DROP FUNCTION audit_terms({TYPES_BEFORE})",
+        CRITERIA,
+        f"DROP FUNCTION search_events({ARGUMENTS})",
+        SEARCH,
+        definer(f"search_events({ARGUMENTS}, interval)").sql,
+    )
+
+
+def backward(apps: Any, schema_editor: Any) -> None:
+    if not _is_there(schema_editor, TYPES):
+        return
+    schema_editor.execute(before.TERMS.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"), params=None)
+    _build(schema_editor, "terms_of_months", before.PARTS)
+    _briefly(
+        schema_editor,
+        "DROP INDEX audit_event_terms",
+        "ALTER INDEX audit_event_terms_of_months RENAME TO audit_event_terms",
+        f"DROP FUNCTION audit_terms({TYPES})",
+        "DROP FUNCTION audit_day(timestamptz)",
+        CRITERIA_BEFORE,
+        f"DROP FUNCTION search_events({ARGUMENTS}, interval)",
+        before.SEARCH,
+        definer(f"search_events({ARGUMENTS})").sql,
+    )
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("audit", "0008_cosignatures")]
+    operations = [migrations.RunPython(forward, backward)]
