@@ -24,6 +24,7 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.core import hints
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
+from apps.policies.checklists import lines_for_jobs
 from apps.policies.clauses import Gate
 from apps.policies.facts import DecisionFacts, Facts
 from apps.policies.gates import GateResult, evaluate, lets_pass
@@ -112,6 +113,7 @@ def settle_locked(promotion: Promotion, *, now: datetime, case: Case | None = No
         _replan(case, now=now)
     if case.policy.clause_of(Gate.CHECKLIST):
         void_unbacked(promotion, now=now)
+    if any(lines_for_jobs(case.policy).values()):
         follow_jobs(promotion, now=now)
     requirements, decisions = _requirements(promotion), standing_decisions(promotion)
     facts = collect(case, requirements, decisions, now=now)
