@@ -19,6 +19,7 @@ from apps.api.problems import (
     UnknownRelease,
     UnknownService,
 )
+from apps.approvals import actions as approval_actions
 from apps.audit.actors import Actor
 from apps.changelogs import actions as changelog_actions
 from apps.core.texts import one_line
@@ -27,7 +28,7 @@ from apps.environments.models import Environment, Lane
 from apps.health import alerts
 from apps.health.alerts import Report
 from apps.releases import actions as release_actions
-from apps.releases.enums import ReleaseSource
+from apps.releases.enums import EvidenceKind, ReleaseSource
 from apps.releases.models import EventConsumer, EventVersion, Release, Service
 from apps.workspaces import rights
 from apps.workspaces.models import ApiToken
@@ -81,7 +82,8 @@ def receive_evidence(
     """This function will keep a report of a release of the token's workspace.
 
     Shapes: `told` is what the address says: kind, suite, environment, artifact_digest, as docs/reference/api.md says.
-    Raises FieldInvalid, UnknownRelease, UnknownEnvironment, and whatever `keep_evidence` refuses.
+    Raises FieldInvalid, UnknownRelease, UnknownEnvironment, and whatever `keep_evidence` or, of lines of checklists,
+    `report_lines` refuses.
     """
     rights.may(by, Capability.RELEASE_CREATE, token.workspace_id).require()
     if unknown := sorted(set(told) - EVIDENCE_KNOWN):
@@ -90,19 +92,18 @@ def receive_evidence(
     release = releases.select_related("service").first()
     if release is None:
         raise UnknownRelease("There is no such release in the workspace of this token.")
-    evidence, is_new = release_actions.keep_evidence(
-        release,
-        kind=told.get("kind", "").upper(),
-        suite=told.get("suite", "").upper(),
-        environment=_environment_named(token, told.get("environment", "")),
-        artifact_digest=told.get("artifact_digest", ""),
-        report=report,
-        by=by,
-        now=now,
-    )
+    kind, environment = told.get("kind", "").upper(), _environment_named(token, told.get("environment", ""))
+    said: dict[str, Any] = {"environment": environment, "artifact_digest": told.get("artifact_digest", "")}
+    if kind == EvidenceKind.CHECKLIST and "suite" not in told:
+        evidence, is_new = approval_actions.report_lines(release, report=report, by=by, now=now, **said)
+    else:
+        suite = told.get("suite", "").upper()
+        evidence, is_new = release_actions.keep_evidence(
+            release, kind=kind, suite=suite, report=report, by=by, now=now, **said
+        )
     body = {"id": str(evidence.pk), "kind": evidence.kind, "suite": evidence.suite, "sha256": evidence.sha256}
-    said = {"artifact_digest": evidence.artifact_digest, "says": evidence.sentence, "figures": evidence.figures}
-    return Answer(201 if is_new else 200, body | said)
+    figures = {"artifact_digest": evidence.artifact_digest, "says": evidence.sentence, "figures": evidence.figures}
+    return Answer(201 if is_new else 200, body | figures)
 
 
 def _environment_named(token: ApiToken, slug: str) -> Environment | None:

@@ -49,10 +49,11 @@ class LineRow:
 
     @property
     def who_sentence(self) -> str:
+        job = " A job can, too." if self.line.job else ""
         if not self.who:
-            return f"Nobody is {self.line.role} there now. An administrator can give somebody the role."
+            return f"Nobody is {self.line.role} there now. An administrator can give somebody the role.{job}"
         more = f" and {len(self.who) - NAMES} more" if len(self.who) > NAMES else ""
-        return f"{self.line.role}: {', '.join(self.who[:NAMES])}{more} can tick it."
+        return f"{self.line.role}: {', '.join(self.who[:NAMES])}{more} can tick it.{job}"
 
 
 @dataclass(frozen=True)

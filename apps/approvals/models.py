@@ -22,7 +22,7 @@ from apps.policies.checklists import Phase
 from apps.policies.clauses import WAIVABLE, Gate
 from apps.policies.facts import Origin
 from apps.policies.gates import TITLES
-from apps.releases.models import Release
+from apps.releases.models import Evidence, Release
 from apps.releases.traits import Trait
 from apps.workspaces.models import Membership, TenantModel
 
@@ -310,7 +310,7 @@ class ChecklistLine(TenantModel):
     """A line of a checklist that a promotion is asked to have ticked, as the policy says it. Ended, never changed.
 
     `clause` asks for the checklist. The line ticks itself by the gate of the clause `follows`; without, who holds
-    `role` ticks it. After the deployment it is owed until `due_at`.
+    `role` ticks it, and where `job` says so a job may, too. After the deployment it is owed until `due_at`.
     """
 
     promotion = models.ForeignKey(Promotion, on_delete=models.PROTECT, related_name="checklist_lines")
@@ -323,6 +323,7 @@ class ChecklistLine(TenantModel):
     text = models.CharField(max_length=120)
     role = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     follows = models.CharField(max_length=11, blank=True)
+    job = models.BooleanField(default=False)
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, blank=True)
     judged_at = models.DateTimeField(null=True, blank=True)
@@ -344,6 +345,7 @@ class ChecklistLine(TenantModel):
                 name="checklist_line_ticked_one_way",
                 condition=Q(role=None) & ~Q(follows="") | Q(role__isnull=False, follows=""),
             ),
+            models.CheckConstraint(name="checklist_line_job_beside_role", condition=Q(job=False) | Q(follows="")),
             models.CheckConstraint(
                 name="checklist_line_due_afterwards",
                 condition=Q(phase=Phase.PRE, due_at=None) | Q(phase=Phase.POST, due_at__isnull=False),
@@ -361,10 +363,11 @@ class ChecklistLine(TenantModel):
 
 
 class Tick(TenantModel):
-    """That a line was seen to: by one person on the plan that was shown, or by the gate that the line goes by.
+    """That a line was seen to: by one person on the plan that was shown, by a job whose word is in `evidence`, or by
+    the gate that the line goes by.
 
-    `note` is what they say of it, or what the gate said. Taken back with a reason by `voided_by`, or voided by the
-    portal; never changed.
+    `note` is what they say of it, what the job gave as proof, or what the gate said. Taken back with a reason by
+    `voided_by` (by the job itself without), or voided by the portal; never changed.
     """
 
     line = models.ForeignKey(ChecklistLine, on_delete=models.PROTECT, related_name="ticks")
@@ -375,6 +378,7 @@ class Tick(TenantModel):
     ticked_by = person(null=True, blank=True)
     on_behalf_of = person(null=True, blank=True)
     delegation = models.ForeignKey(Delegation, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    evidence = models.ForeignKey(Evidence, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     voided_at = models.DateTimeField(null=True, blank=True)
     voided_by = person(null=True, blank=True)
     void_reason = models.CharField(max_length=300, null=True, blank=True)  # noqa: DJ001 set with voided_at or not at all
@@ -388,6 +392,9 @@ class Tick(TenantModel):
         constraints = [
             models.UniqueConstraint(name="tick_once", fields=["line"], condition=Q(voided_at=None)),
             models.CheckConstraint(name="tick_of_two_people", condition=~Q(ticked_by=F("on_behalf_of"))),
+            models.CheckConstraint(
+                name="tick_of_person_or_job", condition=Q(evidence=None) | Q(ticked_by=None, on_behalf_of=None)
+            ),
             all_or_none("tick_delegated_whole", "on_behalf_of", "delegation"),
             all_or_none("tick_voided_whole", "voided_at", "void_reason"),
         ]
@@ -398,6 +405,8 @@ class Tick(TenantModel):
     @property
     def people(self) -> str:
         """Who ticked it, and for whom: needs `with_people`."""
+        if self.evidence is not None:
+            return f"{self.evidence.received_from_label} (a job)"
         if self.ticked_by is None:
             return "its gate"
         return " for ".join(map(str, self.named))

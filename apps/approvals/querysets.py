@@ -120,7 +120,10 @@ class TickQuerySet(TenantQuerySet):
         return self.filter(voided_at=None)
 
     def with_people(self) -> Self:
-        return self.select_related("ticked_by", "on_behalf_of", "voided_by")
+        return self.select_related("ticked_by", "on_behalf_of", "voided_by", "evidence")
+
+    def of_gates(self) -> Self:
+        return self.filter(ticked_by=None, evidence=None)
 
     def with_backing(self) -> Self:
         """Say whether who ticked still holds the role, or whoever lent it still does (`is_backed`)."""

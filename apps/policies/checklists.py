@@ -10,6 +10,7 @@ from apps.policies.facts import Facts, LineFacts
 from apps.policies.judgement import Judgement, listed, moment, not_asked
 
 NAMED = 3
+OR_A_JOB = ", or a job"
 
 
 class Phase(StrEnum):
@@ -21,12 +22,15 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """One thing to see to. Who holds `role` ticks it, or it ticks itself once the gate of `clause` lets pass."""
+    """One thing to see to. Who holds `role` ticks it, and with `job` a job may, too; or it ticks itself once the gate
+    of `clause` lets pass.
+    """
 
     id: str
     text: str
     role: str = ""
     clause: str = ""
+    job: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _by_person(line: Line, found: LineFacts | None, facts: Facts) -> Answer:
     who = found.label if found else line.role.replace("_", " ").capitalize()
     tick = found.tick if found else None
     if tick is None or tick.plan_hash != facts.plan_hash or not tick.holds_role:
-        return Answer(line, is_ticked=False, said=f"waits for {who}", who=who)
+        return Answer(line, is_ticked=False, said=f"waits for {who}{OR_A_JOB if line.job else ''}", who=who)
     note = f": “{tick.note}”" if tick.note else ""
     return Answer(line, is_ticked=True, said=f"ticked by {tick.by}, {moment(tick.at)}{note}")
 
@@ -122,7 +126,27 @@ def lines_in_words(clause: Clause, roles: Mapping[str, str]) -> tuple[tuple[str,
     if clause.gate != Gate.CHECKLIST:
         return ()
     lines = checklist_of(clause).lines
-    return tuple((line.text, roles.get(line.role, line.role) or f"by itself, {line.clause}") for line in lines)
+    return tuple((line.text, _ticked_by(line, roles)) for line in lines)
+
+
+def _ticked_by(line: Line, roles: Mapping[str, str]) -> str:
+    if not line.role:
+        return f"by itself, {line.clause}"
+    return f"{roles.get(line.role, line.role)}{OR_A_JOB if line.job else ''}"
+
+
+def lines_for_jobs(policy: TierPolicy) -> dict[tuple[str, str], bool]:
+    """This function will say of each line of a policy, by the ids of checklist and line, whether a job may tick it.
+
+    Where it stands in several (an emergency has its own), one that lets a job do it is enough: each promotion asks for
+    the lines of its own.
+    """
+    found: dict[tuple[str, str], bool] = {}
+    for clause in policy.clauses_of(Gate.CHECKLIST):
+        checklist = checklist_of(clause)
+        for line in checklist.lines:
+            found[checklist.id, line.id] = line.job or found.get((checklist.id, line.id), False)
+    return found
 
 
 def asked_in_words(clause: Clause) -> str:

@@ -23,7 +23,8 @@ NAMED = 3
 PIPELINE = "The pipeline of the release"
 
 _TESTS, _COVERAGE = ("JUNIT",), ("COBERTURA", "LCOV")
-_FINDINGS, _PARTS = ("SARIF", "TRIVY", "ZAP"), ("CYCLONEDX", "SPDX")
+_DYNAMIC, _PARTS = ("ZAP", "DAST"), ("CYCLONEDX", "SPDX")
+_FINDINGS = ("SARIF", "TRIVY", *_DYNAMIC)
 
 
 def tests(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
@@ -59,7 +60,8 @@ def coverage(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgeme
 
 def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Judgement:
     """The newest report of each scanner counts: two scanners look for different things. What was accepted does not,
-    as long as that lasts, and as long as the clause lets an acceptance last.
+    as long as that lasts, and as long as the clause lets an acceptance last. Where the clause says `dynamic`, one of
+    them has to have tried the running release out.
     """
     if clause is None:
         return not_asked(policy, "for a security scan")
@@ -68,6 +70,7 @@ def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Ju
     limit = "Asked: no finding." if tolerated == "none" else f"Asked: no finding above {tolerated}."
     if not reports:
         return awaited(f"There is no report of a security scan yet. {limit}", reports)
+    is_awaited = clause.settings.get("dynamic") is True and not reports_of(facts, _DYNAMIC)
     accepted = [each for report in reports for each in _lasting(report.accepted, clause, facts.at)]
     counts = {name: sum(report.figures[name] for report in reports) for name in SEVERITIES}
     for each in accepted:
@@ -75,7 +78,11 @@ def security_scan(policy: TierPolicy, clause: Clause | None, facts: Facts) -> Ju
     found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES))
     by = listed([report.subject or "a scanner" for report in reports])
     sentence = " ".join(filter(None, (f"{found}, by {by}. {limit}", _told(accepted))))
-    return failed(sentence, reports) if any(counts[name] for name in too_bad) else passed(sentence, reports)
+    if any(counts[name] for name in too_bad):
+        return failed(sentence, reports)
+    if is_awaited:
+        return awaited(f"There is no report of a dynamic scan (DAST) yet. {sentence}", reports)
+    return passed(sentence, reports)
 
 
 def accepted_days(clause: Clause) -> int:

@@ -104,17 +104,20 @@ KEY = Setting(
     lambda value: isinstance(value, str) and bool(_KEY.fullmatch(value)) and not _SECRET.search(value),
     {"type": "string", "pattern": rf"^{_KEY.pattern}$", "not": {"pattern": _SECRET.pattern}},
 )
-LINE: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "role": TEXT, "clause": TEXT}
+LINE: Mapping[str, Setting] = {"id": SLUG, "text": text(LONGEST_TEXT), "role": TEXT, "clause": TEXT, "job": YES}
 
 
 def _is_line(value: object) -> bool:
     if not isinstance(value, dict) or not value.keys() <= LINE.keys() or not {"id", "text"} <= value.keys():
         return False
-    return ("role" in value) != ("clause" in value) and all(LINE[name].accepts(said) for name, said in value.items())
+    if ("role" in value) == ("clause" in value) or ("job" in value and "role" not in value):
+        return False
+    return all(LINE[name].accepts(said) for name, said in value.items())
 
 
 LINES = Setting(
-    "a list of lines, each with an id, a text, and either the role that ticks it or the clause that it goes by",
+    "a list of lines, each with an id, a text, and either the role that ticks it (and job: true where a job may, too) "
+    "or the clause that it goes by",
     lambda value: isinstance(value, list) and 0 < len(value) <= MOST_LINES and all(map(_is_line, value)),
     {
         "type": "array",
@@ -126,6 +129,7 @@ LINES = Setting(
             "properties": {name: dict(setting.schema) for name, setting in LINE.items()},
             "required": ["id", "text"],
             "oneOf": [{"required": ["role"]}, {"required": ["clause"]}],
+            "dependentRequired": {"job": ["role"]},
         },
     },
 )
@@ -173,7 +177,7 @@ RULES: Mapping[str, Setting] = {
 # without traits an approval is asked for with every change.
 # what nobody can say is there to go back to passes, and is said;
 # provenance may come from any builder, signed or not, and a service that measures nothing needs no benchmarks; of
-# backups only their age is asked.
+# backups only their age is asked, and scanners need not have tried the running release out.
 OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     Gate.APPROVALS: {"step_up": one_of(tuple(StepUp)), "traits": some_of(tuple(Trait))},
     **{gate: {"waived_by": TEXT} for gate in WAIVABLE},
@@ -190,5 +194,5 @@ OPTIONAL_SETTINGS: Mapping[Gate, Mapping[str, Setting]] = {
     },
     Gate.ROLLBACK_READINESS: {"unknown": one_of(UNKNOWN), "fresh_minutes": whole(), "waived_by": TEXT},
     Gate.PREVIOUS_TIER: {"soak_minutes": whole(), "close_watch_soak_percent": whole(100)},
-    Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "waived_by": TEXT},
+    Gate.SECURITY_SCAN: {"accepted_days": whole(1, LONGEST_ACCEPTED_DAYS), "dynamic": FLAG, "waived_by": TEXT},
 }

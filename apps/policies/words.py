@@ -81,6 +81,8 @@ _WHOLE: Mapping[tuple[str, object], str] = {
     ("point_in_time", False): "point-in-time recovery is on or off",
     ("reported", True): "there must be a report",
     ("reported", False): "no report is needed while nothing is measured",
+    ("dynamic", True): "one of them tried the running release out (DAST)",
+    ("dynamic", False): "of whatever kind they are",
     ("signed", True): "with a signature that is verified",
     ("signed", False): "signed or not",
     ("unknown", "passes"): "where nobody can say so, it passes",

@@ -51,16 +51,18 @@ class EvidenceKind(models.TextChoices):
     SARIF = "SARIF", "Findings (SARIF)"
     TRIVY = "TRIVY", "Findings (Trivy)"
     ZAP = "ZAP", "Findings (ZAP)"
+    DAST = "DAST", "Findings of a dynamic scan (SARIF)"
     CYCLONEDX = "CYCLONEDX", "Parts list (CycloneDX)"
     SPDX = "SPDX", "Parts list (SPDX)"
     PROVENANCE = "PROVENANCE", "Provenance (in-toto)"
     BENCHMARK = "BENCHMARK", "Benchmarks"
     OPENAPI = "OPENAPI", "API description (OpenAPI)"
     EVENTS = "EVENTS", "Events (JSON Schema)"
+    CHECKLIST = "CHECKLIST", "Lines of checklists"
 
 
 # Reports of these hold findings, which are kept one by one.
-SCANS = (EvidenceKind.SARIF, EvidenceKind.TRIVY, EvidenceKind.ZAP)
+SCANS = (EvidenceKind.SARIF, EvidenceKind.TRIVY, EvidenceKind.ZAP, EvidenceKind.DAST)
 PARTS_LISTS = (EvidenceKind.CYCLONEDX, EvidenceKind.SPDX)
 
 

@@ -147,7 +147,10 @@ class EndForm(forms.Form):
 
 
 class EvidenceForm(forms.Form):
-    kind = forms.ChoiceField(label="Kind", choices=EvidenceKind)
+    # Lines of checklists are ticked by people on the promotion's page, and by jobs with their tokens.
+    kind = forms.ChoiceField(
+        label="Kind", choices=[choice for choice in EvidenceKind.choices if choice[0] != EvidenceKind.CHECKLIST]
+    )
     suite = forms.ChoiceField(label="Tests", choices=[("", "No tests"), *Suite.choices], required=False)
     environment = forms.ModelChoiceField(
         Environment.objects.none(), label="Where it ran", required=False, empty_label="Elsewhere, such as a pipeline"

@@ -15,7 +15,7 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:  # noqa:
             return f"{figures['passed']:,} of {figures['total']:,} passed{failed}{skipped}"
         case EvidenceKind.COBERTURA | EvidenceKind.LCOV:
             return f"{figures['percent']:g} % of {figures['lines']:,} lines were run"
-        case EvidenceKind.SARIF | EvidenceKind.TRIVY | EvidenceKind.ZAP:
+        case EvidenceKind.SARIF | EvidenceKind.TRIVY | EvidenceKind.ZAP | EvidenceKind.DAST:
             counts = ", ".join(f"{figures[name]:,} {name}" for name in ("critical", "high", "medium", "low"))
             suppressed = f", {figures['suppressed']:,} suppressed" if figures["suppressed"] else ""
             cut = f", {figures['cut']:,} of them not listed" if figures.get("cut") else ""
@@ -33,6 +33,10 @@ def sentence_of(kind: EvidenceKind, figures: Mapping[str, Any]) -> str:  # noqa:
             return f"{figures['operations']:,} operations" + (f" of {named}" if named else "")
         case EvidenceKind.EVENTS:
             return f"{figures['versions']:,} versions of {figures['subjects']:,} events"
+        case EvidenceKind.CHECKLIST:
+            done = sum(line["done"] for line in figures["lines"])
+            taken_back = f", {undone:,} taken back" if (undone := len(figures["lines"]) - done) else ""
+            return f"{done:,} line{'' if done == 1 else 's'} done{taken_back}"
 
 
 def signature_of(figures: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ SDISTS = {
         ["tests/data/SPDXSBOMExampleTests/photon.spdx.tag", "tests/data/spdx3/has_sbom.json"],
     ),
     "pypi-attestations==0.0.30": ("Apache-2.0", ["test/assets/pypi_attestations-0.0.19.tar.gz.slsa.attestation"]),
+    "sast-mcp-server==0.8.3": ("MIT", ["tests/fixtures/zap_output.json"]),
     "pytest-benchmark==5.3.1": (
         "BSD-2-Clause",
         [BENCHMARK.format("0001", "190343"), BENCHMARK.format("0002", "190348")],

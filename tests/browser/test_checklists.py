@@ -6,9 +6,13 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from apps.approvals import actions
 from apps.approvals.models import Tick
+from apps.workspaces.models import ApiToken
+from tests.api.test_create_release import make_token
 from tests.approvals.promotions import ask
 from tests.approvals.test_checklists import ask_for_checklists
+from tests.approvals.test_lines_of_jobs import RUN, ask_for_lines, words
 from tests.browser.axe import findings_as_it_stands
 from tests.browser.conftest import SignIn
 from tests.processes import WebServer
@@ -47,3 +51,25 @@ def test_lines_are_ticked_with_scripts_and_without(
     expect(theirs.locator("#pre-before")).to_contain_text("DevOps took it back: They are ill")
     with world.everything():
         assert list(Tick.objects.standing().values_list("line__line", flat=True)) == ["notes"]
+
+
+def test_what_a_job_ticked_is_shown_with_its_proof(
+    world: World, portal: WebServer, open_page: Callable[..., Page], sign_in: SignIn
+) -> None:
+    with world.everything():
+        ask_for_lines()
+        now = timezone.now()
+        promotion = ask(world, world.dev, now=now, starts_by_itself=False)
+        make_token(world.cast)
+        by = ApiToken.objects.get(name="Pipeline").actor
+        actions.report_lines(world.release, environment=world.dev, report=words(at=now), by=by, now=now)
+    page = open_page()
+    sign_in(page.context, world.cast.devops)
+
+    page.goto(f"{portal.url}/approvals/promotions/{promotion.number}/")
+
+    lines = page.locator("#pre-before")
+    expect(lines).to_contain_text("Pipeline (a job) ticked it")
+    expect(lines.get_by_role("link", name=RUN)).to_have_attribute("href", RUN)
+    expect(lines.get_by_role("link", name="What it sent on Smoke tests ran")).to_be_visible()
+    assert list(findings_as_it_stands(page)) == []

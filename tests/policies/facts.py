@@ -52,6 +52,7 @@ def report(kind: str, subject: str = "", **figures: Any) -> ReportFacts:
         "SARIF": findings,
         "TRIVY": findings,
         "ZAP": findings,
+        "DAST": findings,
         "CYCLONEDX": {"components": 0},
         "SPDX": {"components": 0},
         "PROVENANCE": {"builder": subject, "sources": [], "has_signature": False, "signed_by": ""},

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.policies.checklists import lines_for_jobs, lines_in_words
 from apps.policies.clauses import Owner
 from apps.policies.documents import InvalidPolicy, parse
 from apps.policies.enums import Outcome
@@ -88,6 +89,20 @@ def test_many_missing_lines_are_counted() -> None:
 ONE = {"id": "one", "text": "One", "role": "DEVOPS"}
 
 
+def test_a_line_says_whether_a_job_may_tick_it_and_nobody_may_unless_it_does() -> None:
+    smoke = {"id": "smoke", "text": "Smoke tests ran", "role": "DEVOPS", "job": True}
+    asked = clause(9, "checklist", settings={**SETTINGS["checklist"], "lines": [ONE, smoke]})
+    policy = parse(make_document(clauses=[*make_document()["clauses"], asked]))
+
+    assert lines_for_jobs(policy) == {("before", "one"): False, ("before", "smoke"): True}
+    assert lines_in_words(policy.clauses[-1], {"DEVOPS": "DevOps"}) == (
+        ("One", "DevOps"), ("Smoke tests ran", "DevOps, or a job"),
+    )  # fmt: skip
+    result = judge(policy, lines=(LineFacts("before", "smoke", "DevOps"),))
+    assert result.evidence[1] == "Smoke tests ran: waits for DevOps, or a job"
+    assert result.who == "Devops and DevOps"
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
@@ -95,6 +110,11 @@ ONE = {"id": "one", "text": "One", "role": "DEVOPS"}
         ({"lines": [{"id": "one", "text": "One"}]}, "clauses[5].settings.lines: expected a list of lines"),
         ({"lines": [{**ONE, "clause": "PROD-1"}]}, "clauses[5].settings.lines: expected a list of lines"),
         ({"lines": [{**ONE, "id": "One Line"}]}, "clauses[5].settings.lines: expected a list of lines"),
+        ({"lines": [{**ONE, "job": False}]}, "clauses[5].settings.lines: expected a list of lines"),
+        (
+            {"lines": [{"id": "one", "text": "One", "clause": "PROD-1", "job": True}]},
+            "clauses[5].settings.lines: expected a list of lines",
+        ),
         ({"lines": [ONE, ONE]}, "clauses[5].settings.lines: the id one stands there twice."),
         (
             {"lines": [{"id": "one", "text": "One", "clause": "PROD-6"}]},

@@ -138,7 +138,9 @@ benchmarks = st.builds(
 reports = st.one_of(
     st.builds(report, st.just("JUNIT"), st.sampled_from(list(SUITES)), total=few, passed=few, failed=few, skipped=few),
     st.builds(report, st.sampled_from(["COBERTURA", "LCOV"]), lines=st.integers(0, 10), covered=few),
-    st.builds(report, st.sampled_from(["SARIF", "TRIVY", "ZAP"]), texts, critical=few, high=few, medium=few, low=few),
+    st.builds(
+        report, st.sampled_from(["SARIF", "TRIVY", "ZAP", "DAST"]), texts, critical=few, high=few, medium=few, low=few
+    ),
     st.builds(report, st.sampled_from(["CYCLONEDX", "SPDX"]), components=few),
     st.builds(
         report,
@@ -351,7 +353,7 @@ def test_reports_that_are_all_well_open_their_gates_and_no_other(policy, facts):
 @given(
     policies,
     all_facts,
-    st.sampled_from(["CYCLONEDX", "SPDX", "SARIF", "TRIVY", "ZAP", "JUNIT", "LCOV", "PROVENANCE", "BENCHMARK"]),
+    st.sampled_from(["CYCLONEDX", "SPDX", "SARIF", "TRIVY", "ZAP", "DAST", "JUNIT", "LCOV", "PROVENANCE", "BENCHMARK"]),
 )
 def test_one_more_report_that_is_well_never_closes_a_gate(policy, facts, kind):
     known = {(each.kind, each.subject) for each in facts.reports}

@@ -173,6 +173,7 @@ TABLE = [
     ("parts_list", reported(), Outcome.WAITING, "There is no list of what the release is made of yet."),
     ("parts_list", reported(report("SPDX", components=3)), Outcome.PASSED, "3 components are listed."),
     ("security_scan", reported(report("ZAP", "ZAP", high=2)), Outcome.FAILED, "2 high, 0 medium, 0 low, by ZAP."),
+    ("security_scan", reported(report("DAST", "nuclei", high=1)), Outcome.FAILED, "1 high, 0 medium, 0 low, by nuclei"),
     ("provenance", {}, Outcome.PASSED, f"Built by {BUILDER}, from commit c0ffee, signature verified (key 0123"),
     ("provenance", reported(), Outcome.WAITING, "There is no provenance of the artifact yet. Asked: built by anybody"),
     ("performance", {}, Outcome.PASSED, "1 of 2 benchmarks were compared, the slowest beside that is parse: +15.0 %."),
@@ -519,6 +520,29 @@ def test_accepted_findings_do_not_count_while_that_lasts(given, settings, passes
 
     assert (result.outcome == Outcome.PASSED) is passes
     assert words in result.sentence
+
+
+SAST, TRIED = report("SARIF", "semgrep", low=9), report("DAST", "nuclei")
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "reports", "outcome", "words"),
+    [
+        (True, (SAST,), Outcome.WAITING, "There is no report of a dynamic scan (DAST) yet. 0 critical"),
+        (True, (), Outcome.WAITING, "There is no report of a security scan yet."),
+        (True, (report("SARIF", "semgrep", high=1),), Outcome.FAILED, "0 critical, 1 high"),
+        (True, (SAST, TRIED), Outcome.PASSED, "0 critical, 0 high, 0 medium, 9 low, by semgrep and nuclei."),
+        (True, (report("ZAP", "ZAP"),), Outcome.PASSED, "by ZAP."),
+        (True, (SAST, replace(TRIED, figures={**TRIED.figures, "high": 1})), Outcome.FAILED, "1 high"),
+        (False, (SAST,), Outcome.PASSED, "9 low, by semgrep."),
+    ],
+)
+def test_a_policy_may_ask_that_a_scanner_tried_the_running_release_out(dynamic, reports, outcome, words):
+    rule = clause(6, "security_scan", settings={"tolerated": "medium", "dynamic": dynamic})
+
+    result = judge("security_scan", make_policy(clauses=[*make_document()["clauses"], rule]), reports=reports)
+
+    assert (result.outcome, words in result.sentence) == (outcome, True), result.sentence
 
 
 @pytest.mark.parametrize(

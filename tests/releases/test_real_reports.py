@@ -65,6 +65,18 @@ def test_an_application_in_spdx_3_has_three_dependencies() -> None:
     ]  # fmt: skip
 
 
+def test_what_another_scanner_tells_of_zap_is_two_findings_that_hold_a_release_back() -> None:
+    told = read(K.ZAP, "sast-mcp-server@*/zap_output.json")
+
+    assert [(one.severity.word, one.rule, one.place) for one in told["findings"]] == [
+        ("high", "40018", "POST http://localhost:8080/login (username)"),
+        ("low", "10021", "GET http://localhost:8080/"),
+    ]
+    scan = facts_of("ZAP", "ZAP", high=told["high"], low=told["low"])
+    assert outcome("security_scan", {"tolerated": "medium", "dynamic": True}, reports=(scan,)) == Outcome.FAILED
+    assert outcome("security_scan", {"tolerated": "high", "dynamic": True}, reports=(scan,)) == Outcome.PASSED
+
+
 @pytest.mark.parametrize(
     ("asked", "commit", "repository", "expected"),
     [

@@ -302,6 +302,25 @@ def test_coverage_is_never_rounded_up() -> None:
     assert reports.read(K.LCOV, f"SF:a.py\n{lines}end_of_record\n".encode())["percent"] == 69.9
 
 
+NOTES = {"checklist": "before", "line": "notes", "done": True, "proof": "https://ci.example.com/runs/17"}
+
+
+def _lines(**more: object) -> bytes:
+    return json.dumps({"at": "2026-11-18T19:00:00Z", "lines": [NOTES], **more}).encode()
+
+
+def test_what_a_job_says_of_lines_is_read_with_its_time_in_utc() -> None:
+    undone = {**NOTES, "line": "smoke", "done": False, "proof": " Two of 9 failed "}
+
+    told = reports.read(K.CHECKLIST, _lines(at="2026-11-18T20:00:00+01:00", lines=[NOTES, undone]))
+
+    assert told == {
+        "at": "2026-11-18T19:00:00.000000+00:00",
+        "lines": [NOTES, {**undone, "proof": "Two of 9 failed"}],
+    }
+    assert sentence_of(K.CHECKLIST, told) == "1 line done, 1 taken back"
+
+
 BOMB = b'<!DOCTYPE a [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><testsuite>&b;</testsuite>'
 SPDX_3 = b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": '
 HOSTILE = [
@@ -347,6 +366,28 @@ HOSTILE = [
     (K.ZAP, b'{"@version": "2.16", "site": [', "not JSON"),
     (K.ZAP, b'{"site":' * 100_000, "nested too deeply"),
     (K.ZAP, b"<OWASPZAPReport/>", "not JSON"),
+    (K.DAST, b'{"@version": "2.16", "site": []}', "not SARIF 2.1.0"),
+    (K.DAST, b"[" * 100_000, "nested too deeply"),
+    (K.CHECKLIST, b"<lines/>", "not JSON"),
+    (K.CHECKLIST, b'{"at":' * 100_000, "nested too deeply"),
+    (K.CHECKLIST, b"[]", "not an object"),
+    (K.CHECKLIST, b"{}", "expected at, lines, and nothing else"),
+    (K.CHECKLIST, _lines()[:-9], "not JSON"),
+    (K.CHECKLIST, _lines(at="2026-11-18T19:00:00"), "a time with a zone"),
+    (K.CHECKLIST, _lines(at="9999-12-31T23:59:59-12:00"), "a time with a zone"),
+    (K.CHECKLIST, _lines(at=1), "a time with a zone"),
+    (K.CHECKLIST, _lines(by="root"), "nothing else"),
+    (K.CHECKLIST, _lines(lines={}), "expected a list of objects"),
+    (K.CHECKLIST, _lines(lines=[]), "expected 1 to 50"),
+    (K.CHECKLIST, _lines(lines=[NOTES] * 51), "expected 1 to 50"),
+    (K.CHECKLIST, _lines(lines=[NOTES, {**NOTES, "done": False}]), "one stands there twice"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "role": "DEVOPS"}]), "nothing else"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "done": "yes"}]), "true or false"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "line": ["notes"]}]), "a text of one line"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "proof": " "}]), "a text of one line"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "proof": "x" * 301}]), "at most 300"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "proof": "a\nb"}]), "a text of one line"),
+    (K.CHECKLIST, _lines(lines=[{**NOTES, "proof": "\ud800"}]), "a text of one line"),
     (K.CYCLONEDX, b"{}", "bomFormat"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": [{"type": "nonsense", "name": "a"}]}', "not a bill"),
     (K.CYCLONEDX, b'{"bomFormat": "CycloneDX", "components": 7}', "not a bill"),

@@ -8,7 +8,15 @@ from apps.approvals.actions.acceptances import (
     longest_acceptance,
     withdraw_acceptance,
 )
-from apps.approvals.actions.checklists import AlreadyTicked, TickGone, TickInvalid, take_back, tick, tick_owed
+from apps.approvals.actions.checklists import (
+    AlreadyTicked,
+    TickGone,
+    TickInvalid,
+    report_lines,
+    take_back,
+    tick,
+    tick_owed,
+)
 from apps.approvals.actions.decisions import AlreadyDecided, NotWaiting, StalePlan, UnknownChoice, decide
 from apps.approvals.actions.delegations import (
     AlreadyDelegated,
@@ -85,6 +93,7 @@ __all__ = [
     "mark",
     "may_approve_afterwards",
     "recheck",
+    "report_lines",
     "request_promotion",
     "settle",
     "settle_for_lane",

@@ -4,24 +4,30 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.accounts.models import User
 from apps.approvals import permissions
 from apps.approvals.actions.decisions import NotWaiting, StalePlan, voting_facts
 from apps.approvals.actions.facts import Case, collect, owner_of
-from apps.approvals.actions.lines import ask_for_lines, details_of, end_tick, ticks_of, void_tick
+from apps.approvals.actions.lines import ask_for_lines, details_of, end_tick, keep_tick, ticks_of, void_tick
+from apps.approvals.actions.reported import follow_jobs, known_lines
 from apps.approvals.actions.settling import lock, settle_locked, standing_decisions
-from apps.approvals.enums import WAITING
+from apps.approvals.enums import WAITING, PromotionState
 from apps.approvals.ledger import record
 from apps.approvals.models import ChecklistLine, Promotion, Tick
 from apps.approvals.transitions import tell
 from apps.audit.actors import SYSTEM, Actor
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Invalid
+from apps.environments.models import Environment
 from apps.policies.checklists import Line, Phase, by_gate
 from apps.policies.gates import judge
 from apps.policies.judgement import moment
 from apps.policies.models import PolicyVersion
+from apps.releases.actions import keep_evidence
+from apps.releases.enums import EvidenceKind
+from apps.releases.models import Evidence, Release
 
 NOTE = 500
 AT_ONCE = 50
@@ -67,7 +73,7 @@ def tick(line: ChecklistLine, *, note: str, plan_hash: str, by: User, now: datet
             f"Promotion #{promotion.number} is {promotion.label.lower()}: nothing is left to tick before it."
         )
     loan = permissions.loan_to_tick(line, facts)
-    _keep(
+    keep_tick(
         Tick(
             line=line,
             promotion=promotion,
@@ -114,6 +120,44 @@ def take_back(tick: Tick, *, reason: str, by: User, now: datetime) -> Promotion:
     return settle_locked(promotion, now=now)
 
 
+@transaction.atomic
+def report_lines(
+    release: Release,
+    *,
+    environment: Environment | None,
+    report: bytes,
+    artifact_digest: str = "",
+    by: Actor,
+    now: datetime,
+) -> tuple[Evidence, bool]:
+    """This function will keep what a job says of lines of checklists, and let it count in each promotion of the release
+    that waits in the environment or is owed lines there; the gates of those that wait are judged anew.
+
+    Raises what `keep_evidence` does: then nothing was kept, and no line changes.
+    """
+    kind, known = EvidenceKind.CHECKLIST, known_lines(release, environment) if environment else {}
+    kept = keep_evidence(
+        release,
+        kind=kind,
+        environment=environment,
+        artifact_digest=artifact_digest,
+        lines=known,
+        report=report,
+        by=by,
+        now=now,
+    )
+    asked = ChecklistLine.objects.standing().filter(job=True, promotion__lane__environment=environment)
+    waits = Q(phase=Phase.PRE, promotion__state__in=WAITING)
+    owed = Q(phase=Phase.POST, promotion__state=PromotionState.COMPLETED)
+    found = asked.filter(waits | owed, promotion__release=release).values_list("promotion_id", flat=True)
+    # In one order, so that two reports that come at once never wait for each other.
+    for promotion_id in sorted(set(found)):
+        promotion = lock(promotion_id)
+        follow_jobs(promotion, by=by, now=now)
+        settle_locked(promotion, now=now)
+    return kept
+
+
 def keep_gates_ticks(promotion: Promotion, *, now: datetime) -> None:
     """This function will keep, as its deployment starts, which lines were ticked by gates and what those said.
 
@@ -122,12 +166,12 @@ def keep_gates_ticks(promotion: Promotion, *, now: datetime) -> None:
     said = {clause: row["sentence"] for row in promotion.gates for clause in row["clause"].split(", ")}
     for line in promotion.checklist_lines.standing().of_phase(Phase.PRE).exclude(follows=""):
         note = said.get(line.follows, f"Not needed, since {line.follows} is not asked for here.")
-        _keep(_by_gate(line, promotion, note, now=now), by=SYSTEM)
+        keep_tick(_by_gate(line, promotion, note, now=now), by=SYSTEM)
 
 
 def drop_gates_ticks(promotion: Promotion, *, now: datetime) -> None:
     """This function will void what `keep_gates_ticks` kept: the deployment ended with nothing changed."""
-    for kept in ticks_of(promotion).filter(ticked_by=None):
+    for kept in ticks_of(promotion).of_gates():
         void_tick(promotion, kept, "The deployment ended with nothing changed.", now=now)
 
 
@@ -144,6 +188,7 @@ def owe_lines(promotion: Promotion, *, now: datetime) -> None:
     titles = ", ".join(dict.fromkeys(row.title for row in rows))
     record(promotion, "checklist.owed", f"is owed: {titles}, {len(rows)} lines until {moment(due)}", by=SYSTEM)
     _judge(case, now=now)
+    follow_jobs(promotion, now=now)
 
 
 def tick_owed(*, workspace_id: UUID, now: datetime) -> None:
@@ -175,7 +220,7 @@ def _judge(case: Case, *, now: datetime) -> None:
         asked = Line(line.line, line.text, clause=line.follows)
         answer = by_gate(asked, case.policy, lambda gate: judge(gate, case.policy, facts))
         if answer.is_ticked:
-            _keep(_by_gate(line, promotion, answer.said, now=now), by=SYSTEM)
+            keep_tick(_by_gate(line, promotion, answer.said, now=now), by=SYSTEM)
     promotion.checklist_lines.owed().exclude(follows="").update(judged_at=now)
     tell(promotion)
 
@@ -183,20 +228,3 @@ def _judge(case: Case, *, now: datetime) -> None:
 def _by_gate(line: ChecklistLine, promotion: Promotion, said: str, *, now: datetime) -> Tick:
     note = said if len(said) <= NOTE else f"{said[: NOTE - 1]}…"
     return Tick(line=line, promotion=promotion, note=note, plan_hash=promotion.plan_hash, ticked_at=now)
-
-
-def _keep(tick: Tick, *, by: User | Actor) -> None:
-    """The database takes one tick of a line; the promotion is locked, so nobody comes between."""
-    tick.workspace_id = tick.promotion.workspace_id
-    tick.save(force_insert=True)
-    after = ", after the deployment" if tick.line.phase == Phase.POST else ""
-    late = ", late" if tick.line.due_at and tick.ticked_at > tick.line.due_at else ""
-    record(
-        tick.promotion,
-        "tick.given",
-        f"had “{tick.line}” ticked by {tick.people}{after}{late}",
-        by=by,
-        reason=tick.note,
-        approval=details_of(tick),
-        people=tick.named,
-    )

@@ -409,21 +409,24 @@ def _waivers(case: Case) -> tuple[WaiverFacts, ...]:
 
 
 def _lines(case: Case) -> tuple[LineFacts, ...]:
-    """Return the lines that people tick before the start, where a clause asks for any (two queries)."""
+    """Return the lines that people and jobs tick before the start, where a clause asks for any (two queries)."""
     promotion = case.promotion
     if case.policy.clause_of(Gate.CHECKLIST) is None:
         return ()
-    ticks = {tick.line_id: tick for tick in ticks_of(promotion).with_backing().filter(ticked_by__isnull=False)}
+    ticks = {tick.line_id: tick for tick in ticks_of(promotion).with_backing()}
     lines = ChecklistLine.objects.standing().of_phase(Phase.PRE).filter(promotion_id=promotion.pk, follows="")
     return tuple(
-        LineFacts(line.checklist, line.line, str(line.role), _tick(ticks.get(line.pk)))
+        LineFacts(line.checklist, line.line, str(line.role), _tick(ticks.get(line.pk), case.plan_hash))
         for line in lines.select_related("role")
     )
 
 
-def _tick(tick: Tick | None) -> TickFacts | None:
+def _tick(tick: Tick | None, plan_hash: str) -> TickFacts | None:
+    """Return a person's tick as of the plan that was shown; a job's counts on any."""
     if tick is None:
         return None
+    if tick.evidence_id is not None:
+        return TickFacts(tick.people, tick.ticked_at, tick.note, plan_hash, holds_role=True)
     return TickFacts(tick.people, tick.ticked_at, tick.note, tick.plan_hash, holds_role=tick.is_backed)
 
 

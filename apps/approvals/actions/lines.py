@@ -8,7 +8,7 @@ from apps.accounts.models import User
 from apps.approvals.ledger import record
 from apps.approvals.models import ChecklistLine, Promotion, Tick
 from apps.approvals.querysets import TickQuerySet
-from apps.audit.actors import SYSTEM
+from apps.audit.actors import SYSTEM, Actor
 from apps.environments.models import Lane
 from apps.policies.checklists import Checklist, Line, Phase, checklists_of
 from apps.policies.clauses import TierPolicy
@@ -45,6 +45,23 @@ def void_unbacked(promotion: Promotion, *, now: datetime) -> None:
         void_tick(promotion, tick, why, now=now)
 
 
+def keep_tick(tick: Tick, *, by: User | Actor) -> None:
+    """This function will keep the one tick of a line. Shapes: its promotion is locked, so nobody comes between."""
+    tick.workspace_id = tick.promotion.workspace_id
+    tick.save(force_insert=True)
+    after = ", after the deployment" if tick.line.phase == Phase.POST else ""
+    late = ", late" if tick.line.due_at and tick.ticked_at > tick.line.due_at else ""
+    record(
+        tick.promotion,
+        "tick.given",
+        f"had “{tick.line}” ticked by {tick.people}{after}{late}",
+        by=by,
+        reason=tick.note,
+        approval=details_of(tick),
+        people=tick.named,
+    )
+
+
 def void_tick(promotion: Promotion, tick: Tick, why: str, *, now: datetime) -> None:
     """This function will void a tick of a promotion that the caller has locked."""
     if not end_tick(tick, why, by=None, now=now):
@@ -71,7 +88,8 @@ def details_of(tick: Tick) -> dict[str, str]:
     line = tick.line
     found = {"tick": str(tick.pk), "checklist": line.checklist, "line": line.line, "clause": line.clause}
     lent = {"on_behalf_of": str(tick.on_behalf_of), "delegation": str(tick.delegation_id)} if tick.on_behalf_of else {}
-    return {**found, "plan_hash": tick.plan_hash, **lent}
+    told = {"evidence": str(tick.evidence_id)} if tick.evidence_id else {}
+    return {**found, "plan_hash": tick.plan_hash, **lent, **told}
 
 
 def end_overtaken(lane: Lane, why: str, *, now: datetime, by: Promotion | None = None) -> None:
@@ -104,6 +122,7 @@ def _row(promotion: Promotion, checklist: Checklist, line: Line, position: int, 
         text=line.text,
         role_id=line.role or None,
         follows=line.clause,
+        job=line.job,
         asked_at=now,
         due_at=due_at,
     )
@@ -112,4 +131,5 @@ def _row(promotion: Promotion, checklist: Checklist, line: Line, position: int, 
 def _said(row: ChecklistLine) -> tuple[object, ...]:
     return (
         row.clause, row.checklist, row.title, row.phase, row.position, row.line, row.text, row.role_id, row.follows,
+        row.job,
     )  # fmt: skip

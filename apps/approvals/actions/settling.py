@@ -11,6 +11,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.approvals.actions.facts import Case, collect, open_case, requirement_facts
 from apps.approvals.actions.lines import end_overtaken, ticks_of, void_tick, void_unbacked
+from apps.approvals.actions.reported import follow_jobs
 from apps.approvals.actions.requirements import ask_for
 from apps.approvals.actions.unanswered import see_to_unanswered
 from apps.approvals.enums import WAITING, PromotionState
@@ -23,6 +24,7 @@ from apps.audit.actors import SYSTEM, Actor
 from apps.core import hints
 from apps.core.verdict import Refusal
 from apps.environments.models import Lane
+from apps.policies.checklists import lines_for_jobs
 from apps.policies.clauses import Gate
 from apps.policies.facts import DecisionFacts, Facts
 from apps.policies.gates import GateResult, evaluate, lets_pass
@@ -111,6 +113,8 @@ def settle_locked(promotion: Promotion, *, now: datetime, case: Case | None = No
         _replan(case, now=now)
     if case.policy.clause_of(Gate.CHECKLIST):
         void_unbacked(promotion, now=now)
+    if any(lines_for_jobs(case.policy).values()):
+        follow_jobs(promotion, now=now)
     requirements, decisions = _requirements(promotion), standing_decisions(promotion)
     facts = collect(case, requirements, decisions, now=now)
     kept = _void_lapsed(promotion, requirements, decisions, facts)
@@ -162,7 +166,8 @@ def _replan(case: Case, *, now: datetime) -> None:
         _void(promotion, decision, f"The plan changed. {changes}", now=now)
     for waiver in promotion.waivers.standing():
         void_waiver(promotion, waiver, f"The plan changed. {changes}", now=now)
-    for tick in ticks_of(promotion):
+    # What a job proved of the release there holds on any plan, as other reports do.
+    for tick in ticks_of(promotion).filter(evidence=None):
         void_tick(promotion, tick, f"The plan changed. {changes}", now=now)
     ask_for(promotion, case.policy, now=now)
     before = promotion.plan_hash

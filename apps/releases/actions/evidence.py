@@ -1,6 +1,6 @@
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from apps.accounts.models import User
 from apps.audit import actions as audit
 from apps.audit.actors import Actor, actor_of
 from apps.core import hints, live
-from apps.core.verdict import Conflict, Invalid, Refusal
+from apps.core.verdict import Conflict, Denied, Invalid, Refusal
 from apps.environments.models import Environment
 from apps.integrations.artifact_store import ArtifactStore, StoreFull
 from apps.releases import manifests, permissions, reports
@@ -23,6 +23,9 @@ from apps.releases.reports.findings import Found
 from apps.releases.reports.parts import Part as ListedPart
 
 COMPARE_TASK = "releases.compare_api"
+NAMED = 3
+# The clocks of machines that run jobs are not quite ours.
+AHEAD = timedelta(minutes=1)
 
 
 class EvidenceInvalid(Invalid):
@@ -46,6 +49,16 @@ class DigestDiffers(Conflict):
     next_step = "Nothing was kept. Report what was measured of this release's own artifact."
 
 
+class LinesUnknown(Invalid):
+    code = "checklist_lines_unknown"
+    next_step = "Nothing was kept. Name lines as the policy of the environment's tier does."
+
+
+class LinesOfPeople(Denied):
+    code = "checklist_lines_of_people"
+    next_step = "Nothing was kept. A policy says of each line whether a job may tick it."
+
+
 class StoreHasNoRoom(Refusal):
     status = 507
     code = "store_full"
@@ -61,16 +74,19 @@ def keep_evidence(
     suite: str = "",
     environment: Environment | None = None,
     artifact_digest: str = "",
+    lines: Mapping[tuple[str, str], bool] | None = None,
     by: User | Actor,
     now: datetime,
 ) -> tuple[Evidence, bool]:
     """This function will read a report of a release and keep it, with the original as it came, once.
 
-    Shapes: `artifact_digest` is what was tried out, where the sender knows it; returns the evidence, and whether it is
-    new: the same report of the same thing is kept once.
+    Shapes: `artifact_digest` is what was tried out, where the sender knows it; `lines` are those of the checklists
+    there, by both ids, and whether a job may tick them; returns the evidence, and whether it is new: the same report of
+    the same thing is kept once.
     Raises EvidenceInvalid: no such kind or suite, or no report of the kind. Raises EvidenceTooLarge: over
     `reports.LIMIT`. Raises ReleaseNotSealed. Raises DigestDiffers: it is of another artifact. Raises StoreHasNoRoom.
-    Raises what `publish` does, for a list of events, and `keep_promises`, for an API description.
+    Raises LinesUnknown, LinesOfPeople: it names others. Raises what `publish` does, for a list of events, and
+    `keep_promises`, for an API description.
     """
     permissions.may_release(by, release.service).require()
     kind, suite = _known(kind, suite)
@@ -83,6 +99,8 @@ def keep_evidence(
     found, published, promised, parts = (
         figures.pop(name, []) for name in ("findings", "published", "promised", "parts")
     )
+    if kind == EvidenceKind.CHECKLIST:
+        _require_lines(figures, lines, environment, by=by, now=now)
     release = Release.objects.locked().select_related("service").get(pk=release.pk)
     _require_fit(release, artifact_digest)
     if kind == EvidenceKind.PROVENANCE:
@@ -170,6 +188,33 @@ def _require_fit(release: Release, artifact_digest: str) -> None:
         raise ReleaseNotSealed(f"{release.service} {release.version} is {release.label.lower()}.")
     if artifact_digest and artifact_digest != release.artifact_digest:
         raise DigestDiffers(f"It is of {artifact_digest[:80]}, the release was sealed with {release.artifact_digest}.")
+
+
+def _require_lines(
+    figures: Mapping[str, Any],
+    known: Mapping[tuple[str, str], bool] | None,
+    environment: Environment | None,
+    *,
+    by: User | Actor,
+    now: datetime,
+) -> None:
+    """Refuse what no job says, or not of these lines: people tick theirs on the page, under their own name."""
+    if isinstance(by, User) or known is None:
+        raise EvidenceInvalid("Only a job tells of lines so, with its token. People tick them on the promotion's page.")
+    if environment is None:
+        raise EvidenceInvalid("Say in which environment: lines are ticked for one.")
+    if datetime.fromisoformat(figures["at"]) > now + AHEAD:
+        raise EvidenceInvalid("at: it is in the future.")
+    named = [(line["checklist"], line["line"]) for line in figures["lines"]]
+    if unknown := [name for name in named if name not in known]:
+        raise LinesUnknown(f"No checklist there has {_listed(unknown)}.")
+    if of_people := [name for name in named if not known[name]]:
+        raise LinesOfPeople(f"No job ticks {_listed(of_people)}.")
+
+
+def _listed(names: list[tuple[str, str]]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"{line} of {checklist}" for checklist, line in names[:NAMED]) + more
 
 
 def _require_subject(release: Release, subjects: Sequence[str]) -> None:
