@@ -167,6 +167,9 @@ def test_the_store_says_it_for_a_lane_on_this_machine(shop: Shop) -> None:
     assert {version: row.answer for version, row in here.rows().items()} == {
         f"1.{n}.0": Answer.MISSING if n == 3 else Answer.HELD for n in range(6)
     }
+    # Said of a moment that is over when it is read.
+    assert here.rows()["1.4.0"].detail == "It was still running beside what serves."
+    assert here.rows()["1.5.0"].detail == "1.5.0 is ready."
     # What is gone back to no more is forgotten.
     _bring(stage, stage.start(stage.release("1.6.0")))
     assert answers.due(10) == [], "its gates look into the store: a deployment alone makes no work"

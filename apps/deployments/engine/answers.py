@@ -115,6 +115,8 @@ def ask(question: Question) -> Said:
     seen = executor.readiness(target_of(lane), release_of(release), configuration_of(question.configuration))
     if not seen.answered:
         return Said(None, seen.detail)
+    if seen.warm:  # what is kept is read long after that
+        return Said(Answer.HELD, "It was still running beside what serves.")
     if not seen.ready or executor.can.stores == Stores.ALL:
         return Said(Answer.HELD if seen.ready else Answer.MISSING, seen.detail)
     references = _elsewhere(release, executor.can.stores)
