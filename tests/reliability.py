@@ -34,6 +34,9 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+JOURNEYS = (
+    "failing_release", "journey_without_scripts", "states", "long_log", "paths", "paths_as_shipped", "records",
+)  # fmt: skip
 DEPLOYMENTS, EXECUTORS = "tests/deployments", "tests/executors"
 PARTS = {
     "R1-files": Part((f"{DEPLOYMENTS}/test_crashes.py", f"{DEPLOYMENTS}/test_judges.py"), 2),
@@ -59,10 +62,7 @@ PARTS = {
     "browser": Part(
         (
             "tests/browser/test_every_page.py",
-            *(
-                f"tests/functional/test_{name}.py"
-                for name in ("journey_without_scripts", "states", "long_log", "paths", "paths_as_shipped", "records")
-            ),
+            *(f"tests/functional/test_{name}.py" for name in JOURNEYS),
         ),
         2,
     ),

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -182,7 +184,7 @@ def test_it_is_mailed_once_with_a_link_to_the_page(world, with_mail):
 def test_a_server_that_refuses_is_tried_again_later_and_what_is_decided_is_not_mailed(world, with_mail, settings):
     settings.EMAIL_BACKEND, settings.EMAIL_HOST = "django.core.mail.backends.smtp.EmailBackend", "127.0.0.1"
     settings.EMAIL_PORT = 1
-    type(world.cast.devops).objects.update(email="somebody@example.com")
+    type(world.cast.devops).objects.update(email=Concat("username", Value("@example.com")))
     promotion, long_ago = ask_for_production(world), NOW - HOUR * 24 * 365 * 5
     sweep(4)
     Notice.objects.update(mail_after=long_ago)

@@ -113,6 +113,7 @@ def writing(ledger: Ledger, workspace: UUID) -> Iterator[Writer]:
         writer.join()
 
 
+@pytest.mark.reliability
 def test_index_of_the_search_is_built_anew_while_entries_are_written(ledger: Ledger) -> None:
     workspace = uuid4()
     ledger.record(workspace)
@@ -133,6 +134,7 @@ def test_index_of_the_search_is_built_anew_while_entries_are_written(ledger: Led
         assert admin.execute(SEALED).fetchone() == (number,)
 
 
+@pytest.mark.reliability
 def test_migration_that_was_ended_half_way_goes_on(ledger: Ledger) -> None:
     ledger.record(uuid4())
     with by_the_owner(ledger):

@@ -8,7 +8,7 @@ from apps.deployments.models import Deployment
 from tests.functional import steps
 from tests.functional.conftest import NewScene, NewSeat
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.reliability]
 
 
 def test_a_failing_release_is_taken_back_without_a_person_and_stays_away(new_scene: NewScene, seat: NewSeat) -> None:
