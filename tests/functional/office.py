@@ -30,7 +30,7 @@ class Office:
     pages: list[Page] = field(default_factory=list)
 
     def seat(self, person: User, path: str = "/", **options: Any) -> Page:
-        page = self.open_page(java_script_enabled=self.has_scripts, **options)
+        page = self.open_page(**{"java_script_enabled": self.has_scripts, **options})
         page.context.set_default_timeout(30_000)
         self.pages.append(page)
         self.sign_in(page.context, person)
