@@ -31,8 +31,9 @@ from apps.compliance.enums import AnchorPlace, StreamKind
 from apps.compliance.models import Anchor
 from apps.compliance.streams import webhook
 from apps.compliance.streams.deliver import NotDelivered, reach_of
-from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.clock import now as database_now
+from apps.core.clock import CLOCK, clock_in
+from apps.core.clock import now as database_now
+from apps.core.retries import pause_after
 from apps.integrations import outbound
 from apps.integrations import outbound_addresses as addresses
 from apps.integrations.apart import run_apart
@@ -163,7 +164,7 @@ def _failed(due: Sequence[Due], detail: str) -> None:
     with whole_scope():
         for each in due:
             anchor = Anchor.objects.locked().get(pk=each.anchor_id)
-            pause = min(FIRST_PAUSE * 2 ** min(anchor.tries - 1, 10), LONGEST_PAUSE)
+            pause = pause_after(anchor.tries, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
             moved = Anchor.objects.filter(pk=anchor.pk, next_try_at=each.until).update(
                 failing_since=Coalesce("failing_since", CLOCK), detail=detail, next_try_at=clock_in(pause)
             )

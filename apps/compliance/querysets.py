@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q
 
 from apps.compliance.enums import CutState
-from apps.deployments.clock import CLOCK, clock_in
+from apps.core.clock import CLOCK, clock_in
 from apps.workspaces.models import Membership
 from apps.workspaces.querysets import TenantQuerySet
 

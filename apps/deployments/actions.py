@@ -11,10 +11,10 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM, Actor
-from apps.core import hints, live
+from apps.core import clock, hints, live
 from apps.core.texts import one_line
 from apps.core.verdict import Conflict, Verdict
-from apps.deployments import clock, permissions, transitions, wording
+from apps.deployments import permissions, transitions, wording
 from apps.deployments.engine import locks, rollback, start
 from apps.deployments.engine.orders import executor_of
 from apps.deployments.engine.rollback import RollbackTarget

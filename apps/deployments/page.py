@@ -13,8 +13,8 @@ from apps.approvals.checklists import by_phase, shown_checklists
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Decision, Waiver
 from apps.configuration.difference import changed_keys
+from apps.core.clock import clock_in
 from apps.deployments import actions, permissions, watching
-from apps.deployments.clock import clock_in
 from apps.deployments.enums import UNTOUCHED, DeploymentKind, DeploymentState, StepVerdict
 from apps.deployments.forms import RollbackForm
 from apps.deployments.measured import alerts_around, measured_context

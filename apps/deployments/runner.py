@@ -14,9 +14,10 @@ from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
+from apps.core import clock
 from apps.core.durations import in_words
 from apps.core.verdict import Refusal
-from apps.deployments import clock, rollouts, transitions, watching
+from apps.deployments import rollouts, transitions, watching
 from apps.deployments.engine import endings, epoch, lease, locks, rollback, start
 from apps.deployments.engine import run as engine
 from apps.deployments.enums import DeploymentState

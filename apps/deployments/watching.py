@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.audit.actors import SYSTEM
+from apps.core import clock
 from apps.core.verdict import Verdict
-from apps.deployments import clock, wording
+from apps.deployments import wording
 from apps.deployments.engine import endings, locks, rollback, start
 from apps.deployments.engine.rollback import NotAsked, Said
 from apps.deployments.enums import DeploymentKind, DeploymentState

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import BooleanField, DateTimeField, ExpressionWrapper, Func, Q, Value
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
+from apps.core.clock import CLOCK, clock_in
 from apps.environments.enums import Health
 from apps.environments.models import Lane
 from apps.health.models import HealthCheck, HealthSample
@@ -19,9 +20,6 @@ from apps.health.models import HealthCheck, HealthSample
 BAD_IN_A_ROW = 2
 # Checks of many lanes spread themselves out over time.
 JITTER = 0.2
-
-# The database's, by which deployments are timed too: workers' own differ (ADR 0051).
-CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 
 @transaction.atomic
@@ -57,7 +55,7 @@ def take(check_id: UUID) -> HealthCheck | None:
     spread = 1 + JITTER * (2 * random.random() - 1)  # noqa: S311  spreads load, keeps no secret
     times = settings.CLOSE_WATCH_TIMES if check.is_close else 1
     pause = timedelta(seconds=check.interval_seconds * spread / times)
-    due_at = ExpressionWrapper(CLOCK + Value(pause), output_field=DateTimeField())
+    due_at = clock_in(pause)
     taken = HealthCheck.objects.filter(pk=check_id, due_at__lte=CLOCK).update(due_at=due_at)
     return check if taken else None
 

@@ -11,8 +11,9 @@ from django.db import connection, transaction
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.core import live
+from apps.core.clock import CLOCK
 from apps.environments.enums import Health
-from apps.health.checks import BAD_IN_A_ROW, CLOCK
+from apps.health.checks import BAD_IN_A_ROW
 from apps.health.models import EndpointCheck, EndpointSample
 
 WRITE = """

@@ -14,14 +14,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import DateTimeField, ExpressionWrapper, Func, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from apps.audit.actors import SYSTEM
 from apps.audit.source import coming_from, task_source
 from apps.core import live
+from apps.core.clock import CLOCK, clock_in
 from apps.core.crashpoints import crashpoint
+from apps.core.retries import pause_after
 from apps.incidents.actions.incidents import record
 from apps.incidents.enums import TOLD, EntryKind, Severity
 from apps.incidents.models import Call, Incident
@@ -41,7 +42,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
 TELL_AFTER = 3
 # Of so many deployments, the newest, the on-call service gets links.
 MOST_LINKS = 20
-CLOCK = Func(function="clock_timestamp", output_field=DateTimeField())
 
 TAKE = """
 UPDATE incidents_call call
@@ -183,10 +183,9 @@ class Telling:
     def failed(self, detail: str, *, pause: timedelta) -> None:
         with workspace_scope([self.due.workspace_id]):
             call = Call.objects.locked().get(pk=self.due.call_id)
-            pause = max(pause, min(FIRST_PAUSE * 2 ** min(call.tries - 1, 10), LONGEST_PAUSE))
-            again = ExpressionWrapper(CLOCK + Value(pause), output_field=DateTimeField())
+            pause = max(pause, pause_after(call.tries, first=FIRST_PAUSE, longest=LONGEST_PAUSE))
             since = Coalesce("failing_since", CLOCK)
-            if not self._moved(failing_since=since, detail=detail, next_try_at=again):
+            if not self._moved(failing_since=since, detail=detail, next_try_at=clock_in(pause)):
                 return
             live.hint(self.due.workspace_id, f"incident:{self.incident.pk}")
             if call.tries == TELL_AFTER:

@@ -2,9 +2,10 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from django.db.models import Count, DateTimeField, F, Func, Q
+from django.db.models import Count, F, Q
 from django.db.models.fields.json import KT
 
+from apps.core.clock import CLOCK, clock_in
 from apps.releases.enums import PARTS_LISTS, SCANS, PushState, ReleaseState
 from apps.workspaces.querysets import TenantQuerySet
 
@@ -110,6 +111,5 @@ class EndOfLifeQuerySet(CatalogueQuerySet):
 
 
 def _claimed(row: TenantQuerySet, lasting: timedelta) -> bool:
-    moment = Func(function="clock_timestamp", output_field=DateTimeField())
-    free = Q(claimed_until=None) | Q(claimed_until__lt=moment)
-    return row.filter(free).update(claimed_until=moment + lasting) == 1
+    free = Q(claimed_until=None) | Q(claimed_until__lt=CLOCK)
+    return row.filter(free).update(claimed_until=clock_in(lasting)) == 1

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from apps.approvals.enums import PromotionState
 from apps.audit.models import AuditEvent
-from apps.deployments import clock, runner, sweeper
+from apps.core import clock
+from apps.deployments import runner, sweeper
 from apps.deployments.engine import claim, reconciliation
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind

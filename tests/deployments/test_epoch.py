@@ -9,7 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
-from apps.deployments import clock, runner
+from apps.core import clock
+from apps.deployments import runner
 from apps.deployments.engine import claim, epoch, journal
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StaleFence, StepKind

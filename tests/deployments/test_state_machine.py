@@ -26,10 +26,10 @@ from apps.approvals import actions as approval_actions
 from apps.approvals.models import Promotion
 from apps.audit.models import AuditEvent
 from apps.core import crashpoints
+from apps.core.clock import CLOCK
 from apps.core.verdict import Refusal
 from apps.deployments import actions, runner, transitions
 from apps.deployments import log as deployment_log
-from apps.deployments.clock import CLOCK
 from apps.deployments.engine import journal
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import ACTIVE, TERMINAL, DeploymentKind

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from apps.audit.actors import SYSTEM
-from apps.deployments import clock
+from apps.core import clock
 from apps.deployments.engine.meters import asked
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from apps.deployments import clock
+from apps.core import clock
 from apps.deployments.enums import DeploymentState as S
 from apps.deployments.executors.contract import StepKind
 from apps.deployments.models import Deployment

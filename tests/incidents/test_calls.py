@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from apps.audit.models import AuditEvent
 from apps.core import live
+from apps.core.clock import clock_in
 from apps.incidents import actions, jobs
 from apps.incidents.jobs import see_to_calls, take, tell
 from apps.incidents.models import Call, Incident
@@ -63,8 +64,7 @@ def call_of(world: World, incident: Incident) -> Call:
 def make_due(world: World) -> None:
     """Let the time pass after which a call may be tried again."""
     with world.everything():
-        past = jobs.ExpressionWrapper(jobs.CLOCK - jobs.Value(timedelta(seconds=1)), output_field=jobs.DateTimeField())
-        Call.objects.exclude(next_try_at=None).update(next_try_at=past)
+        Call.objects.exclude(next_try_at=None).update(next_try_at=clock_in(timedelta(seconds=-1)))
 
 
 def kinds(world: World) -> list[str]:

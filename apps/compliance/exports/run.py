@@ -26,9 +26,9 @@ from apps.compliance.exports import files
 from apps.compliance.exports.writers import Writer, writer_of
 from apps.compliance.models import AuditExport
 from apps.core import live
+from apps.core.clock import CLOCK, clock_in
+from apps.core.clock import now as database_now
 from apps.core.crashpoints import crashpoint
-from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.clock import now as database_now
 from apps.integrations.atomic_file import sync_folder
 from apps.workspaces.scope import workspace_scope
 

@@ -24,9 +24,10 @@ from apps.compliance.models import AuditStream, StreamLetter
 from apps.compliance.streams import entries
 from apps.compliance.streams.deliver import ContentRefused, NotDelivered, deliver
 from apps.compliance.streams.entries import Entry
+from apps.core.clock import CLOCK, clock_in
+from apps.core.clock import now as database_now
 from apps.core.crashpoints import crashpoint
-from apps.deployments.clock import CLOCK, clock_in
-from apps.deployments.clock import now as database_now
+from apps.core.retries import pause_after
 from apps.workspaces.scope import workspace_scope
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class Sender:
             if stream is None:
                 return
             tries = stream.tries + 1
-            pause = min(FIRST_PAUSE * 2 ** min(tries - 1, 16), LONGEST_PAUSE)
+            pause = pause_after(tries, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
             AuditStream.objects.filter(pk=stream.pk).update(
                 tries=tries, detail=detail[:300], failing_since=stream.failing_since or CLOCK,
                 next_try_at=clock_in(pause), lease_token=None, lease_until=None,

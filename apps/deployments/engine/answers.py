@@ -17,8 +17,8 @@ from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
 from apps.configuration.models import ConfigurationVersion
 from apps.core import live
+from apps.core.clock import CLOCK, clock_in
 from apps.deployments import wording
-from apps.deployments.clock import CLOCK, clock_in
 from apps.deployments.engine import registry, rollback
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
 from apps.deployments.executors.contract import Stores

@@ -11,10 +11,11 @@ from apps.approvals import actions as approval_actions
 from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import SYSTEM
+from apps.core import clock
+from apps.core.clock import CLOCK, clock_in
 from apps.core.crashpoints import crashpoint
 from apps.core.verdict import Conflict
-from apps.deployments import clock, transitions
-from apps.deployments.clock import CLOCK, clock_in
+from apps.deployments import transitions
 from apps.deployments.engine import epoch, journal, locks
 from apps.deployments.enums import DeploymentKind, DeploymentState
 from apps.deployments.models import Deployment

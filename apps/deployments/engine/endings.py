@@ -16,10 +16,10 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
-from apps.core import live
+from apps.core import clock, live
+from apps.core.clock import CLOCK, clock_in
 from apps.core.crashpoints import crashpoint
-from apps.deployments import clock, transitions, wording
-from apps.deployments.clock import CLOCK, clock_in
+from apps.deployments import transitions, wording
 from apps.deployments.engine import journal, locks, rollback
 from apps.deployments.engine.attempt import GREEN, RED, YELLOW, Attempt
 from apps.deployments.engine.orders import stored

@@ -6,8 +6,9 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from apps.audit.actors import SYSTEM
-from apps.deployments import clock, transitions
-from apps.deployments.clock import CLOCK
+from apps.core import clock
+from apps.core.clock import CLOCK
+from apps.deployments import transitions
 from apps.deployments.engine import locks
 from apps.deployments.enums import ACTIVE, DeploymentState
 from apps.deployments.models import DatabaseEpoch, Deployment

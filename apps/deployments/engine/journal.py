@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.audit.actors import SYSTEM
-from apps.core import live
-from apps.deployments import clock, transitions, wording
-from apps.deployments.clock import CLOCK
+from apps.core import clock, live
+from apps.core.clock import CLOCK
+from apps.deployments import transitions, wording
 from apps.deployments.engine.orders import executor_of, order_of
 from apps.deployments.enums import DeploymentState, StepVerdict
 from apps.deployments.executors.contract import Order, StaleFence, StepPlan

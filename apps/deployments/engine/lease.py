@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import Error, connection
 
-from apps.deployments.clock import clock_in
+from apps.core.clock import clock_in
 from apps.deployments.enums import ACTIVE
 from apps.deployments.executors.contract import Cancelled, Executor, StaleFence
 from apps.deployments.log import LogWriter

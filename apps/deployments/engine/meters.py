@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from apps.core import clock
 from apps.core.histogram import Histogram
-from apps.deployments import clock
 from apps.deployments.engine import journal
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.enums import DeploymentState

@@ -15,10 +15,10 @@ from django.db.models.functions import JSONObject
 
 from apps.audit import actions as audit
 from apps.audit.actors import SYSTEM
-from apps.core import live
+from apps.core import clock, live
+from apps.core.clock import CLOCK
 from apps.core.durations import in_words
-from apps.deployments import clock, wording
-from apps.deployments.clock import CLOCK
+from apps.deployments import wording
 from apps.deployments.engine import locks
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, slot_named, target_of
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState

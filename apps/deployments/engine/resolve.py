@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from apps.audit.actors import SYSTEM
+from apps.core import clock
 from apps.core.crashpoints import crashpoint
-from apps.deployments import clock, transitions, wording
+from apps.deployments import transitions, wording
 from apps.deployments.engine import endings, journal, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.enums import DeploymentKind, DeploymentState

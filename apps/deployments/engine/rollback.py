@@ -11,9 +11,9 @@ from django.db.models import Exists, OuterRef
 from apps.approvals.actions.facts import order_of
 from apps.audit.actors import SYSTEM
 from apps.configuration.models import ConfigurationVersion
+from apps.core.clock import clock_in
 from apps.core.verdict import ALLOWED, Conflict, Verdict, refused
 from apps.deployments import transitions, wording
-from apps.deployments.clock import clock_in
 from apps.deployments.engine.orders import configuration_of, executor_of, release_of, target_of
 from apps.deployments.enums import TERMINAL, DeploymentKind, DeploymentState
 from apps.deployments.executors.contract import Readiness, Stores

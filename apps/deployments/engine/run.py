@@ -9,11 +9,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.core import hints, tracing
+from apps.core import clock, hints, tracing
 from apps.core.crashpoints import crashpoint
 from apps.core.durations import in_words
 from apps.core.timings import timings
-from apps.deployments import clock, transitions
+from apps.deployments import transitions
 from apps.deployments.engine import claim, deafness, endings, journal, locks, registry, resolve, verification
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.lease import Lease

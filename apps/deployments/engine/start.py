@@ -10,10 +10,10 @@ from apps.approvals.enums import PromotionState
 from apps.approvals.models import Promotion
 from apps.audit.actors import Actor, actor_of
 from apps.core import hints
+from apps.core.clock import clock_in
 from apps.core.durations import in_words
 from apps.core.verdict import Conflict
 from apps.deployments import transitions, wording
-from apps.deployments.clock import clock_in
 from apps.deployments.engine import locks, rollback
 from apps.deployments.enums import DeploymentKind
 from apps.deployments.models import Deployment

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from django.conf import settings
 
 from apps.core import live
-from apps.deployments.clock import CLOCK
+from apps.core.clock import CLOCK
 from apps.deployments.engine import journal, meters
 from apps.deployments.engine.attempt import Attempt
 from apps.deployments.engine.meters import Meter

@@ -9,8 +9,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts.requests import AuthedRequest
 from apps.approvals.models import Promotion
+from apps.core import clock
 from apps.core.pages import render_page
-from apps.deployments import actions, clock, permissions, reports
+from apps.deployments import actions, permissions, reports
 from apps.deployments.enums import Harm
 from apps.deployments.forms import AbandonmentForm, ReasonForm, ReportForm, RollbackForm
 from apps.deployments.page import rollback_offer
